@@ -1,0 +1,121 @@
+package real
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/spillway/spillway/test/real/parts"
+)
+
+// TestCredentials checks where a logger with an empty environment takes its key from. Moto takes any
+// key, so a proxy in front of it notes the one that signed each call.
+func TestCredentials(t *testing.T) {
+	r := newRig(t)
+	proxy := newNotary(t, r.moto.Endpoint)
+	through := options{"awslogs-endpoint": proxy.URL}
+
+	// The shim is too small to read profiles; it runs the main program beside it for that.
+	t.Run("credentials file", func(t *testing.T) {
+		proxy.forget()
+		r.run(t, "file", r.uri(r.awslogs("file").with(through)), "echo one")
+		wantLines(t, r, "file", stream, "one")
+		proxy.wantOnly(t, accessKey)
+	})
+	t.Run("profile of a credentials file", func(t *testing.T) {
+		proxy.forget()
+		keys := filepath.Join(r.stateDir, "profiles")
+		writeFile(t, keys, "[default]\naws_access_key_id = AKIDOFNOBODY\naws_secret_access_key = x\n[logs]\naws_access_key_id = AKIDOFLOGS\naws_secret_access_key = x\n")
+		config := filepath.Join(r.stateDir, "profile.yaml")
+		writeFile(t, config, "aws:\n  credentials-file: "+keys+"\n  profile: logs\n  imds: false\n")
+		r.run(t, "profile", r.uri(r.awslogs("profile").with(through).with(options{"config": config, "awslogs-stream": "profile"})), "echo one")
+		wantLines(t, r, "profile", "profile", "one")
+		proxy.wantOnly(t, "AKIDOFLOGS")
+	})
+	t.Run("credentials endpoint", func(t *testing.T) {
+		proxy.forget()
+		sandbox := startSandbox(t, r.bin)
+		endpoint := sandbox + "/credentials"
+		o := r.awslogs("endpoint").with(through).with(options{"awslogs-credentials-endpoint": endpoint, "awslogs-stream": "endpoint"})
+		r.run(t, "endpoint", r.uri(o), "echo one")
+		wantLines(t, r, "endpoint", "endpoint", "one")
+		proxy.wantOnly(t, servedKey(t, endpoint))
+	})
+}
+
+// startSandbox starts `spillway sandbox cloudwatch` and returns its base address.
+func startSandbox(t *testing.T, bin parts.Binaries, flags ...string) string {
+	t.Helper()
+	return parts.StartSandbox(t, bin, flags...).Endpoint
+}
+
+// servedKey asks a credentials endpoint, as ECS has it, for its access key.
+func servedKey(t *testing.T, endpoint string) string {
+	t.Helper()
+	response, err := http.Get(endpoint)
+	if err != nil {
+		t.Fatalf("ask the credentials endpoint: %v", err)
+	}
+	defer response.Body.Close()
+	var served struct{ AccessKeyID string }
+	if err := json.NewDecoder(response.Body).Decode(&served); err != nil || served.AccessKeyID == "" {
+		t.Fatalf("the credentials endpoint served %+v, %v; want an AccessKeyId", served, err)
+	}
+	return served.AccessKeyID
+}
+
+// notary is a proxy that notes the access key of every call that it passes on.
+type notary struct {
+	*httptest.Server
+	lock sync.Mutex
+	keys map[string]int
+}
+
+func newNotary(t *testing.T, endpoint string) *notary {
+	t.Helper()
+	target, err := url.Parse(endpoint)
+	if err != nil {
+		t.Fatalf("parse the address of the server: %v", err)
+	}
+	n := &notary{keys: map[string]int{}}
+	pass := httputil.NewSingleHostReverseProxy(target)
+	n.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		_, credential, _ := strings.Cut(request.Header.Get("Authorization"), "Credential=")
+		key, _, _ := strings.Cut(credential, "/")
+		n.lock.Lock()
+		n.keys[key]++
+		n.lock.Unlock()
+		pass.ServeHTTP(w, request)
+	}))
+	t.Cleanup(n.Close)
+	return n
+}
+
+// forget begins a new list.
+func (n *notary) forget() {
+	n.lock.Lock()
+	defer n.lock.Unlock()
+	clear(n.keys)
+}
+
+// wantOnly checks that there were calls, all with one key.
+func (n *notary) wantOnly(t *testing.T, key string) {
+	t.Helper()
+	n.lock.Lock()
+	defer n.lock.Unlock()
+	used := []string{}
+	for key := range n.keys {
+		used = append(used, key)
+	}
+	if diff := cmp.Diff([]string{key}, used); diff != "" {
+		t.Errorf("access keys of the calls (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,165 @@
+package parts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	// readyWithin is how long a part may take until it answers; a cold machine under load is slow.
+	readyWithin = 60 * time.Second
+	// askEvery is the pause between two questions to a part that is starting.
+	askEvery = 20 * time.Millisecond
+	// stopWithin is how long a part may take from SIGTERM until it is killed.
+	stopWithin = 20 * time.Second
+)
+
+// Process is a program that was started here and is ended here, and by its own pid only. Its
+// methods may be called by several goroutines.
+type Process struct {
+	name string
+	// LogPath is the file that takes the program's stdout and stderr.
+	LogPath string
+	process *os.Process
+	// ended is closed after the program was waited for; err is set before that.
+	ended chan struct{}
+	err   error
+}
+
+// start runs a program with its output in DIR/NAME.log and no stdin. The test's end ends it; so
+// does the death of the test's process, which a time-out of the test runner brings about.
+func start(t testing.TB, name, dir string, cmd *exec.Cmd) (*Process, error) {
+	t.Helper()
+	logFile, err := os.Create(filepath.Join(dir, name+".log"))
+	if err != nil {
+		return nil, fmt.Errorf("make a log for %s: %w", name, err)
+	}
+	cmd.Stdout, cmd.Stderr = logFile, logFile
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	p := &Process{name: name, LogPath: logFile.Name(), ended: make(chan struct{})}
+	started := make(chan error, 1)
+	go func() {
+		// The kernel sends the parent-death signal when the thread that started the child ends, so
+		// this goroutine keeps its thread for as long as the child lives.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		p.process = cmd.Process
+		started <- err
+		if err == nil {
+			p.err = cmd.Wait()
+		}
+		if closeErr := logFile.Close(); p.err == nil {
+			p.err = closeErr
+		}
+		close(p.ended)
+	}()
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	t.Cleanup(func() { p.finish(t) })
+	return p, nil
+}
+
+// finish is the end of the part with its test; a failed test shows the end of the part's log.
+func (p *Process) finish(t testing.TB) {
+	if err := p.Stop(); err != nil {
+		t.Errorf("stop %s: %v", p.name, err)
+	}
+	if t.Failed() {
+		t.Logf("the end of the log of %s:\n%s", p.name, tail(p.LogPath))
+	}
+}
+
+// Ended is closed when the program has ended.
+func (p *Process) Ended() <-chan struct{} { return p.ended }
+
+// Wait waits until the program has ended and returns what exec.Cmd.Wait returned.
+func (p *Process) Wait() error {
+	<-p.ended
+	return p.err
+}
+
+// Signal sends a signal to the program alone, not to its children.
+func (p *Process) Signal(signal os.Signal) error {
+	if err := p.process.Signal(signal); err != nil {
+		return fmt.Errorf("send %v to %s: %w", signal, p.name, err)
+	}
+	return nil
+}
+
+// Stop ends the program: SIGCONT, in case a test has stopped it, SIGTERM, and SIGKILL when that
+// took longer than stopWithin, which is an error. A program that ended by itself is no error.
+func (p *Process) Stop() error {
+	select {
+	case <-p.ended:
+		return nil
+	default:
+	}
+	for _, signal := range []os.Signal{syscall.SIGCONT, syscall.SIGTERM} {
+		if err := p.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			return err
+		}
+	}
+	select {
+	case <-p.ended:
+		return nil
+	case <-time.After(stopWithin):
+	}
+	if err := p.Signal(syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	<-p.ended
+	return fmt.Errorf("%s did not end within %v of SIGTERM and was killed", p.name, stopWithin)
+}
+
+// ready asks until the answer is no error. It gives up early when the program has ended, and quotes
+// its log then, because that is where the reason is.
+func (p *Process) ready(ask func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), readyWithin)
+	defer cancel()
+	ticker := time.NewTicker(askEvery)
+	defer ticker.Stop()
+	for {
+		err := ask(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-p.ended:
+			return fmt.Errorf("%s ended before it was ready: %v; its log ends:\n%s", p.name, p.err, tail(p.LogPath))
+		case <-ctx.Done():
+			return fmt.Errorf("%s was not ready within %v: %w; its log ends:\n%s", p.name, readyWithin, err, tail(p.LogPath))
+		case <-ticker.C:
+		}
+	}
+}
+
+// tail returns the last 4 KiB of a file for a message, or why they cannot be read.
+func tail(path string) string {
+	const most = 4096
+	file, err := os.Open(path)
+	if err != nil {
+		return err.Error()
+	}
+	defer file.Close()
+	if size, err := file.Seek(0, io.SeekEnd); err == nil {
+		if _, err := file.Seek(max(0, size-most), io.SeekStart); err != nil {
+			return err.Error()
+		}
+	}
+	text, err := io.ReadAll(file)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
