@@ -32,7 +32,7 @@ func TestDockerWritesToTheSandbox(t *testing.T) {
 		messages, err := cloud.Messages(group, stream)
 		return err == nil && len(messages) >= lines
 	})
-	seen := follow(t, cloud.Events(group, stream))
+	seen := mustFollow(t, cloud, stream)
 	seen.want(t, "out", lines)
 	if seen.repeats != 0 {
 		t.Errorf("%d lines arrived more than once, want none", seen.repeats)

@@ -80,7 +80,7 @@ func TestPausedDestination(t *testing.T) {
 
 	line := r.balance(t, "paused")
 	wantDelivered(t, line, lines+1)
-	seen := follow(t, r.cloud.Events(group, stream))
+	seen := mustFollow(t, r.cloud, stream)
 	seen.want(t, "out", lines)
 	if int64(seen.repeats) > line.PossibleDuplicates {
 		t.Errorf("%d lines arrived more than once, the balance counts %d as possible", seen.repeats, line.PossibleDuplicates)

@@ -17,7 +17,7 @@ func TestMillionLines(t *testing.T) {
 	r.run(t, "million", r.uri(r.awslogs("million")),
 		numbered("err", errLines, width)+" >&2 & "+numbered("out", outLines, width)+"; wait")
 
-	seen := follow(t, r.cloud.Events(group, stream))
+	seen := mustFollow(t, r.cloud, stream)
 	seen.want(t, "out", outLines)
 	seen.want(t, "err", errLines)
 	if seen.repeats != 0 {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/spillway/spillway/test/real/parts"
 )
 
@@ -28,20 +30,19 @@ type tally struct {
 	bytes int64
 }
 
-// follow reads events to their end. A number that is skipped is a lost or disordered line and ends
-// the test, because everything after it would be reported, too.
-func follow(t *testing.T, events iter.Seq2[parts.Event, error]) *tally {
-	t.Helper()
+// follow reads events to their end. A number that is skipped means that a line is lost or out of
+// order, and is an error at once, because everything after it would be one, too.
+func follow(events iter.Seq2[parts.Event, error]) (*tally, error) {
 	seen := &tally{next: map[string]int{}}
 	for event, err := range events {
 		if err != nil {
-			t.Fatalf("read the stream back: %v", err)
+			return nil, fmt.Errorf("read the stream back: %w", err)
 		}
 		prefix, rest, _ := strings.Cut(event.Message, " ")
 		digits, _, _ := strings.Cut(rest, " ")
 		number, err := strconv.Atoi(digits)
 		if err != nil {
-			t.Fatalf("event %q is not a numbered line: %v", event.Message, err)
+			return nil, fmt.Errorf("event %q is not a numbered line: %w", event.Message, err)
 		}
 		seen.bytes += int64(len(event.Message))
 		want := seen.next[prefix] + 1
@@ -51,8 +52,18 @@ func follow(t *testing.T, events iter.Seq2[parts.Event, error]) *tally {
 		case number < want:
 			seen.repeats++
 		default:
-			t.Fatalf("%s line %d follows line %d: the lines between are lost or out of order", prefix, number, want-1)
+			return nil, fmt.Errorf("%s line %d follows line %d: the lines between are lost or out of order", prefix, number, want-1)
 		}
+	}
+	return seen, nil
+}
+
+// mustFollow follows a stream of the rig's group.
+func mustFollow(t *testing.T, cloud parts.CloudWatch, stream string) *tally {
+	t.Helper()
+	seen, err := follow(cloud.Events(group, stream))
+	if err != nil {
+		t.Fatal(err)
 	}
 	return seen
 }
@@ -62,5 +73,45 @@ func (s *tally) want(t *testing.T, prefix string, last int) {
 	t.Helper()
 	if s.next[prefix] != last {
 		t.Errorf("the last %s line that arrived is %d, want %d", prefix, s.next[prefix], last)
+	}
+}
+
+// TestFollow needs no real part: it shows that the check of all the others sees a lost line, a
+// repeated one, and two in the wrong order.
+func TestFollow(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		messages []string
+		want     tally
+		wantErr  string
+	}{
+		{"two prefixes", []string{"a 1 x", "b 1 x", "a 2 x", "b 2 x", "b 3 x"}, tally{next: map[string]int{"a": 2, "b": 3}, bytes: 25}, ""},
+		{"repeated", []string{"a 1 x", "a 2 x", "a 1 x", "a 3 x"}, tally{next: map[string]int{"a": 3}, repeats: 1, bytes: 20}, ""},
+		{"lost", []string{"a 1 x", "a 3 x"}, tally{}, "a line 3 follows line 1"},
+		{"lost at the head", []string{"a 2 x"}, tally{}, "a line 2 follows line 0"},
+		{"out of order", []string{"a 1 x", "a 3 x", "a 2 x"}, tally{}, "a line 3 follows line 1"},
+		{"something else", []string{"spillway-loss {}"}, tally{}, "not a numbered line"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := follow(func(yield func(parts.Event, error) bool) {
+				for _, message := range c.messages {
+					if !yield(parts.Event{Message: message}, nil) {
+						return
+					}
+				}
+			})
+			if c.wantErr != "" {
+				if err == nil || !strings.Contains(err.Error(), c.wantErr) {
+					t.Fatalf("error %v, want one with %q", err, c.wantErr)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(&c.want, got, cmp.AllowUnexported(tally{})); diff != "" {
+				t.Errorf("tally (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
