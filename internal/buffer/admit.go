@@ -1,0 +1,258 @@
+package buffer
+
+import (
+	"time"
+
+	"github.com/spillway/spillway/internal/ledger"
+	"github.com/spillway/spillway/internal/record"
+)
+
+// MaxBody is the largest body that is admitted, in bytes after repair.
+func (b *Buffer) MaxBody() int { return b.sizes.body }
+
+// Lines admits newline-ended lines; see source.Intake.
+func (b *Buffer) Lines(s *record.Stream, t int64, lines []byte, valid bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	st := b.streams[s.Index]
+	t = st.clock(t)
+	for len(lines) > 0 {
+		taken := b.appendLines(st, t, lines, valid)
+		lines = lines[taken:]
+		if taken > 0 {
+			continue
+		}
+		first := lines
+		if n := indexLine(lines); n >= 0 {
+			first = lines[:n]
+		}
+		if why, ok := b.makeRoom(st, len(first)); !ok {
+			records, size := record.CountLines(lines)
+			st.account.Lines(ledger.Lines{Read: int64(records)})
+			b.lose(st, t, ledger.Count{Records: int64(records), Bytes: int64(size)}, why)
+			break
+		}
+	}
+	b.poke()
+}
+
+// Body admits one record; see source.Intake.
+func (b *Buffer) Body(s *record.Stream, t int64, body []byte, part record.Part) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	st := b.streams[s.Index]
+	t = st.clock(t)
+	for !b.appendBody(st, t, body, part) {
+		if why, ok := b.makeRoom(st, len(body)); !ok {
+			b.lose(st, t, ledger.Count{Records: 1, Bytes: int64(len(body))}, why)
+			break
+		}
+	}
+	b.poke()
+}
+
+// Count adds to the numbers beside the balance.
+func (b *Buffer) Count(s *record.Stream, l ledger.Lines) {
+	b.mu.Lock()
+	account := b.streams[s.Index].account
+	b.mu.Unlock()
+	account.Lines(l)
+}
+
+// clock keeps the stream's times from going back.
+func (st *stream) clock(t int64) int64 {
+	st.time = max(st.time, t)
+	return st.time
+}
+
+// appendLines writes as many whole lines into the tail as fit there.
+func (b *Buffer) appendLines(st *stream, t int64, lines []byte, valid bool) int {
+	n := indexLine(lines)
+	if !b.begin(st, t, record.Part{}, max(n, 0)) {
+		return 0
+	}
+	frames, taken, added := record.AppendLines(b.tail.mem[:b.tail.used], lines, valid)
+	b.admitted(st, len(frames), added)
+	st.account.Lines(ledger.Lines{
+		Read: int64(added.Count), Empty: int64(added.Empty), InvalidUTF8: int64(added.Repair-added.Empty) / 2,
+	})
+	return taken
+}
+
+// appendBody writes one record into the tail, if it fits there.
+func (b *Buffer) appendBody(st *stream, t int64, body []byte, part record.Part) bool {
+	if !b.begin(st, t, part, len(body)) {
+		return false
+	}
+	frames, added := record.AppendBody(b.tail.mem[:b.tail.used], body)
+	b.admitted(st, len(frames), added)
+	st.account.Lines(ledger.Lines{Empty: int64(added.Empty), InvalidUTF8: int64(added.Repair-added.Empty) / 2})
+	return true
+}
+
+// begin makes the tail end in an open batch for records of st at time t with
+// room for one of size bytes, or reports that the tail has no such room. A run
+// of lost records is told first, at the place where they would have stood.
+func (b *Buffer) begin(st *stream, t int64, part record.Part, size int) bool {
+	if b.tail == nil {
+		return false
+	}
+	if b.tail.items == 0 {
+		b.tail.used, b.tail.taken, b.tail.skip, b.openAt = 0, 0, 0, -1
+	}
+	grows := b.openAt >= 0 && st.lost.Lost == 0 && part.Ordinal == 0 && b.open.Part.Ordinal == 0 &&
+		b.open.Stream == st.Index && sameMillisecond(b.open.Time, t)
+	need := record.FrameSize + size
+	if !grows {
+		need += record.HeaderSize
+	}
+	if st.lost.Lost > 0 {
+		need += record.LossSize
+	}
+	if b.tail.used+need > len(b.tail.mem) {
+		return false
+	}
+	if st.lost.Lost > 0 {
+		b.mark(st)
+	}
+	if !grows {
+		b.open = record.Batch{Stream: st.Index, Kind: record.KindRecords, Time: t, FirstSeq: st.seq + 1, Part: part}
+		b.openAt = b.tail.used
+		b.tail.used += record.HeaderSize
+	}
+	return true
+}
+
+// admitted makes what was just written at the end of the tail part of the open
+// batch.
+func (b *Buffer) admitted(st *stream, used int, added record.Added) {
+	b.open.Count += added.Count
+	b.open.Bytes += added.Bytes
+	b.open.Repair += added.Repair
+	record.PutHeader(b.tail.mem[b.openAt:], &b.open, used-b.openAt-record.HeaderSize)
+	b.enqueue(used, volume{added.Count, b.cost(added.Count, added.Bytes+added.Repair)})
+	st.seq += uint64(added.Count)
+	c := ledger.Count{Records: int64(added.Count), Bytes: int64(added.Bytes)}
+	st.held = st.held.Plus(c)
+	st.account.Received(c)
+}
+
+// mark writes the run of lost records into the tail, as a loss marker.
+func (b *Buffer) mark(st *stream) {
+	loss := st.lost
+	st.lost = record.Loss{}
+	if b.cfg.NoLossMarkers {
+		return
+	}
+	frames := record.AppendLoss(b.tail.mem[:b.tail.used], loss)
+	var batch record.Batch
+	record.Parse(frames[b.tail.used:], &batch)
+	b.openAt = -1
+	b.enqueue(len(frames), volume{1, b.cost(1, batch.Bytes+batch.Repair)})
+	st.account.Markers(1, 0)
+}
+
+// enqueue makes the tail, now used bytes long, wait with v more in it.
+func (b *Buffer) enqueue(used int, v volume) {
+	b.tail.used = used
+	b.tail.items += v.events
+	b.pending.events += v.events
+	b.pending.cost += v.cost
+	if !b.tail.queued {
+		b.tail.queued = true
+		b.waiting = append(b.waiting, b.tail)
+	}
+}
+
+// cost is what events take of a request, as the sink counts.
+func (b *Buffer) cost(events, bytes int) int { return bytes + events*b.cfg.Sink.PerEvent }
+
+// makeRoom gives the tail room for a record of size bytes, or says for which
+// reason the record must go instead.
+func (b *Buffer) makeRoom(st *stream, size int) (ledger.Reason, bool) {
+	need := size + record.FrameSize + record.HeaderSize
+	if st.lost.Lost > 0 {
+		need += record.LossSize
+	}
+	why := ledger.OverflowNewest
+	var expired *time.Timer
+	for {
+		if b.abandoned {
+			return ledger.Shutdown, false
+		}
+		if b.grow(need) {
+			b.gaveUp = false
+			if expired != nil {
+				expired.Stop()
+			}
+			return "", true
+		}
+		if b.cfg.Mode == Blocking && !b.gaveUp {
+			if expired == nil && b.cfg.MaxBlock > 0 {
+				expired = time.AfterFunc(b.cfg.MaxBlock, b.giveUp)
+			}
+			b.poke()
+			b.changed.Wait()
+			continue
+		}
+		oldest := ledger.OverflowOldest
+		if b.cfg.Mode == Blocking {
+			why, oldest = ledger.MaxBlock, ledger.MaxBlock
+		}
+		if b.cfg.Mode == NonBlocking && b.pack() {
+			continue
+		}
+		if !b.cfg.DropOldest || !b.evict(oldest) {
+			return why, false
+		}
+	}
+}
+
+// giveUp ends the waiting of admission; from now on records that find no room
+// are dropped, until there is room again.
+func (b *Buffer) giveUp() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.gaveUp = true
+	b.changed.Broadcast()
+}
+
+// grow gives the tail room for need bytes without taking from anyone.
+func (b *Buffer) grow(need int) bool {
+	if b.tail != nil && b.tail.items == 0 {
+		if need <= len(b.tail.mem) {
+			return true
+		}
+		if err := b.releaseTail(); err != nil {
+			b.fault = err
+		}
+	}
+	if b.tail != nil && b.tail.used+need <= len(b.tail.mem) {
+		return true
+	}
+	mem, ok, err := b.arena.Get(max(need, b.arena.BlockSize()))
+	if err != nil {
+		b.fault = err
+	}
+	if ok {
+		b.tail, b.openAt = &block{mem: mem}, -1
+	}
+	return ok
+}
+
+// lose counts arriving records as received and dropped, and keeps the run for
+// the marker.
+func (b *Buffer) lose(st *stream, t int64, c ledger.Count, why ledger.Reason) {
+	first := st.seq + 1
+	st.seq += uint64(c.Records)
+	st.account.Received(c)
+	st.account.Dropped(why, c)
+	st.lost.Add(record.Loss{
+		Stream: st.Index, Lost: c.Records, Bytes: c.Bytes, FirstSeq: first, LastSeq: st.seq,
+		FirstTime: t, LastTime: t, Reason: string(why),
+	})
+}
+
+func sameMillisecond(a, b int64) bool {
+	return a/int64(time.Millisecond) == b/int64(time.Millisecond)
+}

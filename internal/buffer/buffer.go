@@ -1,0 +1,253 @@
+// Package buffer is the bounded queue between the sources and delivery, and the
+// only place where a record is refused for want of room.
+//
+// Batches are written one after the other into blocks of memory, in the order
+// of admission; the last block is the tail, into which the next record goes. A
+// request takes a stretch of waiting batches and leaves them where they are; a
+// block goes back to the arena when the last of its records is settled. What
+// counts against the limit is the memory mapped for blocks plus a reserve for
+// the senders, so bodies, framing, headers, slack and requests in flight are
+// all inside it.
+//
+// When there is no room, the mode decides: blocking waits; non-blocking holds
+// waiting blocks compressed, and when that is not enough drops the newest or
+// the oldest records, whose number, place and reason a loss marker tells in the
+// stream itself.
+//
+// The buffer knows one lock. The ledger's lock is taken inside it, never the
+// other way round.
+package buffer
+
+import (
+	"sync"
+	"time"
+
+	"github.com/spillway/spillway/internal/budget"
+	"github.com/spillway/spillway/internal/ledger"
+	"github.com/spillway/spillway/internal/record"
+	"github.com/spillway/spillway/internal/sink"
+)
+
+// Mode is what the buffer does when it is full.
+type Mode string
+
+// The modes.
+const (
+	Blocking    Mode = "blocking"
+	NonBlocking Mode = "non-blocking"
+)
+
+// Config says how a buffer behaves.
+type Config struct {
+	// Limit is the most bytes the buffer holds, all counted; at least MinLimit.
+	Limit int64
+	Mode  Mode
+	// DropOldest makes room by dropping waiting records instead of the arriving
+	// one.
+	DropOldest bool
+	// MaxBlock bounds how long admission waits in blocking mode; 0 is for ever.
+	MaxBlock time.Duration
+	// NoLossMarkers keeps the marks of lost records out of the stream.
+	NoLossMarkers bool
+	// Sink are the limits of the destination, to which requests are gathered.
+	Sink sink.Limits
+}
+
+// MinLimit is the smallest buffer, in bytes.
+const MinLimit = 64 << 10
+
+// Buffer is one bounded queue. Its methods may be called by several goroutines
+// at once.
+type Buffer struct {
+	cfg    Config
+	sizes  sizes
+	arena  *budget.Arena
+	ledger *ledger.Ledger
+	// ready holds a token when there may be something new to take.
+	ready chan struct{}
+
+	mu      sync.Mutex
+	changed sync.Cond // room was made, or the buffer was abandoned
+	streams []*stream
+
+	tail    *block       // where the next record goes; nil at first
+	open    record.Batch // the batch at the end of the tail that may still grow
+	openAt  int          // its offset, or -1
+	waiting []*block     // blocks with batches that no request has taken, in order
+	pending volume       // what waits in them
+
+	flight     int   // requests taken and not settled
+	flightHeld int64 // bytes of blocks that they hold
+	gaveUp     bool  // max-block has passed since there was room
+	abandoned  bool
+	fault      error // the last failure to get memory
+	packing    packer
+}
+
+// volume is an amount of records as a request to the sink counts it.
+type volume struct {
+	events, cost int
+}
+
+// stream is the buffer's side of a record.Stream. The buffer's lock guards it.
+type stream struct {
+	*record.Stream
+	account *ledger.Account
+	seq     uint64 // number of the last record received
+	time    int64  // of the last record received: times never go back
+	held    ledger.Count
+	// lost is the run of arriving records dropped since the last admitted one,
+	// evicted the run of waiting ones dropped before the oldest that is kept.
+	lost, evicted record.Loss
+	// last is the newest request that holds records of this stream, and lastMoment
+	// the time, in units of the sink's order, of its newest.
+	last       *Request
+	lastMoment int64
+}
+
+// block is one piece of the arena with the batches in it.
+type block struct {
+	mem    []byte // the batches, or where raw > 0 their compressed form
+	raw    int    // length before compression
+	used   int    // bytes of batches
+	taken  int    // offset of the first batch that is not wholly taken
+	skip   int    // records of that batch that are taken
+	items  int    // records and markers here that are not settled
+	queued bool   // it is in waiting
+	stiff  bool   // compression gains nothing
+	heap   bool   // mem is not the arena's
+}
+
+// New returns an empty buffer that counts in l.
+func New(cfg Config, l *ledger.Ledger) *Buffer {
+	cfg.Limit = max(cfg.Limit, MinLimit)
+	b := &Buffer{cfg: cfg, sizes: sizesFor(cfg), ledger: l, ready: make(chan struct{}, 1), openAt: -1}
+	b.changed.L = &b.mu
+	b.arena = budget.NewArena(b.sizes.data, b.sizes.block)
+	return b
+}
+
+// Open adds a stream and returns it; its records are numbered from 1.
+func (b *Buffer) Open(name string) *record.Stream {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := &record.Stream{Index: uint32(len(b.streams)), Name: name}
+	b.streams = append(b.streams, &stream{Stream: s, account: b.ledger.Open(name)})
+	return s
+}
+
+// Streams returns the streams by their index.
+func (b *Buffer) Streams() []*record.Stream {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := make([]*record.Stream, len(b.streams))
+	for i, st := range b.streams {
+		all[i] = st.Stream
+	}
+	return all
+}
+
+// Ready has a token when something may have become ready to take or settled.
+func (b *Buffer) Ready() <-chan struct{} { return b.ready }
+
+func (b *Buffer) poke() {
+	select {
+	case b.ready <- struct{}{}:
+	default:
+	}
+}
+
+// State is what the buffer holds at a moment.
+type State struct {
+	Limit     int64 `json:"limit"`     // bytes
+	Held      int64 `json:"held"`      // bytes handed out of the arena
+	Peak      int64 `json:"peak"`      // bytes, the most so far
+	Waiting   int   `json:"waiting"`   // records and markers
+	InFlight  int   `json:"in_flight"` // requests
+	Window    int   `json:"window"`    // requests, the most at once
+	Abandoned bool  `json:"-"`         // admission drops everything
+	Fault     error `json:"-"`         // the last failure to get memory
+}
+
+// State returns what the buffer holds now.
+func (b *Buffer) State() State {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return State{
+		Limit: b.cfg.Limit, Held: b.arena.Held(), Peak: b.arena.Peak(), Waiting: b.pending.events,
+		InFlight: b.flight, Window: b.sizes.window, Abandoned: b.abandoned, Fault: b.fault,
+	}
+}
+
+// Balance draws the ledger's balance against what is held here, while nothing
+// moves.
+func (b *Buffer) Balance() ledger.Balance {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	held := make(map[string]ledger.Count, len(b.streams))
+	for _, st := range b.streams {
+		held[st.Name] = held[st.Name].Plus(st.held)
+	}
+	return b.ledger.Balance(held)
+}
+
+// Idle reports that nothing waits, nothing is in flight and no loss is untold.
+func (b *Buffer) Idle() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.pending.events == 0 && b.flight == 0 && (b.abandoned || !b.untold())
+}
+
+// Trim gives memory that is not in use back to the system.
+func (b *Buffer) Trim() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.packing.trim()
+	if err := b.releaseTail(); err != nil {
+		return err
+	}
+	return b.arena.Trim()
+}
+
+// sizes are the numbers that follow from the limit, in bytes.
+type sizes struct {
+	data    int64 // for blocks: the limit less the reserve
+	block   int
+	request int // the most that one request holds, as the sink counts
+	window  int // requests in flight
+	flight  int64
+	body    int
+}
+
+// SendWindow is the memory that one request in flight takes from the reserve:
+// the piece of it that is being encoded and sent.
+const SendWindow = 32 << 10
+
+func sizesFor(cfg Config) sizes {
+	// The reserve holds what the senders need, so that a full buffer can always
+	// be emptied.
+	reserve := min(max(cfg.Limit/8, 2*4096), 1<<20)
+	quarter := int(cfg.Limit / 4)
+	s := sizes{
+		data:    cfg.Limit - reserve,
+		block:   int(min(max(cfg.Limit/64, 4<<10), 64<<10)),
+		request: quarter,
+		window:  max(int(reserve/SendWindow), 1),
+		body:    quarter - record.HeaderSize - record.FrameSize,
+	}
+	if n := cfg.Sink.RequestBytes; n > 0 {
+		s.request = min(s.request, n)
+	}
+	if n := cfg.Sink.BodyBytes; n > 0 {
+		s.body = min(s.body, n)
+	}
+	s.body = min(s.body, s.request-cfg.Sink.PerEvent)
+	s.window = min(s.window, max(cfg.Sink.InFlight, 1))
+	// What waits can be held compressed and what is in flight cannot, so where
+	// that makes room most of the buffer is left to what waits.
+	s.flight = s.data
+	if cfg.Mode == NonBlocking {
+		s.flight = max(s.data/4, 1)
+	}
+	return s
+}

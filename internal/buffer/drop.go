@@ -1,0 +1,122 @@
+package buffer
+
+import (
+	"bytes"
+
+	"github.com/spillway/spillway/internal/ledger"
+	"github.com/spillway/spillway/internal/record"
+)
+
+// evict drops the oldest waiting records, a block's worth of them, and reports
+// whether there were any. Records in requests are never touched; the memory of
+// a block that a request still uses comes back when that is settled.
+func (b *Buffer) evict(why ledger.Reason) bool {
+	if len(b.waiting) == 0 {
+		return false
+	}
+	blk := b.waiting[0]
+	b.dequeue()
+	b.walk(blk, func(batch *record.Batch) {
+		st := b.streams[batch.Stream]
+		blk.items -= batch.Count
+		b.pending.events -= batch.Count
+		b.pending.cost -= b.cost(batch.Count, batch.Bytes+batch.Repair)
+		if batch.Kind == record.KindLoss {
+			// The marker's neighbours go with it, so it becomes part of their run.
+			st.account.Markers(-1, 0)
+			st.evicted.Add(batch.Loss())
+			return
+		}
+		c := ledger.Count{Records: int64(batch.Count), Bytes: int64(batch.Bytes)}
+		st.held.Records -= c.Records
+		st.held.Bytes -= c.Bytes
+		st.account.Dropped(why, c)
+		st.evicted.Add(record.Loss{
+			Stream: st.Index, Lost: c.Records, Bytes: c.Bytes,
+			FirstSeq: batch.FirstSeq, LastSeq: batch.FirstSeq + uint64(batch.Count) - 1,
+			FirstTime: batch.Time, LastTime: batch.Time, Reason: string(why),
+		})
+	})
+	blk.taken, blk.skip = blk.used, 0
+	if blk == b.tail {
+		b.openAt = -1
+	}
+	b.release(blk)
+	return true
+}
+
+// walk calls f for each batch of blk that no request has taken, cut to the
+// records that are left of it.
+func (b *Buffer) walk(blk *block, f func(*record.Batch)) {
+	mem, done := blk.unpacked()
+	defer done()
+	var batch record.Batch
+	skip := blk.skip
+	for off := blk.taken; off < blk.used; skip = 0 {
+		off += record.Parse(mem[off:], &batch)
+		batch.Slice(skip, batch.Count-skip)
+		f(&batch)
+	}
+}
+
+// dequeue takes the first waiting block off the queue.
+func (b *Buffer) dequeue() {
+	b.waiting[0].queued = false
+	b.waiting[0] = nil
+	b.waiting = b.waiting[1:]
+	if len(b.waiting) == 0 {
+		b.waiting = nil
+	}
+}
+
+// release gives a block back once nothing in it is unsettled. The tail stays,
+// for the next record.
+func (b *Buffer) release(blk *block) {
+	if blk.items > 0 || blk == b.tail {
+		return
+	}
+	if !blk.heap {
+		if err := b.arena.Put(blk.mem); err != nil {
+			b.fault = err
+		}
+	}
+	blk.mem = nil
+}
+
+// releaseTail gives the tail back if nothing is in it.
+func (b *Buffer) releaseTail() error {
+	if b.tail == nil || b.tail.items > 0 {
+		return nil
+	}
+	mem := b.tail.mem
+	b.tail, b.openAt = nil, -1
+	return b.arena.Put(mem)
+}
+
+// Abandon ends the waiting for good: everything that waits is dropped under the
+// reason, and so is whatever is still admitted. What is in flight is left to
+// whoever sends it.
+func (b *Buffer) Abandon() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.abandoned = true
+	for b.evict(ledger.Shutdown) {
+	}
+	b.changed.Broadcast()
+	b.poke()
+}
+
+// untold reports whether a loss waits for its marker.
+func (b *Buffer) untold() bool {
+	if b.cfg.NoLossMarkers {
+		return false
+	}
+	for _, st := range b.streams {
+		if st.lost.Lost > 0 || st.evicted.Lost > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func indexLine(b []byte) int { return bytes.IndexByte(b, '\n') }

@@ -1,0 +1,134 @@
+package buffer
+
+import (
+	"iter"
+	"slices"
+
+	"github.com/spillway/spillway/internal/record"
+)
+
+// Request is a stretch of the queue on its way to the destination: whole
+// batches and pieces of them, left where they are in the buffer's blocks. It
+// must be settled once, or be split and its halves settled.
+type Request struct {
+	runs   []run
+	events int
+	whole  *whole
+}
+
+// whole is what a request and the halves it is split into have in common.
+type whole struct {
+	open  int   // events that are not settled
+	held  int64 // bytes of blocks
+	after []*whole
+	done  chan struct{}
+}
+
+// run is a range of one block's batches, or a marker that is in no block.
+type run struct {
+	block  *block
+	marker []byte
+	from   int // offset of the first batch
+	to     int // offset after the last
+	skip   int // records of the first batch that are not in the range
+	events int // records and markers that are
+}
+
+// Events is the number of records and loss markers.
+func (r *Request) Events() int { return r.events }
+
+// After lists what must be settled before this request is sent, because it
+// holds records of the same stream and the same moment of the destination's
+// order.
+func (r *Request) After() []<-chan struct{} {
+	wait := make([]<-chan struct{}, len(r.whole.after))
+	for i, w := range r.whole.after {
+		wait[i] = w.done
+	}
+	return wait
+}
+
+// Batches yields the request's batches; see sink.Request.
+func (r *Request) Batches() iter.Seq2[int, *record.Batch] {
+	return func(yield func(int, *record.Batch) bool) {
+		index := 0
+		for i := range r.runs {
+			if !r.runs[i].batches(&index, yield) {
+				return
+			}
+		}
+	}
+}
+
+func (n *run) batches(index *int, yield func(int, *record.Batch) bool) bool {
+	mem, to := n.marker, len(n.marker)
+	if n.block != nil {
+		var done func()
+		mem, done = n.block.unpacked()
+		defer done()
+		to = n.to
+	}
+	var batch record.Batch
+	left, skip := n.events, n.skip
+	for off := n.from; off < to && left > 0; skip = 0 {
+		off += record.Parse(mem[off:], &batch)
+		batch.Slice(skip, min(batch.Count-skip, left))
+		left -= batch.Count
+		if !yield(*index, &batch) {
+			return false
+		}
+		*index += batch.Count
+	}
+	return true
+}
+
+// Split cuts the request in two, the first of n events; 0 < n < Events. The
+// request itself must not be used any more.
+func (r *Request) Split(n int) (*Request, *Request) {
+	first := &Request{whole: r.whole, events: n}
+	second := &Request{whole: r.whole, events: r.events - n}
+	for i, part := range r.runs {
+		if part.events > n {
+			if n > 0 {
+				head := part
+				head.events = n
+				first.runs = append(first.runs, head)
+				part.skipEvents(n)
+			}
+			second.runs = append([]run{part}, r.runs[i+1:]...)
+			break
+		}
+		first.runs = append(first.runs, part)
+		n -= part.events
+	}
+	return first, second
+}
+
+// skipEvents takes the first n events off the range.
+func (n *run) skipEvents(count int) {
+	n.events -= count
+	if n.block == nil {
+		return
+	}
+	mem, done := n.block.unpacked()
+	defer done()
+	var batch record.Batch
+	for {
+		size := record.Parse(mem[n.from:], &batch)
+		if left := batch.Count - n.skip; count < left {
+			n.skip += count
+			return
+		} else {
+			count -= left
+		}
+		n.from += size
+		n.skip = 0
+	}
+}
+
+// waitFor makes w wait for what holds an earlier record of the same moment.
+func (w *whole) waitFor(earlier *whole) {
+	if earlier != w && !slices.Contains(w.after, earlier) {
+		w.after = append(w.after, earlier)
+	}
+}

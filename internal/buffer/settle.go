@@ -1,0 +1,140 @@
+package buffer
+
+import (
+	"github.com/spillway/spillway/internal/ledger"
+	"github.com/spillway/spillway/internal/record"
+	"github.com/spillway/spillway/internal/sink"
+)
+
+// Fate is what became of a request's events, for good.
+type Fate struct {
+	// Dropped is the reason for which all of them are given up, or empty where
+	// they are delivered but for Rejected.
+	Dropped  ledger.Reason
+	Rejected []sink.Rejection
+	// Repeated: an earlier attempt ended without an answer, so the destination may
+	// have the delivered ones twice.
+	Repeated bool
+}
+
+// Settle ends a request or a half of one: its events are counted and their
+// memory is given back. It returns the loss markers that were not delivered;
+// their text belongs into the log, since they are never dropped silently.
+func (b *Buffer) Settle(r *Request, fate Fate) (untold []record.Loss) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t := tally{buffer: b, fate: fate}
+	for index, batch := range r.Batches() {
+		t.batch(index, batch)
+	}
+	t.flush()
+	for _, n := range r.runs {
+		if n.block != nil {
+			n.block.items -= n.events
+			b.release(n.block)
+		}
+	}
+	w := r.whole
+	w.open -= r.events
+	if w.open == 0 {
+		b.flight--
+		b.flightHeld -= w.held
+		close(w.done)
+		for _, st := range b.streams {
+			if st.last != nil && st.last.whole == w {
+				st.last = nil
+			}
+		}
+	}
+	b.changed.Broadcast()
+	b.poke()
+	return t.untold
+}
+
+// tally adds up what became of the events, stream by stream.
+type tally struct {
+	buffer *Buffer
+	fate   Fate
+
+	stream    *stream
+	delivered ledger.Count
+	untold    []record.Loss
+}
+
+func (t *tally) batch(index int, batch *record.Batch) {
+	st := t.buffer.streams[batch.Stream]
+	if st != t.stream {
+		t.flush()
+		t.stream = st
+	}
+	why, rejected := t.reason(index, batch)
+	switch {
+	case batch.Kind == record.KindLoss && !rejected:
+		st.account.Markers(0, 1)
+		return
+	case batch.Kind == record.KindLoss:
+		t.untold = append(t.untold, batch.Loss())
+		return
+	case !rejected:
+		t.delivered = t.delivered.Plus(ledger.Count{Records: int64(batch.Count), Bytes: int64(batch.Bytes)})
+		return
+	case why != "":
+		t.drop(st, why, ledger.Count{Records: int64(batch.Count), Bytes: int64(batch.Bytes)})
+		return
+	}
+	frames := batch.Frames
+	for i := range batch.Count {
+		body, _, rest := record.Next(frames)
+		frames = rest
+		c := ledger.Count{Records: 1, Bytes: int64(len(body))}
+		if why := t.rejection(index + i); why != "" {
+			t.drop(st, why, c)
+		} else {
+			t.delivered = t.delivered.Plus(c)
+		}
+	}
+}
+
+// reason tells whether any event of the batch is not delivered, and why where
+// that is one reason for all of them.
+func (t *tally) reason(index int, batch *record.Batch) (ledger.Reason, bool) {
+	if t.fate.Dropped != "" {
+		return t.fate.Dropped, true
+	}
+	touched := false
+	for _, r := range t.fate.Rejected {
+		if r.First <= index && index+batch.Count <= r.End {
+			return ledger.Reason(r.Reason), true
+		}
+		touched = touched || r.First < index+batch.Count && index < r.End
+	}
+	return "", touched
+}
+
+func (t *tally) rejection(index int) ledger.Reason {
+	for _, r := range t.fate.Rejected {
+		if r.First <= index && index < r.End {
+			return ledger.Reason(r.Reason)
+		}
+	}
+	return ""
+}
+
+func (t *tally) drop(st *stream, why ledger.Reason, c ledger.Count) {
+	st.held.Records -= c.Records
+	st.held.Bytes -= c.Bytes
+	st.account.Dropped(why, c)
+}
+
+func (t *tally) flush() {
+	if t.stream == nil || t.delivered.Records == 0 {
+		return
+	}
+	t.stream.held.Records -= t.delivered.Records
+	t.stream.held.Bytes -= t.delivered.Bytes
+	t.stream.account.Delivered(t.delivered)
+	if t.fate.Repeated {
+		t.stream.account.PossiblyDuplicated(t.delivered.Records)
+	}
+	t.delivered = ledger.Count{}
+}

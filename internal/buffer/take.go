@@ -1,0 +1,248 @@
+package buffer
+
+import (
+	"time"
+
+	"github.com/spillway/spillway/internal/record"
+)
+
+// Take returns the next request, of the oldest waiting records, or nil. With
+// small it takes whatever waits; without, only what fills a request. It returns
+// nil, too, while the window is full.
+func (b *Buffer) Take(small bool) *Request {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	full := b.pending.cost >= b.sizes.request || b.cfg.Sink.Events > 0 && b.pending.events >= b.cfg.Sink.Events
+	if !full && !small {
+		return nil
+	}
+	if b.flight >= b.sizes.window || b.flight > 0 && b.flightHeld >= b.sizes.flight {
+		return nil
+	}
+	w := &whole{done: make(chan struct{})}
+	r := &Request{whole: w}
+	g := gathering{buffer: b}
+	b.tellEvicted(r, &g)
+	end := b.gather(&g)
+	for range end.blocks {
+		b.takeBlock(r, b.waiting[0], b.waiting[0].used, 0)
+		b.dequeue()
+	}
+	if end.offset > 0 || end.skip > 0 {
+		b.takeBlock(r, b.waiting[0], end.offset, end.skip)
+	}
+	if len(b.waiting) == 0 {
+		b.tellLost(r)
+	}
+	if r.events == 0 {
+		return nil
+	}
+	w.open = r.events
+	b.flight++
+	b.flightHeld += w.held
+	return r
+}
+
+// position is a place in the queue: so many whole blocks, and in the next the
+// offset of a batch and how many of its records.
+type position struct {
+	blocks, offset, skip int
+}
+
+// gathering is the search for the end of a request.
+type gathering struct {
+	buffer *Buffer
+	total  volume
+	first  int64 // time of the first event
+	moment int64 // of the last batch, in units of the sink's order
+	any    bool
+	// cut is the last place where the moment changes: a request that ends there
+	// shares no moment with the next.
+	cut position
+}
+
+// gather finds where the next request ends. It ends where the sink's limits are
+// reached, or a little earlier where that spares the next request from waiting
+// for this one.
+func (b *Buffer) gather(g *gathering) position {
+	for i, blk := range b.waiting {
+		mem, done := blk.unpacked()
+		end, full := g.block(i, blk, mem)
+		done()
+		if full {
+			return end
+		}
+	}
+	return position{blocks: len(b.waiting)}
+}
+
+func (g *gathering) block(i int, blk *block, mem []byte) (position, bool) {
+	var batch record.Batch
+	off, skip := blk.taken, blk.skip
+	for off < blk.used {
+		here := position{i, off, skip}
+		if off == blk.taken && skip == blk.skip {
+			// The whole of the block is still waiting; nothing of it is taken yet.
+			here = position{blocks: i}
+		}
+		size := record.Parse(mem[off:], &batch)
+		batch.Slice(skip, batch.Count-skip)
+		moment := g.buffer.moment(batch.Time)
+		if g.any && moment != g.moment {
+			g.cut = here
+		}
+		if n := g.fitting(&batch); n < batch.Count {
+			return g.end(position{i, off, skip + n}, here, n, moment), true
+		}
+		if !g.any {
+			g.first = batch.Time
+		}
+		g.any, g.moment = true, moment
+		g.total.events += batch.Count
+		g.total.cost += g.buffer.cost(batch.Count, batch.Bytes+batch.Repair)
+		off += size
+		skip = 0
+	}
+	return position{}, false
+}
+
+// end decides where a request that is full ends: in the batch after n of its
+// records, or at the last change of the moment.
+func (g *gathering) end(inside, before position, n int, moment int64) position {
+	shares := n > 0 || g.any && moment == g.moment
+	if shares && g.cut != (position{}) && g.buffer.cfg.Sink.OrderedBy > 0 {
+		return g.cut
+	}
+	if n == 0 {
+		return before
+	}
+	return inside
+}
+
+// fitting is how many records of the batch fit into what is left of the
+// request. The first record of a request always fits: intake lets none pass
+// that could not be sent alone.
+func (g *gathering) fitting(batch *record.Batch) int {
+	sink := &g.buffer.cfg.Sink
+	if g.any && sink.Span > 0 && time.Duration(batch.Time-g.first) >= sink.Span {
+		return 0
+	}
+	room := g.buffer.sizes.request - g.total.cost
+	events := batch.Count
+	if sink.Events > 0 {
+		events = min(events, sink.Events-g.total.events)
+	}
+	if events == batch.Count && g.buffer.cost(batch.Count, batch.Bytes+batch.Repair) <= room {
+		return events
+	}
+	frames := batch.Frames
+	for n := range events {
+		body, invalid, rest := record.Next(frames)
+		room -= g.buffer.cost(1, len(body)+record.Repair(body, invalid))
+		if batch.Kind == record.KindLoss {
+			room -= batch.Repair
+		}
+		if room < 0 && (n > 0 || g.total.events > 0) {
+			return n
+		}
+		frames = rest
+	}
+	return events
+}
+
+// moment is t in units of the destination's order.
+func (b *Buffer) moment(t int64) int64 {
+	if unit := int64(b.cfg.Sink.OrderedBy); unit > 0 {
+		return t / unit
+	}
+	return t
+}
+
+// takeBlock makes what waits in blk, up to the batch at offset to and skip of
+// its records, part of the request.
+func (b *Buffer) takeBlock(r *Request, blk *block, to, skip int) {
+	n := run{block: blk, from: blk.taken, to: to, skip: blk.skip}
+	mem, done := blk.unpacked()
+	defer done()
+	var batch record.Batch
+	before := blk.skip
+	off := blk.taken
+	take := func(count int) {
+		batch.Slice(before, count)
+		n.events += batch.Count
+		b.pending.events -= batch.Count
+		b.pending.cost -= b.cost(batch.Count, batch.Bytes+batch.Repair)
+		b.follow(r, &batch)
+	}
+	for off < to {
+		size := record.Parse(mem[off:], &batch)
+		take(batch.Count - before)
+		off += size
+		before = 0
+	}
+	if skip > 0 {
+		size := record.Parse(mem[off:], &batch)
+		take(skip - before)
+		n.to = off + size
+	}
+	blk.taken, blk.skip = off, skip
+	if blk == b.tail && n.to > b.openAt {
+		b.openAt = -1
+	}
+	if blk.raw > 0 {
+		r.whole.held += int64(len(blk.mem)) * int64(n.to-n.from) / int64(blk.raw)
+	} else {
+		r.whole.held += int64(n.to - n.from)
+	}
+	r.runs = append(r.runs, n)
+	r.events += n.events
+}
+
+// follow keeps the stream's order: the request waits for the one before it
+// where both hold records of one moment.
+func (b *Buffer) follow(r *Request, batch *record.Batch) {
+	if b.cfg.Sink.OrderedBy <= 0 {
+		return
+	}
+	st, moment := b.streams[batch.Stream], b.moment(batch.Time)
+	if st.last != nil && st.last.whole != r.whole && st.lastMoment >= moment && st.last.whole.open > 0 {
+		r.whole.waitFor(st.last.whole)
+	}
+	st.last, st.lastMoment = r, moment
+}
+
+// tellEvicted puts the markers of dropped waiting records before everything
+// that still waits.
+func (b *Buffer) tellEvicted(r *Request, g *gathering) {
+	for _, st := range b.streams {
+		if st.evicted.Lost > 0 {
+			g.total.events++
+			g.total.cost += b.tell(r, st, &st.evicted)
+		}
+	}
+}
+
+// tellLost puts the markers of dropped arriving records after everything that
+// waited, where no later record carries them.
+func (b *Buffer) tellLost(r *Request) {
+	for _, st := range b.streams {
+		if st.lost.Lost > 0 {
+			b.tell(r, st, &st.lost)
+		}
+	}
+}
+
+func (b *Buffer) tell(r *Request, st *stream, loss *record.Loss) int {
+	marker := record.AppendLoss(nil, *loss)
+	*loss = record.Loss{}
+	if b.cfg.NoLossMarkers {
+		return 0
+	}
+	var batch record.Batch
+	record.Parse(marker, &batch)
+	b.follow(r, &batch)
+	st.account.Markers(1, 0)
+	r.runs = append(r.runs, run{marker: marker, events: 1})
+	r.events++
+	return b.cost(1, batch.Bytes+batch.Repair)
+}

@@ -1,0 +1,231 @@
+// Package deliver takes requests out of the buffer and sees them through: it
+// keeps a window of requests in flight, retries for as long as the destination
+// is away, halves what is refused as a whole, and settles what became of each
+// record. It is the only place that retries, and no number of attempts ever
+// ends in a drop.
+package deliver
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/spillway/spillway/internal/buffer"
+	"github.com/spillway/spillway/internal/ledger"
+	"github.com/spillway/spillway/internal/sink"
+)
+
+// Config says how a destination is served.
+type Config struct {
+	// Name is what the log calls the destination.
+	Name string
+	// FlushInterval is the longest that a record waits for a request to fill while
+	// the destination answers; 5 s by default.
+	FlushInterval time.Duration
+	// AttemptTimeout ends an attempt that gets no answer; 15 s by default. It grows
+	// to four times that while attempts time out.
+	AttemptTimeout time.Duration
+	Log            *slog.Logger
+}
+
+const (
+	defaultFlushInterval  = 5 * time.Second
+	defaultAttemptTimeout = 15 * time.Second
+	// smallSpacing keeps requests that are not full at least so far apart: five a
+	// second, once the service's own limit for one log stream. It widens towards
+	// the flush interval while the destination throttles.
+	smallSpacing = 200 * time.Millisecond
+	// trimAfter is how long the buffer must be idle to give its memory back.
+	trimAfter = time.Second
+)
+
+// Deliverer serves one destination from one buffer.
+type Deliverer struct {
+	cfg    Config
+	buffer *buffer.Buffer
+	sink   sink.Sink
+	gate   *gate
+
+	drain     chan struct{} // closed when everything is to be sent at once
+	drainOnce sync.Once
+	senders   sync.WaitGroup
+	lastSmall time.Time
+}
+
+// New returns a deliverer; Run starts it.
+func New(cfg Config, b *buffer.Buffer, s sink.Sink) *Deliverer {
+	if cfg.FlushInterval <= 0 {
+		cfg.FlushInterval = defaultFlushInterval
+	}
+	if cfg.AttemptTimeout <= 0 {
+		cfg.AttemptTimeout = defaultAttemptTimeout
+	}
+	return &Deliverer{
+		cfg: cfg, buffer: b, sink: s, gate: newGate(s.Limits().InFlight, cfg.Log, cfg.Name),
+		drain: make(chan struct{}),
+	}
+}
+
+// Health returns how the destination does.
+func (d *Deliverer) Health() Health { return d.gate.health() }
+
+// Drain makes everything leave at once, small requests too; Run returns when
+// the buffer is empty. It must be called once the sources have ended, and may
+// be called again.
+func (d *Deliverer) Drain() { d.drainOnce.Do(func() { close(d.drain) }) }
+
+// Run delivers until Drain was called and the buffer is empty, or until ctx
+// ends: then what is in flight is given up, and what waits is left to the
+// buffer. It may be called once.
+func (d *Deliverer) Run(ctx context.Context) {
+	defer d.senders.Wait()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		if req := d.next(); req != nil {
+			d.senders.Go(func() { d.send(ctx, req) })
+			continue
+		}
+		idle := d.buffer.Idle()
+		if idle && d.draining() {
+			return
+		}
+		timer.Reset(d.pause(idle))
+		select {
+		case <-ctx.Done():
+		case <-d.buffer.Ready():
+		case <-d.drainSignal():
+		case <-timer.C:
+			if idle {
+				d.trim()
+			}
+		}
+	}
+}
+
+// next takes the next request that may leave now.
+func (d *Deliverer) next() *buffer.Request {
+	if req := d.buffer.Take(false); req != nil {
+		return req
+	}
+	now := time.Now()
+	if !d.draining() && now.Sub(d.lastSmall) < d.spacing() {
+		return nil
+	}
+	req := d.buffer.Take(true)
+	if req != nil {
+		d.lastSmall = now
+	}
+	return req
+}
+
+// spacing is the least time between two requests that are not full.
+func (d *Deliverer) spacing() time.Duration {
+	return min(smallSpacing*time.Duration(d.gate.caution()), d.cfg.FlushInterval)
+}
+
+func (d *Deliverer) pause(idle bool) time.Duration {
+	if idle {
+		return trimAfter
+	}
+	return max(d.spacing()-time.Since(d.lastSmall), time.Millisecond)
+}
+
+func (d *Deliverer) draining() bool {
+	select {
+	case <-d.drain:
+		return true
+	default:
+		return false
+	}
+}
+
+// drainSignal is ready at the first moment of draining, and never after, so
+// that Run does not spin.
+func (d *Deliverer) drainSignal() <-chan struct{} {
+	if d.draining() {
+		return nil
+	}
+	return d.drain
+}
+
+func (d *Deliverer) trim() {
+	if err := d.buffer.Trim(); err != nil {
+		d.cfg.Log.Warn("giving the buffer's memory back failed", "destination", d.cfg.Name, "error", err)
+	}
+}
+
+// send sees one request through to its end.
+func (d *Deliverer) send(ctx context.Context, req *buffer.Request) {
+	for _, settled := range req.After() {
+		select {
+		case <-settled:
+		case <-ctx.Done():
+		}
+	}
+	d.deliver(ctx, req, false)
+}
+
+// deliver attempts until the request is settled. repeated says that an earlier
+// attempt may have delivered it.
+func (d *Deliverer) deliver(ctx context.Context, req *buffer.Request, repeated bool) {
+	timeout := d.cfg.AttemptTimeout
+	for {
+		pass, ok := d.gate.enter(ctx)
+		if !ok {
+			d.settle(req, buffer.Fate{Dropped: ledger.Shutdown})
+			return
+		}
+		out, timedOut := d.attempt(ctx, req, timeout)
+		switch out.Verdict {
+		case sink.Delivered:
+			d.gate.succeeded(pass)
+			d.settle(req, buffer.Fate{Rejected: out.Rejected, Repeated: repeated})
+			return
+		case sink.Refuse:
+			d.gate.succeeded(pass)
+			d.refused(ctx, req, out, repeated)
+			return
+		}
+		d.gate.failed(pass, out)
+		repeated = repeated || out.Unsure
+		if timedOut {
+			timeout = min(2*timeout, 4*d.cfg.AttemptTimeout)
+		}
+	}
+}
+
+func (d *Deliverer) attempt(ctx context.Context, req *buffer.Request, timeout time.Duration) (sink.Outcome, bool) {
+	attempt, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	start := time.Now()
+	out := d.sink.Send(attempt, req)
+	if out.Verdict != sink.Retry {
+		d.gate.took(time.Since(start))
+	}
+	return out, attempt.Err() != nil && ctx.Err() == nil
+}
+
+// refused halves a request that the destination will not take as it stands,
+// until the culprit stands alone.
+func (d *Deliverer) refused(ctx context.Context, req *buffer.Request, out sink.Outcome, repeated bool) {
+	if req.Events() > 1 {
+		first, second := req.Split(req.Events() / 2)
+		d.deliver(ctx, first, repeated)
+		d.deliver(ctx, second, repeated)
+		return
+	}
+	d.cfg.Log.Warn("the destination refuses a record for good; it is dropped", "destination", d.cfg.Name,
+		"reason", out.Reason, "error", out.Err)
+	d.settle(req, buffer.Fate{Dropped: ledger.Reason(out.Reason)})
+}
+
+func (d *Deliverer) settle(req *buffer.Request, fate buffer.Fate) {
+	for _, loss := range d.buffer.Settle(req, fate) {
+		d.cfg.Log.Warn("a loss marker was not delivered", "destination", d.cfg.Name, "marker", string(loss.AppendText(nil)))
+	}
+	if n := len(fate.Rejected); n > 0 {
+		d.gate.rejected(fate.Rejected)
+	}
+}

@@ -1,0 +1,237 @@
+package deliver
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/spillway/spillway/internal/sink"
+)
+
+// Back-off between attempts at a destination that is away.
+const (
+	firstPause = 100 * time.Millisecond
+	longPause  = 5 * time.Second
+	// sayAgain is how often the log repeats that a destination is away.
+	sayAgain = time.Minute
+)
+
+// gate lets attempts through: as many at once as the destination bears, and one
+// at a time while it is away.
+type gate struct {
+	name string
+	log  *slog.Logger
+	most int // attempts at once
+
+	mu      sync.Mutex
+	changed chan struct{} // closed and replaced at each change
+	limit   float64       // attempts at once that the destination bears now
+	active  int
+	away    bool
+	probing bool
+	probeAt time.Time
+	pauses  *backoff.ExponentialBackOff
+	careful int           // factor for the spacing of small requests
+	latency time.Duration // of recent answers, the slow ones
+	state   Health
+	said    time.Time
+	refused map[string]int // rejected events by reason since the log said so
+}
+
+// Health is how a destination does.
+type Health struct {
+	// Up is false from the first failed attempt to the next answer.
+	Up bool `json:"up"`
+	// Since is when that last changed; zero before the first answer.
+	Since time.Time `json:"since,omitzero"`
+	// Failures counts attempts that failed since then.
+	Failures int `json:"failures"`
+	// Error is the cause of the last failure.
+	Error string `json:"error,omitempty"`
+	// Config says that somebody must act: credentials are refused, or something is
+	// missing that may not be created.
+	Config bool `json:"needs_action,omitempty"`
+}
+
+func newGate(most int, log *slog.Logger, name string) *gate {
+	pauses := &backoff.ExponentialBackOff{
+		InitialInterval: firstPause, RandomizationFactor: 0.3, Multiplier: 2, MaxInterval: longPause,
+	}
+	pauses.Reset()
+	most = max(most, 1)
+	return &gate{
+		name: name, log: log, most: most, limit: float64(most), changed: make(chan struct{}), pauses: pauses,
+		careful: 1, state: Health{Up: true}, refused: make(map[string]int),
+	}
+}
+
+// pass lets one attempt through.
+type pass struct {
+	// probe marks the single attempt at a destination that is away.
+	probe bool
+}
+
+// enter waits until an attempt may be made; it returns false when ctx ends.
+// Each pass is given back by one call of succeeded or failed.
+func (g *gate) enter(ctx context.Context) (pass, bool) {
+	var p pass
+	for ctx.Err() == nil {
+		pause, ready, changed := g.ask(&p)
+		if ready {
+			return p, true
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-changed:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+	if p.probe {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.probing = false
+		g.signal()
+	}
+	return pass{}, false
+}
+
+// ask reports whether the attempt may be made now, and else for how long to
+// wait at most.
+func (g *gate) ask(p *pass) (pause time.Duration, ready bool, changed chan struct{}) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.away && p.probe {
+		p.probe, g.probing = false, false
+	}
+	if g.away && !g.probing {
+		p.probe, g.probing = true, true
+	}
+	switch {
+	case !g.away && float64(g.active) < max(g.limit, 1):
+		ready = true
+	case p.probe:
+		pause = time.Until(g.probeAt)
+		ready = pause <= 0
+	default:
+		pause = time.Hour
+	}
+	if ready {
+		g.active++
+	}
+	return pause, ready, g.changed
+}
+
+// signal wakes all who wait; the lock is held.
+func (g *gate) signal() {
+	close(g.changed)
+	g.changed = make(chan struct{})
+}
+
+// succeeded says that the destination answered.
+func (g *gate) succeeded(p pass) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.active--
+	g.limit = min(g.limit+1/max(g.limit, 1), float64(g.most))
+	if g.limit >= float64(g.most)/2 {
+		g.careful = 1
+	}
+	if p.probe {
+		g.probing = false
+	}
+	if g.away {
+		g.away = false
+		g.pauses.Reset()
+		g.log.Info("the destination answers again", "destination", g.name, "failures", g.state.Failures,
+			"away_seconds", int(time.Since(g.state.Since).Seconds()))
+	}
+	if !g.state.Up || g.state.Since.IsZero() {
+		g.state = Health{Up: true, Since: time.Now()}
+	}
+	g.signal()
+}
+
+// failed says that an attempt failed: the destination is away until one
+// succeeds.
+func (g *gate) failed(p pass, out sink.Outcome) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.active--
+	now := time.Now()
+	if !g.away || p.probe || out.RetryAfter > 0 {
+		pause := max(min(g.pauses.NextBackOff(), longPause), out.RetryAfter)
+		if next := now.Add(pause); next.After(g.probeAt) {
+			g.probeAt = next
+		}
+		if out.Throttled {
+			g.limit = max(g.limit/2, 1)
+			g.careful = min(2*g.careful, 1024)
+		}
+	}
+	if g.state.Up {
+		g.state = Health{Since: now}
+	}
+	g.state.Failures++
+	g.state.Config = out.Config
+	g.state.Error = "no answer"
+	if out.Err != nil {
+		g.state.Error = out.Err.Error()
+	}
+	if now.Sub(g.said) >= sayAgain {
+		g.said = now
+		g.log.Warn("the destination does not take records; they wait and are tried again", "destination", g.name,
+			"failures", g.state.Failures, "error", g.state.Error, "needs_action", g.state.Config)
+	}
+	g.away = true
+	if p.probe {
+		g.probing = false
+	}
+	g.signal()
+}
+
+// rejected keeps the log informed, at most once a minute, of events that the
+// destination rejected; the ledger has every one.
+func (g *gate) rejected(events []sink.Rejection) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, r := range events {
+		g.refused[r.Reason] += r.End - r.First
+	}
+	if now := time.Now(); now.Sub(g.said) >= sayAgain {
+		g.said = now
+		g.log.Warn("the destination rejects records; they are dropped and counted", "destination", g.name, "by_reason", g.refused)
+		g.refused = make(map[string]int)
+	}
+}
+
+// took remembers how long answers take.
+func (g *gate) took(d time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.latency = max(d, g.latency*7/8)
+}
+
+// slow is how long an answer may take, by recent experience.
+func (g *gate) slow() time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.latency
+}
+
+// caution is the factor by which small requests are to be rarer.
+func (g *gate) caution() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.careful
+}
+
+func (g *gate) health() Health {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.state
+}

@@ -1,0 +1,181 @@
+// Package record says what moves through Spillway: streams of records, held
+// in batches.
+//
+// A record is a time and a body of bytes. It is never a Go object of its own:
+// a batch, which is a header and the framed bodies of consecutive records of
+// one stream that share one time, is one piece of memory from the moment it is
+// admitted until its last record is settled. Nothing here allocates for each
+// record, and nothing here decides anything: the buffer writes batches, the
+// sinks read them.
+//
+// Layout of a batch, little-endian; offsets in bytes:
+//
+//	 0  u32  index of the stream
+//	 4  u8   kind: 1 records, 2 loss marker
+//	 5  u8   encoding of the bodies
+//	 6  u16  zero
+//	 8  u32  count of records (1 for a marker)
+//	12  u32  size of the frames that follow the header
+//	16  i64  time, nanoseconds since 1970, shared by all records
+//	24  u64  sequence number of the first record
+//	32  u32  sum of the body lengths
+//	36  u32  repair: bytes that valid, non-empty UTF-8 needs beyond that sum
+//	40  u32  ordinal of the part, from 1; 0 where the record is whole
+//	44  u32  1 where the part is the last of its line
+//
+// A frame is a u32, whose low 28 bits are the body's length and whose top bit
+// says that the body is not valid UTF-8, and then the body.
+package record
+
+import (
+	"encoding/binary"
+	"time"
+)
+
+// Sizes of the layout, in bytes.
+const (
+	HeaderSize  = 48
+	FrameSize   = 4
+	MaxBodySize = 1<<28 - 1
+)
+
+// invalidFlag marks a body that is not valid UTF-8.
+const invalidFlag = 1 << 31
+
+// Kind tells what a batch holds.
+type Kind uint8
+
+// The kinds of batches.
+const (
+	KindRecords Kind = 1
+	KindLoss    Kind = 2
+)
+
+// Encoding is the form in which the bodies arrived; it is changed at the sink,
+// and only if the sink speaks another.
+type Encoding uint8
+
+// EncodingText is a line of text, or several joined into one event, without
+// promise of valid UTF-8.
+const EncodingText Encoding = 0
+
+// Stream is an ordered sequence of records of one origin, such as the standard
+// output of one container. It does not change once records refer to it.
+type Stream struct {
+	// Index is the number by which batches refer to the stream; the pipeline
+	// gives it, from 0.
+	Index uint32
+	// Name is what the ledger and the sinks call the stream.
+	Name string
+}
+
+// Part tells which part of an over-long line a record is. The zero value is a
+// whole record. A line's parts have consecutive sequence numbers, so the number
+// of its first part identifies the line.
+type Part struct {
+	Ordinal uint32
+	Last    bool
+}
+
+// Batch is the readable form of one batch, or of a piece of it: a view, valid
+// only as long as the memory behind it.
+type Batch struct {
+	Stream   uint32
+	Kind     Kind
+	Encoding Encoding
+	// Count is the number of events for a sink: records, or one marker.
+	Count int
+	// Time is in nanoseconds since 1970.
+	Time     int64
+	FirstSeq uint64
+	// Bytes is the sum of the body lengths, Repair what a destination that takes
+	// only valid, non-empty UTF-8 adds to it: two bytes for each byte that
+	// becomes U+FFFD, one for an empty body.
+	Bytes  int
+	Repair int
+	Part   Part
+	// Frames holds the framed bodies.
+	Frames []byte
+}
+
+// PutHeader writes the header of b, whose frames are size bytes long, into
+// dst[:HeaderSize].
+func PutHeader(dst []byte, b *Batch, size int) {
+	_ = dst[HeaderSize-1]
+	le := binary.LittleEndian
+	le.PutUint32(dst[0:], b.Stream)
+	dst[4], dst[5], dst[6], dst[7] = byte(b.Kind), byte(b.Encoding), 0, 0
+	le.PutUint32(dst[8:], uint32(b.Count))
+	le.PutUint32(dst[12:], uint32(size))
+	le.PutUint64(dst[16:], uint64(b.Time))
+	le.PutUint64(dst[24:], b.FirstSeq)
+	le.PutUint32(dst[32:], uint32(b.Bytes))
+	le.PutUint32(dst[36:], uint32(b.Repair))
+	le.PutUint32(dst[40:], b.Part.Ordinal)
+	last := uint32(0)
+	if b.Part.Last {
+		last = 1
+	}
+	le.PutUint32(dst[44:], last)
+}
+
+// Parse reads the batch at the start of src into b and returns how many bytes
+// it takes. src must come from PutHeader and Append; it is memory of this
+// process, not foreign bytes.
+func Parse(src []byte, b *Batch) int {
+	_ = src[HeaderSize-1]
+	le := binary.LittleEndian
+	size := int(le.Uint32(src[12:]))
+	b.Stream = le.Uint32(src[0:])
+	b.Kind, b.Encoding = Kind(src[4]), Encoding(src[5])
+	b.Count = int(le.Uint32(src[8:]))
+	b.Time = int64(le.Uint64(src[16:]))
+	b.FirstSeq = le.Uint64(src[24:])
+	b.Bytes = int(le.Uint32(src[32:]))
+	b.Repair = int(le.Uint32(src[36:]))
+	b.Part = Part{Ordinal: le.Uint32(src[40:]), Last: src[44] != 0}
+	b.Frames = src[HeaderSize : HeaderSize+size : HeaderSize+size]
+	return HeaderSize + size
+}
+
+// Millisecond is the batch's time in milliseconds since 1970.
+func (b *Batch) Millisecond() int64 { return floorDiv(b.Time, int64(time.Millisecond)) }
+
+func floorDiv(a, b int64) int64 {
+	q := a / b
+	if a%b < 0 {
+		q--
+	}
+	return q
+}
+
+// Slice narrows b to count of its records, from the one at index skip on. It
+// reads the frames up to the end of that range.
+func (b *Batch) Slice(skip, count int) {
+	if skip == 0 && count >= b.Count {
+		return
+	}
+	frames := b.Frames
+	for range skip {
+		_, _, frames = Next(frames)
+	}
+	rest, bytes, repair := frames, 0, 0
+	for range count {
+		var body []byte
+		var invalid bool
+		body, invalid, rest = Next(rest)
+		bytes += len(body)
+		repair += Repair(body, invalid)
+	}
+	b.Frames = frames[:len(frames)-len(rest)]
+	b.FirstSeq += uint64(skip)
+	b.Count, b.Bytes, b.Repair = count, bytes, repair
+}
+
+// Next splits the first frame off frames, which must not be empty. The body is
+// a view of the batch's memory.
+func Next(frames []byte) (body []byte, invalid bool, rest []byte) {
+	word := binary.LittleEndian.Uint32(frames)
+	end := FrameSize + int(word&MaxBodySize)
+	return frames[FrameSize:end:end], word&invalidFlag != 0, frames[end:]
+}

@@ -1,0 +1,102 @@
+// Package sink is the contract between delivery and the destinations. A sink
+// speaks one foreign dialect: it states its limits, sends a request, and says
+// what became of each record. It never retries, never counts and never logs a
+// loss; internal/deliver does the first, internal/buffer and internal/ledger
+// the others.
+package sink
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/spillway/spillway/internal/record"
+)
+
+// Limits are what a destination takes in one request. Zero means no limit.
+type Limits struct {
+	// RequestBytes bounds the sum, over the events of a request, of the body's
+	// bytes after repair to valid UTF-8 and PerEvent.
+	RequestBytes int
+	PerEvent     int
+	Events       int
+	// Span is the longest time between the first and the last event.
+	Span time.Duration
+	// BodyBytes is the largest body after repair; longer lines are cut into
+	// parts at intake.
+	BodyBytes int
+	// OrderedBy is the resolution in which the destination orders events by
+	// time. Two requests that share such a moment of one stream are never in
+	// flight together, so that readers see the order in which it was written.
+	OrderedBy time.Duration
+	// InFlight is how many requests may be under way at once; at least 1.
+	InFlight int
+}
+
+// Request is what one call of Send carries: some events in order. It stays
+// readable, by one goroutine at a time, until it is settled.
+type Request interface {
+	// Events is the number of records and loss markers.
+	Events() int
+	// Batches yields the batches in the order of admission, each with the index
+	// of its first event in the request. A yielded batch is valid until the
+	// next. It may be called any number of times.
+	Batches() iter.Seq2[int, *record.Batch]
+}
+
+// Sink is one destination. Send may be called by several goroutines at once,
+// each with a request of its own.
+type Sink interface {
+	Limits() Limits
+	// Check asks whether the destination would take records now: it is there,
+	// knows us, and has what we write to. Only start-requires-destination asks.
+	Check(ctx context.Context) error
+	// Send makes one attempt to deliver the request and must end soon after ctx
+	// does.
+	Send(ctx context.Context, req Request) Outcome
+	// Close frees what the sink holds; no Send is under way.
+	Close() error
+}
+
+// Verdict says what became of a request as a whole.
+type Verdict uint8
+
+const (
+	// Retry: the destination has not taken it, but may yet. It is the zero value,
+	// because what is not known to be delivered must be tried again.
+	Retry Verdict = iota
+	// Delivered: the destination has all of it but the rejected events.
+	Delivered
+	// Refuse: the destination will never take it as it stands, for its content or
+	// its size. It is cut in half until the culprit stands alone, which is then
+	// given up for the reason of the outcome.
+	Refuse
+)
+
+// Outcome is a sink's answer.
+type Outcome struct {
+	Verdict Verdict
+	// Err is the cause where Verdict is not Delivered.
+	Err error
+	// Reason names, for Refuse, why a single event can never be delivered.
+	Reason string
+	// Rejected are the events of a delivered request that were not taken.
+	Rejected []Rejection
+	// Unsure: the attempt ended without an answer, so the destination may have
+	// taken the events all the same.
+	Unsure bool
+	// Throttled: the destination asks for fewer requests.
+	Throttled bool
+	// RetryAfter is the pause that the destination asked for, or 0.
+	RetryAfter time.Duration
+	// Config: somebody must act before this can succeed: credentials are refused,
+	// something is missing that may not be created.
+	Config bool
+}
+
+// Rejection is a range of events, by their index in the request, that can never
+// be delivered, and why.
+type Rejection struct {
+	First, End int
+	Reason     string
+}

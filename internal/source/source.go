@@ -1,0 +1,26 @@
+// Package source is the contract between the places where records come from
+// and the buffer. A source never sees a buffer: it is handed an Intake.
+package source
+
+import (
+	"github.com/spillway/spillway/internal/ledger"
+	"github.com/spillway/spillway/internal/record"
+)
+
+// Intake takes what a source has read. Every record that is handed over is
+// counted as received and is from then on either kept or dropped under a
+// reason; nothing is returned because there is nothing left for the source to
+// decide. A call waits where the buffer's mode makes the source wait. Calls for
+// different streams may overlap.
+type Intake interface {
+	// Lines admits newline-ended lines, each at most MaxBody long, all read at t
+	// (nanoseconds since 1970). valid promises valid UTF-8.
+	Lines(s *record.Stream, t int64, lines []byte, valid bool)
+	// Body admits one record, which may contain newlines, or a part of one.
+	Body(s *record.Stream, t int64, body []byte, part record.Part)
+	// Count adds to the numbers beside the balance what only the source knows:
+	// lines that became part of a Body. Lines counts its own.
+	Count(s *record.Stream, l ledger.Lines)
+	// MaxBody is the largest body, in bytes after repair to valid UTF-8.
+	MaxBody() int
+}
