@@ -2,11 +2,12 @@ package parts
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -57,7 +58,7 @@ func startDockerd(t testing.TB, environment []string) (*DockerServer, error) {
 		return nil, err
 	}
 	server := &DockerServer{docker: client, host: "unix://" + filepath.Join(dir, "d.sock")}
-	t.Cleanup(func() { unmountNetns(t, dir) })
+	t.Cleanup(func() { unmountBelow(t, dir) })
 	cmd := exec.Command(tini, "-s", "--", daemon, "--host", server.host,
 		"--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"), "--pidfile", filepath.Join(dir, "d.pid"),
 		"--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false", "--userland-proxy=false")
@@ -96,11 +97,26 @@ func (d *DockerServer) Docker(args ...string) (Output, error) {
 	return command(d.docker, append([]string{"--host", d.host}, args...)...)
 }
 
-// unmountNetns takes away the one mount that the daemon leaves when it ends, which would keep its
-// directory from being removed.
-func unmountNetns(t testing.TB, dir string) {
-	err := syscall.Unmount(filepath.Join(dir, "exec", "netns", "default"), syscall.MNT_DETACH)
-	if err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOENT) {
-		t.Errorf("unmount the network namespace of %s: %v", Dockerd, err)
+// unmountBelow takes away the mounts that the daemon leaves in its directory when it ends, which
+// would keep it from being removed: a network namespace, and where mounts are private the data
+// directory bound to itself.
+func unmountBelow(t testing.TB, dir string) {
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Errorf("look for mounts of %s: %v", Dockerd, err)
+		return
+	}
+	lines := strings.Split(string(mounts), "\n")
+	// Later mounts may stand on earlier ones.
+	slices.Reverse(lines)
+	for _, line := range lines {
+		// The fifth field is the mount point (proc(5)).
+		fields := strings.Fields(line)
+		if len(fields) < 5 || !strings.HasPrefix(fields[4], dir+"/") {
+			continue
+		}
+		if err := syscall.Unmount(fields[4], syscall.MNT_DETACH); err != nil {
+			t.Errorf("unmount %s, which %s left: %v", fields[4], Dockerd, err)
+		}
 	}
 }
