@@ -26,6 +26,10 @@ type Counts struct {
 		Delivered int64 `json:"delivered"`
 		Pending   int64 `json:"pending"`
 	} `json:"markers"`
+	LinesRead   int64 `json:"lines_read"`
+	SplitLines  int64 `json:"split_lines"`
+	EmptyLines  int64 `json:"empty_lines"`
+	InvalidUTF8 int64 `json:"invalid_utf8"`
 }
 
 // Difference is received + recovered - delivered - dropped - dead_lettered - pending, computed here and not read.
