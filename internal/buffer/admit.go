@@ -1,6 +1,8 @@
 package buffer
 
 import (
+	"bytes"
+	"math"
 	"time"
 
 	"github.com/spillway/spillway/internal/ledger"
@@ -15,21 +17,20 @@ func (b *Buffer) Lines(s *record.Stream, t int64, lines []byte, valid bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	st := b.streams[s.Index]
-	t = st.clock(t)
 	for len(lines) > 0 {
-		taken := b.appendLines(st, t, lines, valid)
-		lines = lines[taken:]
-		if taken > 0 {
+		first := bytes.IndexByte(lines, '\n')
+		at, room := b.stamp(st, t, first)
+		if b.begin(st, at, record.Part{}, first) {
+			frames, taken, added := record.AppendLines(b.tail.mem[:b.tail.used], lines, valid, room)
+			b.admitted(st, len(frames), added)
+			st.account.Lines(beside(added, added.Count))
+			lines = lines[taken:]
 			continue
 		}
-		first := lines
-		if n := indexLine(lines); n >= 0 {
-			first = lines[:n]
-		}
-		if why, ok := b.makeRoom(st, len(first)); !ok {
+		if why, ok := b.makeRoom(st, first); !ok {
 			records, size := record.CountLines(lines)
 			st.account.Lines(ledger.Lines{Read: int64(records)})
-			b.lose(st, t, ledger.Count{Records: int64(records), Bytes: int64(size)}, why)
+			b.lose(st, at, ledger.Count{Records: int64(records), Bytes: int64(size)}, why)
 			break
 		}
 	}
@@ -41,14 +42,25 @@ func (b *Buffer) Body(s *record.Stream, t int64, body []byte, part record.Part) 
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	st := b.streams[s.Index]
-	t = st.clock(t)
-	for !b.appendBody(st, t, body, part) {
+	at, _ := b.stamp(st, t, len(body))
+	for !b.begin(st, at, part, len(body)) {
 		if why, ok := b.makeRoom(st, len(body)); !ok {
-			b.lose(st, t, ledger.Count{Records: 1, Bytes: int64(len(body))}, why)
-			break
+			b.lose(st, at, ledger.Count{Records: 1, Bytes: int64(len(body))}, why)
+			b.poke()
+			return
 		}
 	}
+	frames, added := record.AppendBody(b.tail.mem[:b.tail.used], body)
+	b.admitted(st, len(frames), added)
+	st.account.Lines(beside(added, 0))
 	b.poke()
+}
+
+// beside is what stands beside the balance of what was added.
+func beside(added record.Added, lines int) ledger.Lines {
+	return ledger.Lines{
+		Read: int64(lines), Empty: int64(added.Empty), InvalidUTF8: int64(added.Repair-added.Empty) / 2,
+	}
 }
 
 // Count adds to the numbers beside the balance.
@@ -59,35 +71,38 @@ func (b *Buffer) Count(s *record.Stream, l ledger.Lines) {
 	account.Lines(l)
 }
 
-// clock keeps the stream's times from going back.
-func (st *stream) clock(t int64) int64 {
+// maxAhead bounds how far a stream's clock may run ahead of time.
+const maxAhead = 100 * time.Millisecond
+
+// stamp is the time of a record of st that was read at t, and how much more has
+// room in that moment. Times never go back. Where a burst brings more in one
+// moment of the destination's order than one request holds, the clock moves on
+// to the next, as if the rest had been read then: requests that shared a moment
+// would have to wait for each other.
+func (b *Buffer) stamp(st *stream, t int64, size int) (int64, record.Room) {
+	room := record.Room{Count: math.MaxInt, Cost: math.MaxInt}
+	unit := int64(b.cfg.Sink.OrderedBy)
+	if unit <= 0 {
+		st.time = max(st.time, t)
+		return st.time, room
+	}
+	events := b.cfg.Sink.Events
+	if events <= 0 {
+		events = math.MaxInt
+	}
+	if t/unit > st.time/unit {
+		st.time, st.moment = t, volume{}
+	} else if st.moment.events >= events || st.moment.cost+b.cost(1, size) > b.sizes.request {
+		next := (st.time/unit + 1) * unit
+		if next > t+int64(maxAhead) {
+			return st.time, room
+		}
+		st.time, st.moment = next, volume{}
+	}
 	st.time = max(st.time, t)
-	return st.time
-}
-
-// appendLines writes as many whole lines into the tail as fit there.
-func (b *Buffer) appendLines(st *stream, t int64, lines []byte, valid bool) int {
-	n := indexLine(lines)
-	if !b.begin(st, t, record.Part{}, max(n, 0)) {
-		return 0
+	return st.time, record.Room{
+		Count: events - st.moment.events, Cost: b.sizes.request - st.moment.cost, PerRecord: b.cfg.Sink.PerEvent,
 	}
-	frames, taken, added := record.AppendLines(b.tail.mem[:b.tail.used], lines, valid)
-	b.admitted(st, len(frames), added)
-	st.account.Lines(ledger.Lines{
-		Read: int64(added.Count), Empty: int64(added.Empty), InvalidUTF8: int64(added.Repair-added.Empty) / 2,
-	})
-	return taken
-}
-
-// appendBody writes one record into the tail, if it fits there.
-func (b *Buffer) appendBody(st *stream, t int64, body []byte, part record.Part) bool {
-	if !b.begin(st, t, part, len(body)) {
-		return false
-	}
-	frames, added := record.AppendBody(b.tail.mem[:b.tail.used], body)
-	b.admitted(st, len(frames), added)
-	st.account.Lines(ledger.Lines{Empty: int64(added.Empty), InvalidUTF8: int64(added.Repair-added.Empty) / 2})
-	return true
 }
 
 // begin makes the tail end in an open batch for records of st at time t with
@@ -130,7 +145,10 @@ func (b *Buffer) admitted(st *stream, used int, added record.Added) {
 	b.open.Bytes += added.Bytes
 	b.open.Repair += added.Repair
 	record.PutHeader(b.tail.mem[b.openAt:], &b.open, used-b.openAt-record.HeaderSize)
-	b.enqueue(used, volume{added.Count, b.cost(added.Count, added.Bytes+added.Repair)})
+	v := volume{added.Count, b.cost(added.Count, added.Bytes+added.Repair)}
+	b.enqueue(used, v)
+	st.moment.events += v.events
+	st.moment.cost += v.cost
 	st.seq += uint64(added.Count)
 	c := ledger.Count{Records: int64(added.Count), Bytes: int64(added.Bytes)}
 	st.held = st.held.Plus(c)

@@ -95,6 +95,7 @@ type stream struct {
 	account *ledger.Account
 	seq     uint64 // number of the last record received
 	time    int64  // of the last record received: times never go back
+	moment  volume // what was admitted in the moment of that time
 	held    ledger.Count
 	// lost is the run of arriving records dropped since the last admitted one,
 	// evicted the run of waiting ones dropped before the oldest that is kept.

@@ -1,8 +1,6 @@
 package buffer
 
 import (
-	"bytes"
-
 	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/record"
 )
@@ -118,5 +116,3 @@ func (b *Buffer) untold() bool {
 	}
 	return false
 }
-
-func indexLine(b []byte) int { return bytes.IndexByte(b, '\n') }

@@ -47,8 +47,8 @@ type Deliverer struct {
 	sink   sink.Sink
 	gate   *gate
 
-	drain     chan struct{} // closed when everything is to be sent at once
-	drainOnce sync.Once
+	hurry     event // everything is to be sent at once
+	drain     event // and then to end
 	senders   sync.WaitGroup
 	lastSmall time.Time
 }
@@ -63,17 +63,58 @@ func New(cfg Config, b *buffer.Buffer, s sink.Sink) *Deliverer {
 	}
 	return &Deliverer{
 		cfg: cfg, buffer: b, sink: s, gate: newGate(s.Limits().InFlight, cfg.Log, cfg.Name),
-		drain: make(chan struct{}),
+		hurry: newEvent(), drain: newEvent(),
 	}
+}
+
+// event is something that happens once.
+type event struct {
+	once *sync.Once
+	ch   chan struct{}
+}
+
+func newEvent() event { return event{new(sync.Once), make(chan struct{})} }
+
+func (e event) happens() { e.once.Do(func() { close(e.ch) }) }
+
+func (e event) happened() bool {
+	select {
+	case <-e.ch:
+		return true
+	default:
+		return false
+	}
+}
+
+// first is ready once the event happens, and nil after that, so that a loop
+// which waits for it does not spin.
+func (e event) first() <-chan struct{} {
+	if e.happened() {
+		return nil
+	}
+	return e.ch
 }
 
 // Health returns how the destination does.
 func (d *Deliverer) Health() Health { return d.gate.health() }
 
-// Drain makes everything leave at once, small requests too; Run returns when
-// the buffer is empty. It must be called once the sources have ended, and may
-// be called again.
-func (d *Deliverer) Drain() { d.drainOnce.Do(func() { close(d.drain) }) }
+// Hurry makes everything leave at once, small requests too.
+func (d *Deliverer) Hurry() { d.hurry.happens() }
+
+// Drain makes Run return once the buffer is empty. It is called when the sources
+// have ended.
+func (d *Deliverer) Drain() {
+	d.hurry.happens()
+	d.drain.happens()
+}
+
+// Abandon lets no further attempt begin. Those that are under way may still end
+// well; what waits for an attempt is dropped under the reason shutdown. The
+// buffer must be abandoned before.
+func (d *Deliverer) Abandon() { d.gate.close() }
+
+// SlowAnswer is how long the destination takes to answer, by recent experience.
+func (d *Deliverer) SlowAnswer() time.Duration { return d.gate.slow() }
 
 // Run delivers until Drain was called and the buffer is empty, or until ctx
 // ends: then what is in flight is given up, and what waits is left to the
@@ -88,14 +129,15 @@ func (d *Deliverer) Run(ctx context.Context) {
 			continue
 		}
 		idle := d.buffer.Idle()
-		if idle && d.draining() {
+		if idle && d.drain.happened() {
 			return
 		}
 		timer.Reset(d.pause(idle))
 		select {
 		case <-ctx.Done():
 		case <-d.buffer.Ready():
-		case <-d.drainSignal():
+		case <-d.hurry.first():
+		case <-d.drain.first():
 		case <-timer.C:
 			if idle {
 				d.trim()
@@ -110,7 +152,7 @@ func (d *Deliverer) next() *buffer.Request {
 		return req
 	}
 	now := time.Now()
-	if !d.draining() && now.Sub(d.lastSmall) < d.spacing() {
+	if !d.hurry.happened() && now.Sub(d.lastSmall) < d.spacing() {
 		return nil
 	}
 	req := d.buffer.Take(true)
@@ -130,24 +172,6 @@ func (d *Deliverer) pause(idle bool) time.Duration {
 		return trimAfter
 	}
 	return max(d.spacing()-time.Since(d.lastSmall), time.Millisecond)
-}
-
-func (d *Deliverer) draining() bool {
-	select {
-	case <-d.drain:
-		return true
-	default:
-		return false
-	}
-}
-
-// drainSignal is ready at the first moment of draining, and never after, so
-// that Run does not spin.
-func (d *Deliverer) drainSignal() <-chan struct{} {
-	if d.draining() {
-		return nil
-	}
-	return d.drain
 }
 
 func (d *Deliverer) trim() {

@@ -32,6 +32,7 @@ type gate struct {
 	active  int
 	away    bool
 	probing bool
+	closed  bool
 	probeAt time.Time
 	pauses  *backoff.ExponentialBackOff
 	careful int           // factor for the spacing of small requests
@@ -74,7 +75,8 @@ type pass struct {
 	probe bool
 }
 
-// enter waits until an attempt may be made; it returns false when ctx ends.
+// enter waits until an attempt may be made; it returns false when ctx ends or
+// the gate is closed.
 // Each pass is given back by one call of succeeded or failed.
 func (g *gate) enter(ctx context.Context) (pass, bool) {
 	var p pass
@@ -82,6 +84,9 @@ func (g *gate) enter(ctx context.Context) (pass, bool) {
 		pause, ready, changed := g.ask(&p)
 		if ready {
 			return p, true
+		}
+		if changed == nil {
+			break
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -101,10 +106,13 @@ func (g *gate) enter(ctx context.Context) (pass, bool) {
 }
 
 // ask reports whether the attempt may be made now, and else for how long to
-// wait at most.
+// wait at most; changed is nil when the gate is closed.
 func (g *gate) ask(p *pass) (pause time.Duration, ready bool, changed chan struct{}) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.closed {
+		return 0, false, nil
+	}
 	if !g.away && p.probe {
 		p.probe, g.probing = false, false
 	}
@@ -124,6 +132,14 @@ func (g *gate) ask(p *pass) (pause time.Duration, ready bool, changed chan struc
 		g.active++
 	}
 	return pause, ready, g.changed
+}
+
+// close lets nobody through any more.
+func (g *gate) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = true
+	g.signal()
 }
 
 // signal wakes all who wait; the lock is held.

@@ -51,19 +51,30 @@ func Start(cfg Config) *Pipeline {
 // Intake is where sources hand over what they read. A stream is opened before.
 func (p *Pipeline) Intake() *buffer.Buffer { return p.buffer }
 
-// Drain delivers what is held, until ctx ends; what is left then is dropped and
-// counted under the reason shutdown. The sources must have ended or be about to
-// end: after a Drain that was cut short, whatever they still hand over is
-// dropped, too.
-func (p *Pipeline) Drain(ctx context.Context) {
+// Hurry makes everything leave at once, because the sources are about to end.
+func (p *Pipeline) Hurry() { p.deliver.Hurry() }
+
+// StopBy bounds the rest of the pipeline's life. A little before the deadline,
+// so that answers which are under way can still come, no further attempt is
+// made, and what is held is dropped and counted under the reason shutdown, as is
+// whatever the sources still hand over. At the deadline attempts are cut off. It
+// may be called more than once; the earliest deadline holds.
+func (p *Pipeline) StopBy(deadline time.Time) {
+	margin := p.deliver.SlowAnswer()*5/4 + stopMargin
+	time.AfterFunc(time.Until(deadline.Add(-margin)), func() {
+		p.buffer.Abandon()
+		p.deliver.Abandon()
+	})
+	time.AfterFunc(time.Until(deadline), p.cancel)
+}
+
+// stopMargin is left at the end for the last answers and the last balance.
+const stopMargin = 100 * time.Millisecond
+
+// Drain returns when everything is delivered, or dropped because of StopBy. The
+// sources must have ended.
+func (p *Pipeline) Drain() {
 	p.deliver.Drain()
-	select {
-	case <-p.done:
-		return
-	case <-ctx.Done():
-	}
-	p.buffer.Abandon()
-	p.cancel()
 	<-p.done
 }
 
@@ -72,17 +83,4 @@ func (p *Pipeline) Close() error {
 	p.cancel()
 	<-p.done
 	return p.sink.Close()
-}
-
-// Status is how a pipeline does at a moment.
-type Status struct {
-	Time    time.Time      `json:"time"`
-	Balance ledger.Balance `json:"balance"`
-	Buffer  buffer.State   `json:"buffer"`
-	Health  deliver.Health `json:"destination"`
-}
-
-// Status returns how the pipeline does now.
-func (p *Pipeline) Status() Status {
-	return Status{Time: time.Now(), Balance: p.buffer.Balance(), Buffer: p.buffer.State(), Health: p.deliver.Health()}
 }

@@ -12,16 +12,27 @@ type Added struct {
 	Count, Bytes, Repair, Empty int
 }
 
+// Room bounds what AppendLines adds, beside the capacity of its destination.
+type Room struct {
+	// Count is the most records, Cost the most of the sum over them of the body
+	// after repair and PerRecord. The first record is added whatever its cost.
+	Count, Cost, PerRecord int
+}
+
 // AppendLines frames the lines of src, each ended by a newline that is not part
 // of its body, into dst up to its capacity. It returns dst, how many bytes of
 // src were taken, always whole lines, and what was added. valid promises that
 // all of src is valid UTF-8, which spares a look at every line.
-func AppendLines(dst, src []byte, valid bool) ([]byte, int, Added) {
+func AppendLines(dst, src []byte, valid bool, room Room) ([]byte, int, Added) {
 	var added Added
 	taken := 0
 	for taken < len(src) {
 		n := bytes.IndexByte(src[taken:], '\n')
-		if n < 0 || len(dst)+FrameSize+n > cap(dst) {
+		if n < 0 || len(dst)+FrameSize+n > cap(dst) || added.Count >= room.Count {
+			break
+		}
+		cost := added.Bytes + added.Repair + n + (added.Count+1)*room.PerRecord
+		if cost > room.Cost && added.Count > 0 {
 			break
 		}
 		line := src[taken : taken+n]
@@ -103,6 +114,9 @@ func CutAt(text []byte, limit int) int {
 	if len(text) <= limit && (len(text) <= limit/3 || utf8.Valid(text)) {
 		return len(text)
 	}
+	if at := runeStart(text, limit); utf8.Valid(text[:at]) {
+		return at
+	}
 	at := 0
 	for at < len(text) {
 		r, size := utf8.DecodeRune(text[at:])
@@ -120,6 +134,17 @@ func CutAt(text []byte, limit int) int {
 	}
 	if at == 0 {
 		return min(1, len(text))
+	}
+	return at
+}
+
+// runeStart is the last place at or before at where a rune may start.
+func runeStart(text []byte, at int) int {
+	at = min(at, len(text))
+	for back := 0; back < utf8.UTFMax && at-back > 0; back++ {
+		if at-back == len(text) || utf8.RuneStart(text[at-back]) {
+			return at - back
+		}
 	}
 	return at
 }

@@ -25,9 +25,9 @@ const (
 	maxEvents       = 10_000
 	maxSpan         = 24 * time.Hour
 	maxBody         = maxRequestBytes - perEvent
-	// inFlight is how many requests may be under way; at 60 ms a request, thirty-two
+	// InFlight is how many requests may be under way; at 60 ms a request, thirty-two
 	// of a megabyte each are 500 MB/s.
-	inFlight = 32
+	InFlight = 32
 )
 
 // Signer signs a request whose body has the given SHA-256, in hexadecimal.
@@ -80,7 +80,7 @@ func New(cfg Config) *Sink {
 func (s *Sink) Limits() sink.Limits {
 	return sink.Limits{
 		RequestBytes: maxRequestBytes, PerEvent: perEvent, Events: maxEvents, Span: maxSpan, BodyBytes: maxBody,
-		OrderedBy: time.Millisecond, InFlight: inFlight,
+		OrderedBy: time.Millisecond, InFlight: InFlight,
 	}
 }
 

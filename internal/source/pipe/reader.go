@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/record"
 	"github.com/spillway/spillway/internal/source"
+	"github.com/spillway/spillway/internal/source/multiline"
 )
 
 const (
@@ -33,25 +35,12 @@ const (
 	pipeSize = 1 << 20
 )
 
-// Joiner makes events of several lines. Its methods are called by the reader's
-// goroutine alone.
-type Joiner interface {
-	// Line takes a line without its newline.
-	Line(t int64, line []byte, emit func(t int64, body []byte))
-	// Deadline is when Flush must be called, if something is held.
-	Deadline() (time.Time, bool)
-	// Flush emits what has been held for too long.
-	Flush(now time.Time, emit func(t int64, body []byte))
-	// Close emits what is held.
-	Close(emit func(t int64, body []byte))
-}
-
 // Reader reads one pipe. Run may be called once.
 type Reader struct {
 	file   *os.File
 	stream *record.Stream
 	intake source.Intake
-	joiner Joiner // nil where each line is a record
+	joiner *multiline.Joiner // nil where each line is a record
 	tee    io.Writer
 	now    func() time.Time
 
@@ -59,12 +48,13 @@ type Reader struct {
 	held int // bytes of an incomplete line at the start of buf
 	part record.Part
 	stop chan struct{}
+	once sync.Once
 }
 
 // Options of a Reader; the zero value is fine.
 type Options struct {
 	// Joiner makes multiline events.
-	Joiner Joiner
+	Joiner *multiline.Joiner
 	// Tee gets a copy of what is read; a failure to write it is not the reader's
 	// business and ends the copying only.
 	Tee io.Writer
@@ -119,9 +109,9 @@ func (r *Reader) Run() error {
 }
 
 // Stop makes Run end once the pipe is empty, even if its writer still holds it
-// open. It may be called once, by any goroutine.
+// open. It may be called again, and by any goroutine.
 func (r *Reader) Stop() error {
-	close(r.stop)
+	r.once.Do(func() { close(r.stop) })
 	return r.file.SetReadDeadline(time.Unix(1, 0))
 }
 
@@ -188,8 +178,11 @@ func (r *Reader) flush() {
 	if r.joiner == nil {
 		return
 	}
-	r.joiner.Flush(r.now(), r.emit)
-	deadline, _ := r.joiner.Deadline()
+	r.joiner.Flush(r.now().UnixNano(), r.emit)
+	var deadline time.Time
+	if at, ok := r.joiner.Deadline(); ok {
+		deadline = time.Unix(0, at)
+	}
 	select {
 	case <-r.stop:
 		return
@@ -223,7 +216,7 @@ func (r *Reader) take(n int) {
 // fit makes room for the rest of a long line: the buffer grows to what a record
 // may hold, and then the line is cut.
 func (r *Reader) fit(t int64) {
-	limit := r.intake.MaxBody()
+	limit := r.maxLine()
 	for r.held > limit || r.held == len(r.buf) && len(r.buf) > limit {
 		r.cut(t, limit)
 	}
@@ -233,6 +226,15 @@ func (r *Reader) fit(t int64) {
 	case len(r.buf) > bufferSize && r.held < bufferSize/2:
 		r.buf = append(make([]byte, 0, bufferSize), r.buf[:r.held]...)[:bufferSize]
 	}
+}
+
+// maxLine is the longest line that is not cut, in bytes after repair. A joined
+// event keeps the newlines of its lines.
+func (r *Reader) maxLine() int {
+	if r.joiner != nil {
+		return r.intake.MaxBody() - 1
+	}
+	return r.intake.MaxBody()
 }
 
 // cut hands over the start of the incomplete line as a part.
@@ -245,7 +247,7 @@ func (r *Reader) cut(t int64, limit int) {
 
 // lines hands over complete lines.
 func (r *Reader) lines(t int64, lines []byte) {
-	limit := r.intake.MaxBody()
+	limit := r.maxLine()
 	valid := utf8.Valid(lines)
 	if r.part.Ordinal == 0 && r.joiner == nil && (len(lines) <= limit && valid || len(lines) <= limit/3) {
 		r.intake.Lines(r.stream, t, lines, valid)
@@ -308,7 +310,7 @@ func (r *Reader) finish() {
 	case r.part.Ordinal > 0:
 		r.end(t, text)
 	case len(text) > 0:
-		r.line(t, append(text, '\n'), r.intake.MaxBody(), utf8.Valid(text))
+		r.line(t, append(text, '\n'), r.maxLine(), utf8.Valid(text))
 	}
 	if r.joiner != nil {
 		r.joiner.Close(r.emit)

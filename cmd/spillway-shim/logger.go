@@ -1,0 +1,296 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/spillway/spillway/internal/buffer"
+	"github.com/spillway/spillway/internal/catalog"
+	"github.com/spillway/spillway/internal/config"
+	"github.com/spillway/spillway/internal/console"
+	"github.com/spillway/spillway/internal/deliver"
+	"github.com/spillway/spillway/internal/pipeline"
+	"github.com/spillway/spillway/internal/selflog"
+	"github.com/spillway/spillway/internal/source/pipe"
+	"github.com/spillway/spillway/internal/statedir"
+	"github.com/spillway/spillway/internal/version"
+)
+
+// logger is the life of one container's output.
+type logger struct {
+	options     *config.Resolved
+	log         *slog.Logger
+	closers     []io.Closer
+	exits       *os.File
+	console     *console.Server
+	destination *catalog.Destination
+	identity    pipeline.Identity
+
+	pipes [2]*os.File // standard output and error of the container
+	ready *os.File
+
+	pipeline *pipeline.Pipeline
+	readers  []*pipe.Reader
+}
+
+// names of the two streams, by the order of pipes.
+var names = [2]string{"stdout", "stderr"}
+
+// newLogger opens everything that must be open before privileges are given up.
+func newLogger(options *config.Resolved) (*logger, error) {
+	l := &logger{options: options}
+	if err := l.inherit(); err != nil {
+		return nil, err
+	}
+	c := options.Container()
+	dir, err := statedir.Open(options.StateDir())
+	if err != nil {
+		return nil, err
+	}
+	l.closers = append(l.closers, dir)
+	log, closer, err := openLog(dir.Path(), c.ID, options.Verbose())
+	if err != nil {
+		return nil, err
+	}
+	l.closers = append(l.closers, closer)
+	l.log = log.With("container_id", c.ID, "namespace", c.Namespace)
+	if l.exits, err = dir.Exits(); err != nil {
+		return nil, err
+	}
+	l.closers = append(l.closers, l.exits)
+	run, err := dir.Sub(statedir.Run)
+	if err != nil {
+		return nil, err
+	}
+	// One container may have several loggers, one for each exec.
+	name := statedir.Hash(c.Namespace + "/" + c.ID + "/" + strconv.Itoa(os.Getpid()))
+	if l.console, err = console.Listen(run, name); err != nil {
+		return nil, err
+	}
+	if l.destination, err = catalog.Open(options, catalog.Surroundings{UserAgent: "spillway/" + version.String()}); err != nil {
+		return nil, err
+	}
+	l.identity = pipeline.Identity{
+		Program: "spillway-shim", Container: c.ID, Name: c.Name, Namespace: c.Namespace,
+		Destination: l.destination.Name, Mode: string(options.Buffer().Mode),
+	}
+	return l, nil
+}
+
+// inherit takes over the descriptors that containerd gives: 3 and 4 to read, 5
+// to say ready on.
+func (l *logger) inherit() error {
+	for i, name := range []string{names[0], names[1], "ready"} {
+		fd := 3 + i
+		var st unix.Stat_t
+		if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFIFO {
+			return errNotLogger
+		}
+		// A child, such as the one that fetches credentials, must not keep them open.
+		unix.CloseOnExec(fd)
+		if i == 2 {
+			l.ready = os.NewFile(uintptr(fd), name)
+			continue
+		}
+		// A read that waits in the runtime's poller can be ended.
+		if err := unix.SetNonblock(fd, true); err != nil {
+			return fmt.Errorf("take over the pipe of %s: %w", name, err)
+		}
+		l.pipes[i] = os.NewFile(uintptr(fd), name)
+	}
+	return nil
+}
+
+// openLog opens the program's own log.
+func openLog(stateDir, container string, verbose bool) (*slog.Logger, io.Closer, error) {
+	dir := filepath.Join(stateDir, statedir.Log)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, nil, fmt.Errorf("make the folder of the program's own log: %w", err)
+	}
+	level := slog.LevelInfo
+	if verbose {
+		level = slog.LevelDebug
+	}
+	return selflog.Open(selflog.Options{
+		Dir: dir, Name: "shim-" + statedir.Hash(container), Program: "spillway-shim", Level: level,
+	})
+}
+
+// run is the logger's life after everything is open.
+func (l *logger) run() int {
+	debug.SetMemoryLimit(heapLimit)
+	for _, w := range l.options.Warnings {
+		l.log.Warn(w)
+	}
+	// The logger's death would be SIGPIPE for the container.
+	signal.Ignore(unix.SIGHUP)
+	terminated := make(chan os.Signal, 1)
+	signal.Notify(terminated, unix.SIGTERM, unix.SIGINT)
+	if err := dropPrivileges(l.options.Shim()); err != nil {
+		return l.fail(err)
+	}
+	if err := l.startRequires(); err != nil {
+		return l.fail(err)
+	}
+	if err := l.start(); err != nil {
+		return l.fail(err)
+	}
+	if err := l.sayReady(); err != nil {
+		// Nobody waits for the byte any more, but the container's output still comes.
+		l.log.Warn("saying ready failed", "error", err)
+	}
+	ended := l.read()
+	select {
+	case <-ended:
+	case <-terminated:
+		l.terminate(ended)
+	}
+	go func() {
+		// After the end of both pipes delivery has no deadline, until containerd says
+		// that time is short.
+		<-terminated
+		l.stopBy(time.Now())
+	}()
+	l.pipeline.Drain()
+	<-ended
+	return l.end()
+}
+
+// startRequires asks the destination where its owner wants the container to
+// fail without it.
+func (l *logger) startRequires() error {
+	if !l.options.Shim().StartRequiresDestination {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	if err := l.destination.Sink.Check(ctx); err != nil {
+		return fmt.Errorf("%s does not take records, and start-requires-destination is set: %w", l.destination.Name, err)
+	}
+	return nil
+}
+
+// startTimeout bounds the question of start-requires-destination.
+const startTimeout = 20 * time.Second
+
+func (l *logger) start() error {
+	o := l.options.Buffer()
+	l.pipeline = pipeline.Start(pipeline.Config{
+		Buffer: buffer.Config{
+			Limit: o.Limit, Mode: buffer.Mode(o.Mode), DropOldest: o.Drop == config.DropOldest,
+			MaxBlock: o.MaxBlock, NoLossMarkers: !o.LossMarkers,
+		},
+		Sink:    l.destination.Sink,
+		Deliver: deliver.Config{Name: l.destination.Name, FlushInterval: l.destination.FlushInterval},
+		Log:     l.log,
+	})
+	intake := l.pipeline.Intake()
+	for i, file := range l.pipes {
+		joiner, err := l.destination.Joiner(intake.MaxBody())
+		if err != nil {
+			return err
+		}
+		size, err := pipe.Grow(file)
+		l.log.Debug("pipe", "stream", names[i], "size", size, "growing", fmt.Sprint(err))
+		l.readers = append(l.readers, pipe.New(file, intake.Open(names[i]), intake, pipe.Options{Joiner: joiner}))
+	}
+	l.console.Serve(func() any { return l.pipeline.Report(l.identity) })
+	return nil
+}
+
+// sayReady tells containerd to go on: one byte, which binary-v2 demands, and
+// then the end of the file, which is enough for binary.
+func (l *logger) sayReady() error {
+	_, err := l.ready.Write([]byte{0})
+	return errors.Join(err, l.ready.Close())
+}
+
+// read reads both pipes; the channel is closed when both have ended.
+func (l *logger) read() <-chan struct{} {
+	var both sync.WaitGroup
+	for i, r := range l.readers {
+		both.Go(func() {
+			if err := r.Run(); err != nil {
+				l.log.Error("a pipe cannot be read; what the container writes from now on is not seen",
+					"stream", names[i], "error", err)
+			}
+		})
+	}
+	ended := make(chan struct{})
+	go func() {
+		both.Wait()
+		close(ended)
+	}()
+	return ended
+}
+
+// terminate bounds the rest of the logger's life: containerd has closed the
+// pipes and kills it 12 s after its signal. Reading and delivering go on
+// together until the pipes end.
+func (l *logger) terminate(ended <-chan struct{}) {
+	l.stopBy(time.Now())
+	<-ended
+}
+
+func (l *logger) stopBy(signalled time.Time) {
+	deadline := signalled.Add(l.options.Shim().CleanupTime)
+	l.pipeline.Hurry()
+	l.pipeline.StopBy(deadline)
+	time.AfterFunc(time.Until(deadline), func() {
+		for _, r := range l.readers {
+			if err := r.Stop(); err != nil {
+				l.log.Warn("ending the reading failed", "error", err)
+			}
+		}
+	})
+}
+
+// end writes the last balance and closes everything.
+func (l *logger) end() int {
+	report := l.pipeline.Report(l.identity)
+	errs := []error{l.pipeline.Close()}
+	line, err := json.Marshal(report)
+	if err != nil {
+		return l.fail(errors.Join(append(errs, err)...))
+	}
+	line = append(line, '\n')
+	for _, w := range []io.Writer{l.exits, os.Stderr} {
+		_, err := w.Write(line)
+		errs = append(errs, err)
+	}
+	l.log.Info("the container's output has ended", "balance", string(line[:len(line)-1]))
+	if err := errors.Join(errs...); err != nil {
+		return l.fail(err)
+	}
+	l.close()
+	return exitDone
+}
+
+// fail ends the process with a message where people look.
+func (l *logger) fail(err error) int {
+	l.log.Error("the logger ends", "error", err.Error())
+	fmt.Fprintln(os.Stderr, "spillway-shim:", err)
+	l.close()
+	return exitFailed
+}
+
+func (l *logger) close() {
+	for _, c := range l.closers {
+		if err := c.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, "spillway-shim: close:", err)
+		}
+	}
+}

@@ -1,0 +1,94 @@
+// Command spillway-shim is a binary logger for containerd: containerd starts one
+// for each container and hands it the container's standard output and error. It
+// takes the flags of shim-loggers-for-containerd. See --help.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spillway/spillway/internal/catalog"
+	"github.com/spillway/spillway/internal/config"
+	"github.com/spillway/spillway/internal/version"
+)
+
+// Exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(argv []string) int {
+	if slices.Contains(argv, "--help") || slices.Contains(argv, "-h") {
+		fmt.Print(help())
+		return exitDone
+	}
+	if slices.Contains(argv, "--version") {
+		fmt.Println("spillway-shim", version.String())
+		return exitDone
+	}
+	options, err := config.LoadArgs(argv, config.Input{
+		Program: config.ProgramShim, Getenv: os.Getenv, Checks: catalog.Checks(),
+	})
+	if err != nil {
+		return refuse(err)
+	}
+	l, err := newLogger(options)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "spillway-shim:", err)
+		return exitFailed
+	}
+	return l.run()
+}
+
+// refuse tells what is wrong with the options, where a person may see it: on
+// standard error, and in the program's own log, since under containerd standard
+// error goes nowhere.
+func refuse(err error) int {
+	fmt.Fprintln(os.Stderr, "spillway-shim:", err)
+	log, closer, failed := openLog(config.StateDir("", os.Getenv), os.Getenv("CONTAINER_ID"), false)
+	if failed != nil {
+		fmt.Fprintln(os.Stderr, "spillway-shim:", failed)
+		return exitUsage
+	}
+	log.Error("the options are wrong; the container has no logger", "error", err.Error())
+	if err := closer.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, "spillway-shim:", err)
+	}
+	return exitUsage
+}
+
+// heapLimit bounds the Go heap, in bytes. Records are held outside it.
+const heapLimit = 14 << 20
+
+var errNotLogger = errors.New("file descriptors 3, 4 and 5 must be the pipes that containerd gives to a binary logger: " +
+	"standard output, standard error and the one that says ready; start it by a log URI such as " +
+	"binary:///usr/local/bin/spillway-shim?--log-driver=awslogs&…")
+
+func help() string {
+	var b strings.Builder
+	b.WriteString(`spillway-shim takes a container's output from containerd and delivers it.
+
+containerd starts it; a person writes the log URI:
+
+  ctr run --log-uri 'binary:///usr/local/bin/spillway-shim?--log-driver=awslogs&--awslogs-group=g&--awslogs-region=eu-central-1&--awslogs-stream=s' …
+
+An option may be written --name value, --name=value, or as two arguments with the value
+empty where it is absent. What a container does not set comes from the section defaults
+of the node file, /etc/spillway/spillway.yaml.
+
+Exit codes: 0 done, 1 failed, 2 the options are wrong.
+
+Options:
+`)
+	for _, o := range config.Options(config.ProgramShim) {
+		fmt.Fprintf(&b, "  --%s %s\n        %s\n", o.Name, o.Kind, o.Usage())
+	}
+	return b.String()
+}

@@ -1,0 +1,162 @@
+// Package console answers questions about a running process on a unix socket
+// in the state directory, and asks them. It reads what others report and can
+// change nothing.
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sort"
+	"syscall"
+	"time"
+)
+
+// statusPath is what a process is asked for.
+const statusPath = "/api/status"
+
+// maxSocketPath is the longest path of a unix socket, in bytes.
+const maxSocketPath = 107
+
+// timeout bounds one question.
+const timeout = 2 * time.Second
+
+// Server answers for one process.
+type Server struct {
+	listener net.Listener
+	server   http.Server
+	done     chan error
+}
+
+// Listen opens a socket of this name in dir. It is opened before the process
+// gives up rights, and answers only once Serve was called.
+func Listen(dir, name string) (*Server, error) {
+	path := filepath.Join(dir, name+".sock")
+	if len(path) > maxSocketPath {
+		return nil, fmt.Errorf("open the status socket: %s is %d bytes long, and a socket's path has at most %d; "+
+			"choose a shorter --state-dir", path, len(path), maxSocketPath)
+	}
+	if err := sweep(dir); err != nil {
+		return nil, err
+	}
+	// A socket of that name is left from a process that was killed.
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("open the status socket: %w", err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("open the status socket: %w", err)
+	}
+	return &Server{listener: l, done: make(chan error, 1)}, nil
+}
+
+// sweepMost bounds how many sockets a start looks at.
+const sweepMost = 16
+
+// sweep removes sockets that nobody listens on any more: a process that was
+// killed, or that gave up the right to write here, leaves its own behind.
+func sweep(dir string) error {
+	paths, err := filepath.Glob(filepath.Join(dir, "*.sock"))
+	if err != nil {
+		return err
+	}
+	for _, path := range paths[:min(len(paths), sweepMost)] {
+		conn, err := net.DialTimeout("unix", path, timeout)
+		switch {
+		case err == nil:
+			err = conn.Close()
+		case errors.Is(err, syscall.ECONNREFUSED):
+			err = os.Remove(path)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("look at the status socket of another process: %w", err)
+		}
+	}
+	return nil
+}
+
+// Serve begins to answer with what report returns.
+func (s *Server) Serve(report func() any) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+statusPath, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		// Whoever asked has gone if this fails.
+		_ = json.NewEncoder(w).Encode(report())
+	})
+	s.server = http.Server{Handler: mux, ReadTimeout: timeout, WriteTimeout: timeout}
+	go func() { s.done <- s.server.Serve(s.listener) }()
+}
+
+// Close ends the answering and removes the socket, as far as the process may
+// still do so.
+func (s *Server) Close() error {
+	err := s.server.Close()
+	if served := <-s.done; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return err
+}
+
+// Ask asks all processes whose sockets are in dir and returns their answers, in
+// the order of the sockets' names. Sockets that nobody listens on any more are
+// removed. The error tells of those that did not answer; the others' answers are
+// returned all the same.
+func Ask(ctx context.Context, dir string) ([]json.RawMessage, error) {
+	paths, err := filepath.Glob(filepath.Join(dir, "*.sock"))
+	if err != nil {
+		return nil, err
+	}
+	sort.Strings(paths)
+	var answers []json.RawMessage
+	var errs []error
+	for _, path := range paths {
+		answer, err := ask(ctx, path)
+		switch {
+		case errors.Is(err, syscall.ECONNREFUSED):
+			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				errs = append(errs, fmt.Errorf("remove the socket of a process that is gone: %w", err))
+			}
+		case err != nil:
+			errs = append(errs, err)
+		default:
+			answers = append(answers, answer)
+		}
+	}
+	return answers, errors.Join(errs...)
+}
+
+// maxAnswer bounds an answer, in bytes: a balance of the most streams that are
+// kept by name.
+const maxAnswer = 64 << 20
+
+func ask(ctx context.Context, path string) (json.RawMessage, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", path)
+		},
+		DisableKeepAlives: true,
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://spillway"+statusPath, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask %s for its status: %w", path, err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("ask %s for its status: it answered %s: %w", path, resp.Status, err)
+	}
+	return answer, nil
+}
