@@ -1,0 +1,177 @@
+package config
+
+import (
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Resolved holds the settings of one logger. It does not change; any number of
+// goroutines may read it.
+type Resolved struct {
+	// Warnings are full sentences, without a full stop, about values that were
+	// changed or have no effect. They hold no secrets.
+	Warnings []string
+
+	program   Program
+	driver    Driver
+	node      string
+	values    []value // by row of the table
+	aws       AWS
+	awsLevels []value // by row of awsKeys, for Explain
+	container Container
+	stateDir  string
+}
+
+// value returns the value of an option that the table has.
+func (r *Resolved) value(name string) *value {
+	row := indexOf(name)
+	if row < 0 {
+		panic("BUG: no option is called " + name)
+	}
+	return &r.values[row]
+}
+
+// finish makes what needs more than a value: the container, the state
+// directory, the section aws.
+func (r *resolver) finish() {
+	out := r.out
+	text := func(name string) string { return out.value(name).text }
+	out.node = r.in.Node.path
+	out.aws = r.in.Node.AWS()
+	out.aws.IMDS = r.imds()
+	out.awsLevels = r.in.Node.aws
+	out.stateDir = StateDir(text("state-dir"), r.in.Getenv)
+	out.container = Container{
+		ID:          text("container-id"),
+		Name:        text("container-name"),
+		Namespace:   r.in.Getenv("CONTAINER_NAMESPACE"),
+		ImageID:     text("container-image-id"),
+		ImageName:   text("container-image-name"),
+		EnvEndpoint: text("container-env-endpoint"),
+	}
+	if out.container.Name == "" {
+		out.container.Name = out.container.ID
+	}
+	var err error
+	if out.container.Env, err = parseObject(text("container-env")); err != nil {
+		panic("BUG: container-env passed its check and does not parse")
+	}
+	if out.container.Labels, err = parseObject(text("container-labels")); err != nil {
+		panic("BUG: container-labels passed its check and does not parse")
+	}
+}
+
+// Program returns the program that the options were resolved for.
+func (r *Resolved) Program() Program { return r.program }
+
+// Driver returns the destination; DriverNone only after Input.Partial.
+func (r *Resolved) Driver() Driver { return r.driver }
+
+// NodePath returns the path of the node file; it may be missing.
+func (r *Resolved) NodePath() string { return nodePath(r.node) }
+
+// Verbose reports whether to log at debug level.
+func (r *Resolved) Verbose() bool { return r.value("verbose").flag }
+
+// StateDir returns the directory for all state.
+func (r *Resolved) StateDir() string { return r.stateDir }
+
+// AWS returns the section aws of the node file. IMDS is false also if
+// AWS_EC2_METADATA_DISABLED says so.
+func (r *Resolved) AWS() AWS { return r.aws }
+
+// Container returns what is known about the container.
+func (r *Resolved) Container() Container { return r.container }
+
+// Buffer returns the settings of the buffer.
+func (r *Resolved) Buffer() Buffer {
+	return Buffer{
+		Mode:        Mode(r.value("mode").text),
+		Limit:       r.value("max-buffer-size").number,
+		Drop:        Drop(r.value("drop").text),
+		MaxBlock:    r.value("max-block").duration,
+		LossMarkers: r.value("loss-markers").text == "on",
+	}
+}
+
+// AWSLogs returns the settings of CloudWatch Logs.
+func (r *Resolved) AWSLogs() AWSLogs {
+	a := AWSLogs{
+		Region:           r.value("awslogs-region").text,
+		Endpoint:         r.value("awslogs-endpoint").text,
+		Group:            r.value("awslogs-group").text,
+		Stream:           r.value("awslogs-stream").text,
+		Tag:              r.value("tag").text,
+		CreateGroup:      r.value("awslogs-create-group").flag,
+		CreateStream:     r.value("awslogs-create-stream").flag,
+		DatetimeFormat:   r.value("awslogs-datetime-format").text,
+		MultilinePattern: r.value("awslogs-multiline-pattern").text,
+		EMF:              r.value("awslogs-format").text == FormatEMF,
+		FlushInterval:    time.Duration(r.value("awslogs-force-flush-interval-seconds").number) * time.Second,
+		CredentialsURL:   r.value("awslogs-credentials-endpoint").text,
+	}
+	if strings.HasPrefix(a.CredentialsURL, "/") {
+		// The address of the ECS agent, which Docker's driver has built in.
+		a.CredentialsURL = "http://169.254.170.2" + a.CredentialsURL
+	}
+	return a
+}
+
+// JSONFile returns the settings of a file as Docker writes it.
+func (r *Resolved) JSONFile() JSONFile {
+	return JSONFile{
+		Path:        r.value("log-path").text,
+		MaxSize:     r.value("max-size").number,
+		MaxFile:     int(r.value("max-file").number),
+		Compress:    r.value("compress").flag,
+		Labels:      names(r.value("labels").text),
+		LabelsRegex: r.value("labels-regex").text,
+		Env:         names(r.value("env").text),
+		EnvRegex:    r.value("env-regex").text,
+		Tag:         r.value("tag").text,
+	}
+}
+
+// Shim returns the settings of the process of a containerd logger.
+func (r *Resolved) Shim() Shim {
+	return Shim{
+		CleanupTime:              r.value("cleanup-time").duration,
+		UID:                      int(r.value("uid").number),
+		GID:                      int(r.value("gid").number),
+		StartRequiresDestination: r.value("start-requires-destination").flag,
+		Verbose:                  r.Verbose(),
+		StateDir:                 r.stateDir,
+	}
+}
+
+// names splits a list with commas; empty names are left out.
+func names(list string) []string {
+	var out []string
+	for name := range strings.SplitSeq(list, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+func stateDir(given string, getenv func(string) string, euid int) string {
+	if given != "" {
+		return given
+	}
+	if dir := getenv("SPILLWAY_STATE_DIR"); dir != "" {
+		return dir
+	}
+	if euid == 0 {
+		return "/var/lib/spillway"
+	}
+	// The XDG specification: a relative path is to be ignored.
+	if dir := getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "spillway")
+	}
+	if home := getenv("HOME"); filepath.IsAbs(home) {
+		return filepath.Join(home, ".local", "state", "spillway")
+	}
+	return "/var/lib/spillway"
+}

@@ -1,0 +1,83 @@
+package config
+
+import "time"
+
+// Mode says what a full buffer does.
+type Mode string
+
+// The modes of this version.
+const (
+	Blocking    Mode = "blocking"
+	NonBlocking Mode = "non-blocking"
+)
+
+// Drop says what goes when there is no room.
+type Drop string
+
+// The choices of Drop.
+const (
+	DropNewest Drop = "newest"
+	DropOldest Drop = "oldest"
+)
+
+// FormatEMF is the one value of awslogs-format.
+const FormatEMF = "json/emf"
+
+// Buffer is what the options say about the buffer.
+type Buffer struct {
+	Mode        Mode
+	Limit       int64 // bytes, at least 64 KiB
+	Drop        Drop
+	MaxBlock    time.Duration // 0 waits for ever
+	LossMarkers bool
+}
+
+// AWSLogs is what the options say about CloudWatch Logs.
+type AWSLogs struct {
+	Region           string // "" if only the instance metadata service may know it; then MissingRegion is the error
+	Endpoint         string // a URL; "" means that of the region
+	Group            string
+	Stream           string // "" if Tag names the stream
+	Tag              string // a template, used if Stream is ""
+	CreateGroup      bool
+	CreateStream     bool
+	DatetimeFormat   string // strftime; at most one of this, MultilinePattern and EMF is set
+	MultilinePattern string // RE2, known to compile
+	EMF              bool
+	FlushInterval    time.Duration
+	CredentialsURL   string // a whole URL; "" means the usual chain
+}
+
+// JSONFile is what the options say about a file as Docker writes it.
+type JSONFile struct {
+	Path        string
+	MaxSize     int64 // bytes; 0 never rotates
+	MaxFile     int   // at least 1, the current file included
+	Compress    bool
+	Labels      []string
+	LabelsRegex string // RE2, known to compile; "" matches nothing
+	Env         []string
+	EnvRegex    string // likewise
+	Tag         string // a template; "" adds no tag
+}
+
+// Container is what is known about the container.
+type Container struct {
+	ID          string
+	Name        string // the ID if nobody gave a name
+	Namespace   string // containerd's; from CONTAINER_NAMESPACE
+	ImageID     string
+	ImageName   string
+	Env         map[string]string // secrets may be among the values
+	EnvEndpoint string            // a URL to ask if Env is empty; ""
+	Labels      map[string]string
+}
+
+// Shim is what the options say about the process of a containerd logger.
+type Shim struct {
+	CleanupTime              time.Duration // at most 11 s
+	UID, GID                 int           // -1 keeps what the process has; never 0
+	StartRequiresDestination bool
+	Verbose                  bool
+	StateDir                 string
+}
