@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"github.com/spillway/spillway/internal/awsauth"
 	"github.com/spillway/spillway/internal/config"
 	"github.com/spillway/spillway/internal/record"
@@ -20,13 +22,14 @@ import (
 
 // Surroundings are what a destination needs from the program around it.
 type Surroundings struct {
-	// Profiles answers for AWS profiles within this process; nil means running the
-	// spillway program.
-	Profiles awsauth.ProfileSource
+	// Provider and Region find AWS credentials and the region. Nil means the light
+	// way of awsauth, which runs the spillway program for profiles.
+	Provider func(awsauth.Options) (aws.CredentialsProvider, error)
+	Region   func(context.Context, awsauth.Options) (string, error)
 	// UserAgent is how the program presents itself.
 	UserAgent string
-	// Local is the folder of the local store.
-	Local string
+	// Local is the folder of the local store, and Run what it calls this process.
+	Local, Run string
 }
 
 // Destination is one destination, ready to be delivered to. It has contacted
@@ -79,17 +82,20 @@ func Open(r *config.Resolved, s Surroundings) (*Destination, error) {
 }
 
 func openAWSLogs(r *config.Resolved, s Surroundings) (*Destination, error) {
+	if s.Provider == nil {
+		s.Provider, s.Region = awsauth.Provider, awsauth.Region
+	}
 	o := r.AWSLogs()
 	stream, err := streamName(o, r.Container())
 	if err != nil {
 		return nil, err
 	}
-	auth := awsOptions(r, s)
+	auth := awsOptions(r)
 	client, err := awsauth.HTTPClient(auth)
 	if err != nil {
 		return nil, err
 	}
-	provider, err := awsauth.Provider(auth)
+	provider, err := s.Provider(auth)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +107,7 @@ func openAWSLogs(r *config.Resolved, s Surroundings) (*Destination, error) {
 		Group: o.Group, Stream: stream, CreateGroup: o.CreateGroup, CreateStream: o.CreateStream,
 		Client: client, UserAgent: s.UserAgent,
 		Resolve: func(ctx context.Context) (cloudwatch.Destination, error) {
-			region, err := awsauth.Region(ctx, auth)
+			region, err := s.Region(ctx, auth)
 			if err != nil {
 				return cloudwatch.Destination{}, err
 			}
@@ -120,11 +126,11 @@ func openAWSLogs(r *config.Resolved, s Surroundings) (*Destination, error) {
 }
 
 // awsOptions are where credentials and the region come from.
-func awsOptions(r *config.Resolved, s Surroundings) awsauth.Options {
+func awsOptions(r *config.Resolved) awsauth.Options {
 	o, node := r.AWSLogs(), r.AWS()
 	return awsauth.Options{
 		CredentialsEndpoint: o.CredentialsURL, CredentialsFile: node.CredentialsFile, Profile: node.Profile,
-		IMDS: node.IMDS, Proxy: node.Proxy, CAFile: node.CAFile, Region: o.Region, Profiles: s.Profiles,
+		IMDS: node.IMDS, Proxy: node.Proxy, CAFile: node.CAFile, Region: o.Region,
 		MaxInFlight: cloudwatch.InFlight,
 	}
 }

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/spillway/spillway/internal/awsauth"
+	"github.com/spillway/spillway/internal/awsauth/awsprofile"
+)
+
+func credentialsCommand() *cobra.Command {
+	var o awsauth.Options
+	cmd := &cobra.Command{
+		Use:   "aws-credentials",
+		Short: "Print the credentials of an AWS profile, as a credential process does",
+		Long: `Print the credentials and the region of an AWS profile as JSON, in the form that AWS
+tools expect of a credential process. spillway-shim runs it, because profiles, SSO, web identity and
+assumed roles need more of the SDK than a process for each container should carry.`,
+		Example: `  spillway aws-credentials --profile logs
+  spillway aws-credentials --credentials-file /etc/spillway/aws --profile default`,
+		Args: func(_ *cobra.Command, args []string) error { return usage(cobra.NoArgs(nil, args)) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return awsprofile.WriteProcessCredentials(cmd.Context(), os.Stdout, o)
+		},
+	}
+	cmd.Flags().StringVar(&o.CredentialsFile, "credentials-file", "", "a shared credentials file instead of the usual one")
+	cmd.Flags().StringVar(&o.Profile, "profile", "", "the profile instead of the usual one")
+	cmd.Flags().StringVar(&o.Region, "region", "", "the region instead of the profile's")
+	cmd.Flags().StringVar(&o.CAFile, "ca-file", "", "a file of certificates to trust")
+	cmd.Flags().StringVar(&o.Proxy, "proxy", "", "a proxy's URL")
+	cmd.Flags().BoolVar(&o.IMDS, "imds", false, "allow a profile to ask the instance metadata service")
+	return cmd
+}

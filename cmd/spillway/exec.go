@@ -1,0 +1,188 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/spillway/spillway/internal/awsauth/awsprofile"
+	"github.com/spillway/spillway/internal/buffer"
+	"github.com/spillway/spillway/internal/catalog"
+	"github.com/spillway/spillway/internal/config"
+	"github.com/spillway/spillway/internal/console"
+	"github.com/spillway/spillway/internal/deliver"
+	"github.com/spillway/spillway/internal/pipeline"
+	"github.com/spillway/spillway/internal/statedir"
+	"github.com/spillway/spillway/internal/version"
+)
+
+func execCommand() *cobra.Command {
+	var given config.Flags
+	e := &execution{}
+	cmd := &cobra.Command{
+		Use:   "exec [options] -- COMMAND [ARGUMENT ...]",
+		Short: "Run a command and deliver what it writes",
+		Long: `Run a command, take its standard output and error, deliver them, and end with the
+balance: every line is delivered, or counted under the reason for which it was not.
+
+Without --to the lines go to the local store, and "spillway logs" reads them back.
+Signals go to the command. When it has ended, what is held is delivered, however
+long that takes; a second signal ends that, and what is left is counted as dropped.`,
+		Example: `  spillway exec -- make test
+  spillway exec --max-buffer-size 4m -- sh -c 'seq 1 200000'
+  spillway exec --to cloudwatch --awslogs-group g --awslogs-stream s --awslogs-region eu-central-1 -- ./server
+  spillway exec --mode non-blocking --fail-on-loss --json -- ./server`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usage(errors.New("exec: found no command; expected one after --, as in: spillway exec -- ls -l"))
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			options, err := config.Load(config.Input{
+				Program: config.ProgramExec, Own: given.Settings(), Getenv: os.Getenv, Checks: catalog.Checks(),
+			})
+			if err != nil {
+				return usage(err)
+			}
+			e.options, e.command = options, args
+			return e.run()
+		},
+	}
+	bindOptions(cmd, &given, config.ProgramExec)
+	cmd.Flags().BoolVar(&e.tee, "tee", false, "pass the command's output through as well")
+	cmd.Flags().BoolVar(&e.failOnLoss, "fail-on-loss", false, "end with 3 if any record was dropped")
+	cmd.Flags().BoolVar(&e.json, "json", false, "print the balance as JSON, as the last line on standard error")
+	cmd.Flags().SetInterspersed(false)
+	return cmd
+}
+
+// bindOptions makes the table's options flags of cmd.
+func bindOptions(cmd *cobra.Command, given *config.Flags, p config.Program) {
+	for _, o := range config.Options(p) {
+		f := cmd.Flags().VarPF(given.Var(o), o.Name, "", o.Usage())
+		f.NoOptDefVal = o.NoOptDefault()
+	}
+}
+
+// execution is one run of exec.
+type execution struct {
+	options               *config.Resolved
+	command               []string
+	tee, failOnLoss, json bool
+
+	log      *slog.Logger
+	dir      *statedir.Dir
+	identity pipeline.Identity
+	pipeline *pipeline.Pipeline
+
+	destination *catalog.Destination
+}
+
+func (e *execution) run() (err error) {
+	e.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: e.level()}))
+	for _, w := range e.options.Warnings {
+		e.log.Warn(w)
+	}
+	if e.dir, err = statedir.Open(e.options.StateDir()); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.dir.Close()) }()
+	server, err := e.listen()
+	if err != nil {
+		return err
+	}
+	if err := e.start(); err != nil {
+		return errors.Join(err, server.Close())
+	}
+	server.Serve(func() any { return e.pipeline.Report(e.identity) })
+	defer func() { err = errors.Join(err, server.Close()) }()
+
+	show := startProgress(os.Stderr, func() pipeline.Report { return e.pipeline.Report(e.identity) })
+	status, runErr := e.runCommand()
+	show.stop()
+	report := e.pipeline.Report(e.identity)
+	if err := errors.Join(runErr, e.pipeline.Close(), e.record(report)); err != nil {
+		return err
+	}
+	if err := e.print(os.Stderr, report); err != nil {
+		return err
+	}
+	if e.failOnLoss && report.Dropped > 0 {
+		return &exitError{code: exitLoss}
+	}
+	if status != 0 {
+		return &exitError{code: status}
+	}
+	return nil
+}
+
+func (e *execution) level() slog.Level {
+	if e.options.Verbose() {
+		return slog.LevelDebug
+	}
+	return slog.LevelWarn
+}
+
+func (e *execution) listen() (*console.Server, error) {
+	run, err := e.dir.Sub(statedir.Run)
+	if err != nil {
+		return nil, err
+	}
+	return console.Listen(run, fmt.Sprintf("exec-%d", os.Getpid()))
+}
+
+// start makes the pipeline to the destination of the options.
+func (e *execution) start() error {
+	local, err := e.dir.Sub(statedir.Local)
+	if err != nil {
+		return err
+	}
+	destination, err := catalog.Open(e.options, catalog.Surroundings{
+		Provider: awsprofile.Provider, Region: awsprofile.Region, UserAgent: "spillway/" + version.String(),
+		Local: local, Run: filepath.Base(e.command[0]),
+	})
+	if err != nil {
+		return err
+	}
+	e.destination = destination
+	o := e.options.Buffer()
+	e.identity = pipeline.Identity{Program: "spillway", Destination: destination.Name, Mode: string(o.Mode)}
+	e.pipeline = pipeline.Start(pipeline.Config{
+		Buffer: buffer.Config{
+			Limit: o.Limit, Mode: buffer.Mode(o.Mode), DropOldest: o.Drop == config.DropOldest,
+			MaxBlock: o.MaxBlock, NoLossMarkers: !o.LossMarkers,
+		},
+		Sink:    destination.Sink,
+		Deliver: deliver.Config{Name: destination.Name, FlushInterval: destination.FlushInterval},
+		Log:     e.log,
+	})
+	return nil
+}
+
+// record writes the exit line.
+func (e *execution) record(report pipeline.Report) error {
+	exits, err := e.dir.Exits()
+	if err != nil {
+		return err
+	}
+	line, err := json.Marshal(report)
+	if err == nil {
+		_, err = exits.Write(append(line, '\n'))
+	}
+	return errors.Join(err, exits.Close())
+}
+
+// print tells the balance.
+func (e *execution) print(w io.Writer, report pipeline.Report) error {
+	if e.json {
+		return json.NewEncoder(w).Encode(report)
+	}
+	return printBalance(w, report.Balance)
+}

@@ -1,0 +1,82 @@
+// Command spillway delivers logs that must not be lost, without holding up what
+// writes them. This file is the list of its commands; each has a file of its
+// own.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/spillway/spillway/internal/version"
+)
+
+// Exit codes, the same for all commands. exec ends with the status of the
+// command that it runs.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+	exitLoss   = 3
+)
+
+// exitError is an error that asks for an exit code.
+type exitError struct {
+	code int
+	err  error // nil where everything has been said
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// usage makes err end the program with exitUsage.
+func usage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &exitError{code: exitUsage, err: err}
+}
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	root := &cobra.Command{
+		Use:   "spillway",
+		Short: "Deliver logs without losing them silently and without stalling what writes them",
+		Long: `Spillway stands between what writes logs and what stores them, holds what the
+destination does not take yet in a bounded buffer, and accounts for every record.
+
+Exit codes: 0 done, 1 failed, 2 wrong options or configuration, 3 finished with
+counted losses where asked to fail on them (exec --fail-on-loss).`,
+		Version:       version.String(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetArgs(args)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
+	root.AddCommand(execCommand(), logsCommand(), statusCommand(), explainCommand(), sandboxCommand(), credentialsCommand())
+	err := root.ExecuteContext(context.Background())
+	if err == nil {
+		return exitDone
+	}
+	code := exitFailed
+	var exit *exitError
+	if errors.As(err, &exit) {
+		code, err = exit.code, exit.err
+	} else if _, _, found := root.Find(args); found != nil {
+		code = exitUsage
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "spillway:", err)
+	}
+	return code
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/docker/go-units"
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+
+	"github.com/spillway/spillway/internal/ledger"
+	"github.com/spillway/spillway/internal/pipeline"
+)
+
+// progressEvery is how often the progress is shown.
+const progressEvery = 200 * time.Millisecond
+
+// progress shows on a terminal how a pipeline does.
+type progress struct {
+	end, ended chan struct{}
+}
+
+// startProgress shows progress on f, if it is a terminal.
+func startProgress(f *os.File, report func() pipeline.Report) *progress {
+	p := &progress{end: make(chan struct{}), ended: make(chan struct{})}
+	if !term.IsTerminal(int(f.Fd())) {
+		close(p.ended)
+		return p
+	}
+	go p.run(f, report)
+	return p
+}
+
+func (p *progress) stop() {
+	close(p.end)
+	<-p.ended
+}
+
+func (p *progress) run(w io.Writer, report func() pipeline.Report) {
+	defer close(p.ended)
+	bar := progressbar.NewOptions64(-1, progressbar.OptionSetWriter(w), progressbar.OptionSpinnerType(14),
+		progressbar.OptionClearOnFinish(), progressbar.OptionSetElapsedTime(false))
+	tick := time.NewTicker(progressEvery)
+	defer tick.Stop()
+	last, at := int64(0), time.Now()
+	for {
+		select {
+		case <-p.end:
+			// What cannot be cleared on the terminal is nobody's loss.
+			_ = bar.Finish()
+			return
+		case now := <-tick.C:
+			r := report()
+			rate := float64(r.Received-last) / now.Sub(at).Seconds()
+			last, at = r.Received, now
+			bar.Describe(progressText(r, rate))
+			_ = bar.Add(1)
+		}
+	}
+}
+
+func progressText(r pipeline.Report, rate float64) string {
+	text := fmt.Sprintf("%s records, %.0f/s, held %s of %s, dropped %d", units.HumanSize(float64(r.Received))[:len(units.HumanSize(float64(r.Received)))-1],
+		rate, units.BytesSize(float64(r.Buffer.Held)), units.BytesSize(float64(r.Buffer.Limit)), r.Dropped)
+	if !r.Health.Up {
+		text += ", destination away: " + r.Health.Error
+	}
+	return text
+}
+
+// printBalance tells a balance to a person.
+func printBalance(w io.Writer, b ledger.Balance) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "\treceived\tdelivered\tdropped\tdead-lettered\tpending\t")
+	row := func(name string, n ledger.Numbers) {
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t\n", name, n.Received, n.Delivered, n.Dropped, n.DeadLettered, n.Pending)
+	}
+	for _, s := range b.Streams {
+		row(s.Stream, s.Numbers)
+	}
+	row("all", b.Numbers)
+	row("bytes", b.Bytes)
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	return printExceptions(w, b.Sheet)
+}
+
+// printExceptions tells what a balance without loss does not have.
+func printExceptions(w io.Writer, s ledger.Sheet) error {
+	for why, n := range s.ByReason {
+		if _, err := fmt.Fprintf(w, "dropped %d: %s\n", n, why); err != nil {
+			return err
+		}
+	}
+	for _, line := range []struct {
+		n    int64
+		text string
+	}{
+		{s.Unaccounted, "UNACCOUNTED %d: this is a defect of spillway\n"},
+		{s.PossibleDuplicates, "delivered perhaps twice: %d\n"},
+		{s.Markers.Pending, "loss markers not delivered: %d\n"},
+		{s.Split, "lines cut into parts: %d\n"},
+		{s.InvalidUTF8, "bytes that are not UTF-8: %d\n"},
+	} {
+		if line.n == 0 {
+			continue
+		}
+		if _, err := fmt.Fprintf(w, line.text, line.n); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/docker/go-units"
+	"github.com/spf13/cobra"
+
+	"github.com/spillway/spillway/internal/config"
+	"github.com/spillway/spillway/internal/console"
+	"github.com/spillway/spillway/internal/ledger"
+	"github.com/spillway/spillway/internal/pipeline"
+	"github.com/spillway/spillway/internal/statedir"
+)
+
+func statusCommand() *cobra.Command {
+	var stateDir string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show what the running loggers of this machine hold, have delivered and have dropped",
+		Long: `Ask every running spillway process of the state directory for its balance and for how
+its destination does.`,
+		Example: `  spillway status
+  spillway status --json | jq .dropped`,
+		Args: func(_ *cobra.Command, args []string) error { return usage(cobra.NoArgs(nil, args)) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir := filepath.Join(config.StateDir(stateDir, os.Getenv), statedir.Run)
+			answers, err := console.Ask(cmd.Context(), dir)
+			all, unread := readReports(answers)
+			err = errors.Join(err, unread)
+			if asJSON {
+				return errors.Join(json.NewEncoder(os.Stdout).Encode(all), err)
+			}
+			return errors.Join(all.print(os.Stdout), err)
+		},
+	}
+	cmd.Flags().StringVar(&stateDir, "state-dir", "", "the state directory of the processes to ask")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object: the balance of all, and the processes")
+	return cmd
+}
+
+// statuses are the reports of several processes and the sum of their balances.
+type statuses struct {
+	ledger.Sheet
+	Processes []pipeline.Report `json:"processes"`
+}
+
+func readReports(answers []json.RawMessage) (statuses, error) {
+	all := statuses{Processes: []pipeline.Report{}}
+	var errs []error
+	var sheets []ledger.StreamBalance
+	for _, answer := range answers {
+		var r pipeline.Report
+		if err := json.Unmarshal(answer, &r); err != nil {
+			errs = append(errs, fmt.Errorf("read a status: %w", err))
+			continue
+		}
+		all.Processes = append(all.Processes, r)
+		sheets = append(sheets, ledger.StreamBalance{Sheet: r.Sheet})
+	}
+	all.Sheet = ledger.Total(sheets)
+	return all, errors.Join(errs...)
+}
+
+// print tells the reports to a person.
+func (s statuses) print(w io.Writer) error {
+	if len(s.Processes) == 0 {
+		_, err := fmt.Fprintln(w, "no spillway process runs with this state directory")
+		return err
+	}
+	for _, r := range s.Processes {
+		who := fmt.Sprintf("%s %d", r.Program, r.PID)
+		if r.Container != "" {
+			who += fmt.Sprintf(", container %s/%s", r.Namespace, r.Container)
+		}
+		_, err := fmt.Fprintf(w, "%s: %s to %s, held %s of %s\n  %s\n", who, r.Mode, r.Destination,
+			units.BytesSize(float64(r.Buffer.Held)), units.BytesSize(float64(r.Buffer.Limit)), healthText(r))
+		if err = errors.Join(err, printBalance(w, r.Balance)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func healthText(r pipeline.Report) string {
+	h := r.Health
+	switch {
+	case h.Up && h.Since.IsZero():
+		return "GREEN: nothing sent yet"
+	case h.Up:
+		return "GREEN: the destination takes records since " + h.Since.Local().Format(time.DateTime)
+	}
+	text := fmt.Sprintf("RED: the destination takes nothing since %s, %d failed attempts: %s",
+		h.Since.Local().Format(time.DateTime), h.Failures, h.Error)
+	if h.Config {
+		text += " (somebody must act)"
+	}
+	return text
+}
