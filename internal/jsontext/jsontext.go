@@ -54,6 +54,10 @@ func (f Form) AppendString(dst, src []byte) []byte {
 func (f Form) Append(dst, src []byte) ([]byte, int) {
 	room := dst[:cap(dst)]
 	to, from := len(dst), 0
+	if f == Valid {
+		wrote, read := escapeValid(room[to:], src)
+		to, from = to+wrote, read
+	}
 	for {
 		n := f.copyPlain(room[to:], src[from:])
 		to, from = to+n, from+n

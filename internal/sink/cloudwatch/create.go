@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/spillway/spillway/internal/jsontext"
 )
 
 // create makes the log stream, and the log group where that is missing and may
@@ -80,9 +82,5 @@ func (s *Sink) ask(ctx context.Context, d *Destination, operation string, params
 
 // quote is s as a JSON string.
 func quote(s string) []byte {
-	text := []byte(s)
-	out := make([]byte, 6*len(text)+2)
-	n, _ := escapeRepairing(out[1:], text)
-	out[0], out[n+1] = '"', '"'
-	return out[:n+2]
+	return append(jsontext.Repair.AppendString([]byte{'"'}, []byte(s)), '"')
 }

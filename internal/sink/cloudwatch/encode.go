@@ -1,13 +1,11 @@
 package cloudwatch
 
 import (
-	"encoding/binary"
 	"io"
 	"iter"
-	"math/bits"
 	"strconv"
-	"unicode/utf8"
 
+	"github.com/spillway/spillway/internal/jsontext"
 	"github.com/spillway/spillway/internal/record"
 )
 
@@ -154,13 +152,12 @@ var space = []byte{' '}
 // message writes the present message on, and its end where there is room for
 // all of it.
 func (b *body) message(p []byte, n int) (int, bool) {
-	var read, wrote int
+	form := jsontext.Valid
 	if b.bad {
-		wrote, read = escapeRepairing(p[n:], b.text)
-	} else {
-		wrote, read = escape(p[n:], b.text)
+		form = jsontext.Repair
 	}
-	n += wrote
+	out, read := form.Append(p[:n:len(p)], b.text)
+	n = len(out)
 	b.text = b.text[read:]
 	if len(b.text) > 0 || len(p)-n < len(messageEnd) {
 		return n, false
@@ -168,111 +165,4 @@ func (b *body) message(p []byte, n int) (int, bool) {
 	n += copy(p[n:], messageEnd)
 	b.state = atRecord
 	return n, true
-}
-
-const (
-	lows  = 0x0101010101010101
-	highs = 0x8080808080808080
-)
-
-// escape writes src, which is valid UTF-8, as the inside of a JSON string, as
-// far as dst has room, and returns the bytes written and read. Eight bytes are
-// looked at and copied at a time; in access logs most groups of eight hold
-// nothing to escape.
-func escape(dst, src []byte) (wrote, read int) {
-	for len(src)-read >= 8 && len(dst)-wrote >= 8 {
-		word := binary.LittleEndian.Uint64(src[read:])
-		binary.LittleEndian.PutUint64(dst[wrote:], word)
-		quote, slash := word^(lows*'"'), word^(lows*'\\')
-		special := ((word - lows*0x20) &^ word) | ((quote - lows) &^ quote) | ((slash - lows) &^ slash)
-		special &= highs
-		if special == 0 {
-			wrote += 8
-			read += 8
-			continue
-		}
-		clean := bits.TrailingZeros64(special) / 8
-		wrote += clean
-		read += clean
-		n := escapeByte(dst[wrote:], src[read])
-		if n == 0 {
-			return wrote, read
-		}
-		wrote += n
-		read++
-	}
-	for read < len(src) {
-		c := src[read]
-		if c >= 0x20 && c != '"' && c != '\\' {
-			if wrote == len(dst) {
-				return wrote, read
-			}
-			dst[wrote] = c
-			wrote++
-			read++
-			continue
-		}
-		n := escapeByte(dst[wrote:], c)
-		if n == 0 {
-			return wrote, read
-		}
-		wrote += n
-		read++
-	}
-	return wrote, read
-}
-
-// escapeByte writes the escape of c, which needs one, or nothing where dst has
-// no room for it.
-func escapeByte(dst []byte, c byte) int {
-	short := byte(0)
-	switch c {
-	case '"', '\\':
-		short = c
-	case '\n':
-		short = 'n'
-	case '\t':
-		short = 't'
-	case '\r':
-		short = 'r'
-	}
-	if short != 0 {
-		if len(dst) < 2 {
-			return 0
-		}
-		dst[0], dst[1] = '\\', short
-		return 2
-	}
-	if len(dst) < 6 {
-		return 0
-	}
-	const hex = "0123456789abcdef"
-	dst[0], dst[1], dst[2], dst[3], dst[4], dst[5] = '\\', 'u', '0', '0', hex[c>>4], hex[c&15]
-	return 6
-}
-
-// escapeRepairing is escape for a body that is not valid UTF-8: each bad byte
-// becomes U+FFFD.
-func escapeRepairing(dst, src []byte) (wrote, read int) {
-	for read < len(src) {
-		if src[read] < utf8.RuneSelf {
-			end := read + 1
-			for end < len(src) && src[end] < utf8.RuneSelf {
-				end++
-			}
-			w, r := escape(dst[wrote:], src[read:end])
-			wrote += w
-			if read += r; read < end {
-				return wrote, read
-			}
-			continue
-		}
-		r, size := utf8.DecodeRune(src[read:])
-		if len(dst)-wrote < utf8.UTFMax {
-			return wrote, read
-		}
-		wrote += utf8.EncodeRune(dst[wrote:], r)
-		read += size
-	}
-	return wrote, read
 }
