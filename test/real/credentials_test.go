@@ -42,19 +42,23 @@ func TestCredentials(t *testing.T) {
 	})
 	t.Run("credentials endpoint", func(t *testing.T) {
 		proxy.forget()
-		sandbox := startSandbox(t, r.bin)
-		endpoint := sandbox + "/credentials"
+		endpoint := parts.StartSandbox(t, r.bin).Endpoint + "/credentials"
 		o := r.awslogs("endpoint").with(through).with(options{"awslogs-credentials-endpoint": endpoint, "awslogs-stream": "endpoint"})
 		r.run(t, "endpoint", r.uri(o), "echo one")
 		wantLines(t, r, "endpoint", "endpoint", "one")
 		proxy.wantOnly(t, servedKey(t, endpoint))
 	})
-}
-
-// startSandbox starts `spillway sandbox cloudwatch` and returns its base address.
-func startSandbox(t *testing.T, bin parts.Binaries, flags ...string) string {
-	t.Helper()
-	return parts.StartSandbox(t, bin, flags...).Endpoint
+	// Moto looks at no signature; the sandbox can, and Docker's driver has proved that it does so
+	// rightly (TestDockerWritesToTheSandbox).
+	t.Run("signatures", func(t *testing.T) {
+		endpoint := serveVerifying(t)
+		o := r.awslogs("signed").with(options{"awslogs-endpoint": endpoint, "awslogs-credentials-endpoint": endpoint + "/credentials"})
+		r.run(t, "signed", r.uri(o), "seq 1 1000")
+		wantDelivered(t, r.balance(t, "signed"), 1000)
+		if got := sandboxReport(t, endpoint).Totals; got.Events != 1000 || got.Missing != 0 || got.Duplicates != 0 || got.OutOfOrder != 0 {
+			t.Errorf("the sandbox reports %+v, want 1000 events, none missing, repeated or out of order", got)
+		}
+	})
 }
 
 // servedKey asks a credentials endpoint, as ECS has it, for its access key.

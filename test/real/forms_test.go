@@ -35,8 +35,8 @@ func TestForms(t *testing.T) {
 		r.run(t, "absent", r.uri(o), "echo one")
 		wantLines(t, r, "absent", "absent", "one")
 	})
-	t.Run("short id and nothing else", func(t *testing.T) {
-		o := r.awslogs("c1").with(options{"container-id": "-", "container-name": "-", "awslogs-stream": "-"})
+	t.Run("short id, from the environment", func(t *testing.T) {
+		o := r.awslogs("c1").with(options{"container-id": "-", "container-name": "-", "awslogs-stream": "-", "tag": "{{.ID}}"})
 		r.run(t, "c1", r.uri(o), "echo one")
 		wantLines(t, r, "c1", "c1", "one")
 	})

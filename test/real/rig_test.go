@@ -46,6 +46,7 @@ func newRig(t *testing.T) *rig {
 	parts.Need(t, parts.Containerd, parts.Moto)
 	r := &rig{bin: parts.BuildSpillway(t), moto: parts.StartMoto(t), stateDir: parts.WorkDir(t, "state")}
 	r.cloud = parts.CloudWatch{Endpoint: r.moto.Endpoint}
+	t.Cleanup(func() { r.showLogs(t) })
 	credentials := filepath.Join(r.stateDir, "credentials")
 	writeFile(t, credentials, "[default]\naws_access_key_id = "+accessKey+"\naws_secret_access_key = secret\n")
 	r.config = filepath.Join(r.stateDir, "spillway.yaml")
@@ -53,6 +54,23 @@ func newRig(t *testing.T) *rig {
 	// Last, so that it stops first: its end waits for loggers, which still need the destination.
 	r.ContainerdServer = parts.StartContainerd(t)
 	return r
+}
+
+// showLogs shows what the loggers said where a test failed. On a machine with journald they say it
+// there.
+func (r *rig) showLogs(t *testing.T) {
+	if !t.Failed() {
+		return
+	}
+	logs, err := filepath.Glob(filepath.Join(r.stateDir, "log", "*"))
+	if err != nil {
+		t.Errorf("look for the loggers' own logs: %v", err)
+	}
+	for _, log := range logs {
+		if text := parts.Tail(log); text != "" {
+			t.Logf("the end of %s:\n%s", filepath.Base(log), text)
+		}
+	}
 }
 
 func writeFile(t *testing.T, path, text string) {

@@ -1,7 +1,9 @@
 package real
 
 import (
+	"errors"
 	"fmt"
+	"os/exec"
 	"testing"
 )
 
@@ -47,7 +49,9 @@ func TestStartRequiresDestination(t *testing.T) {
 	r.run(t, "there", r.uri(r.awslogs("there").with(required)), "echo one")
 	wantLines(t, r, "there", stream, "one")
 	gone := required.with(options{"awslogs-group": "missing", "awslogs-create-group": "false"})
-	if out, err := r.Run("gone", r.uri(r.awslogs("gone").with(gone)), "/bin/sh", "-c", "echo one; echo two; exit 0"); err == nil {
-		t.Errorf("a container whose logger refused to start wrote its lines and ended with 0 (%q), want a failed write", out.Stdout)
+	// A container's first process gets the error and not SIGPIPE, from which the kernel shields it.
+	_, err := r.Run("gone", r.uri(r.awslogs("gone").with(gone)), "/bin/sh", "-c", "echo one || exit 9")
+	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 9 {
+		t.Errorf("a container whose logger refused to start ended with %v, want the status 9 of a failed write", err)
 	}
 }

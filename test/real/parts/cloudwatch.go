@@ -11,10 +11,11 @@ import (
 	"time"
 )
 
-// signature names a credential scope and signs nothing. The servers here find the service in the
-// scope and verify no signature; the client of the product is not used, so that a defect in it
-// cannot hide itself.
-const signature = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/logs/aws4_request, SignedHeaders=host;x-amz-date, Signature=00"
+// signature has the form of a signature and signs nothing. The servers here find the service in the
+// scope and do not verify it; the client of the product is not used, so that a defect in it cannot
+// hide itself.
+const signature = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/logs/aws4_request, SignedHeaders=host;x-amz-date, " +
+	"Signature=0000000000000000000000000000000000000000000000000000000000000000"
 
 // callWithin bounds one call. Moto sorts a stream's whole history for each page.
 const callWithin = 2 * time.Minute

@@ -10,7 +10,6 @@
 package parts
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -117,13 +116,4 @@ func freePort() (int, error) {
 		return 0, fmt.Errorf("give the free port %d back: %w", port, err)
 	}
 	return port, nil
-}
-
-// connect opens a TCP connection and closes it again, which is all that some servers can be asked.
-func connect(ctx context.Context, address string) error {
-	connection, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
-	if err != nil {
-		return fmt.Errorf("connect to %s: %w", address, err)
-	}
-	return connection.Close()
 }

@@ -76,7 +76,7 @@ func (p *Process) finish(t testing.TB) {
 		t.Errorf("stop %s: %v", p.name, err)
 	}
 	if t.Failed() {
-		t.Logf("the end of the log of %s:\n%s", p.name, tail(p.LogPath))
+		t.Logf("the end of the log of %s:\n%s", p.name, Tail(p.LogPath))
 	}
 }
 
@@ -136,16 +136,16 @@ func (p *Process) ready(ask func(context.Context) error) error {
 		}
 		select {
 		case <-p.ended:
-			return fmt.Errorf("%s ended before it was ready: %v; its log ends:\n%s", p.name, p.err, tail(p.LogPath))
+			return fmt.Errorf("%s ended before it was ready: %v; its log ends:\n%s", p.name, p.err, Tail(p.LogPath))
 		case <-ctx.Done():
-			return fmt.Errorf("%s was not ready within %v: %w; its log ends:\n%s", p.name, readyWithin, err, tail(p.LogPath))
+			return fmt.Errorf("%s was not ready within %v: %w; its log ends:\n%s", p.name, readyWithin, err, Tail(p.LogPath))
 		case <-ticker.C:
 		}
 	}
 }
 
-// tail returns the last 4 KiB of a file for a message, or why they cannot be read.
-func tail(path string) string {
+// Tail returns the last 4 KiB of a file for a message, or why they cannot be read.
+func Tail(path string) string {
 	const most = 4096
 	file, err := os.Open(path)
 	if err != nil {
