@@ -132,19 +132,17 @@ func (r *Request) Events() int { return r.events }
 func (r *Request) Batches() iter.Seq2[int, *record.Batch] {
 	return func(yield func(int, *record.Batch) bool) {
 		var scratch []byte
+		var view record.Batch
 		index := 0
 		for _, mem := range r.batches {
 			if len(mem) == 0 {
 				continue
 			}
 			scratch = append(scratch[:0], mem...)
-			var view record.Batch
 			record.Parse(scratch, &view)
 			count := view.Count
 			more := yield(index, &view)
-			for i := range scratch {
-				scratch[i] = 0xff
-			}
+			clear(scratch)
 			if !more {
 				return
 			}
