@@ -25,30 +25,31 @@ type Room struct {
 // all of src is valid UTF-8, which spares a look at every line.
 func AppendLines(dst, src []byte, valid bool, room Room) ([]byte, int, Added) {
 	var added Added
-	taken := 0
+	taken, cost := 0, 0
 	for taken < len(src) {
 		n := bytes.IndexByte(src[taken:], '\n')
 		if n < 0 || len(dst)+FrameSize+n > cap(dst) || added.Count >= room.Count {
 			break
 		}
-		cost := added.Bytes + added.Repair + n + (added.Count+1)*room.PerRecord
-		if cost > room.Cost && added.Count > 0 {
-			break
-		}
 		line := src[taken : taken+n]
-		word := uint32(n)
+		word, repair, empty := uint32(n), 0, 0
 		if n == 0 {
-			added.Empty++
-			added.Repair++
+			repair, empty = 1, 1
 		} else if !valid && !utf8.Valid(line) {
 			word |= invalidFlag
-			added.Repair += 2 * InvalidBytes(line)
+			repair = 2 * InvalidBytes(line)
+		}
+		cost += n + repair + room.PerRecord
+		if cost > room.Cost && added.Count > 0 {
+			break
 		}
 		dst = binary.LittleEndian.AppendUint32(dst, word)
 		dst = append(dst, line...)
 		taken += n + 1
 		added.Count++
 		added.Bytes += n
+		added.Repair += repair
+		added.Empty += empty
 	}
 	return dst, taken, added
 }
@@ -114,7 +115,7 @@ func CutAt(text []byte, limit int) int {
 	if len(text) <= limit && (len(text) <= limit/3 || utf8.Valid(text)) {
 		return len(text)
 	}
-	if at := runeStart(text, limit); utf8.Valid(text[:at]) {
+	if at := runeStart(text, limit); at > 0 && utf8.Valid(text[:at]) {
 		return at
 	}
 	at := 0
@@ -122,7 +123,10 @@ func CutAt(text []byte, limit int) int {
 		r, size := utf8.DecodeRune(text[at:])
 		if r == utf8.RuneError && size == 1 {
 			if !utf8.FullRune(text[at:]) && at > 0 {
-				// The rest of this rune has not been read yet.
+				if 3*(len(text)-at) <= limit {
+					return len(text)
+				}
+				// The rest of this rune may not have been read yet.
 				break
 			}
 			limit -= 2
