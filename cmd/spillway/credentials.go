@@ -10,7 +10,9 @@ import (
 )
 
 func credentialsCommand() *cobra.Command {
-	var o awsauth.Options
+	// AWS_EC2_METADATA_DISABLED still forbids what IMDS allows; the logger that runs
+	// this command sets it where its node file says no.
+	o := awsauth.Options{IMDS: true}
 	cmd := &cobra.Command{
 		Use:   "aws-credentials",
 		Short: "Print the credentials of an AWS profile, as a credential process does",
@@ -26,9 +28,5 @@ assumed roles need more of the SDK than a process for each container should carr
 	}
 	cmd.Flags().StringVar(&o.CredentialsFile, "credentials-file", "", "a shared credentials file instead of the usual one")
 	cmd.Flags().StringVar(&o.Profile, "profile", "", "the profile instead of the usual one")
-	cmd.Flags().StringVar(&o.Region, "region", "", "the region instead of the profile's")
-	cmd.Flags().StringVar(&o.CAFile, "ca-file", "", "a file of certificates to trust")
-	cmd.Flags().StringVar(&o.Proxy, "proxy", "", "a proxy's URL")
-	cmd.Flags().BoolVar(&o.IMDS, "imds", false, "allow a profile to ask the instance metadata service")
 	return cmd
 }

@@ -241,9 +241,7 @@ func (b *Buffer) grow(need int) bool {
 		if need <= len(b.tail.mem) {
 			return true
 		}
-		if err := b.releaseTail(); err != nil {
-			b.fault = err
-		}
+		b.releaseTail()
 	}
 	if b.tail != nil && b.tail.used+need <= len(b.tail.mem) {
 		return true

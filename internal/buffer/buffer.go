@@ -22,6 +22,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
+
 	"github.com/spillway/spillway/internal/budget"
 	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/record"
@@ -108,15 +110,17 @@ type stream struct {
 
 // block is one piece of the arena with the batches in it.
 type block struct {
-	mem    []byte // the batches, or where raw > 0 their compressed form
-	raw    int    // length before compression
-	used   int    // bytes of batches
-	taken  int    // offset of the first batch that is not wholly taken
-	skip   int    // records of that batch that are taken
-	items  int    // records and markers here that are not settled
-	queued bool   // it is in waiting
-	stiff  bool   // compression gains nothing
-	heap   bool   // mem is not the arena's
+	mem    []byte // the batches, unless they are compressed
+	packed []piece
+	raw    int  // length before compression, or 0
+	used   int  // bytes of batches
+	taken  int  // offset of the first batch that is not wholly taken
+	skip   int  // records of that batch that are taken
+	items  int  // records and markers here that are not settled
+	queued bool // it is in waiting
+	stiff  bool // compression gains nothing
+
+	decoder *zstd.Decoder
 }
 
 // New returns an empty buffer that counts in l.
@@ -203,9 +207,9 @@ func (b *Buffer) Idle() bool {
 func (b *Buffer) Trim() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.packing.trim()
-	if err := b.releaseTail(); err != nil {
-		return err
+	b.releaseTail()
+	if b.flight == 0 && len(b.waiting) == 0 {
+		b.packing.trim()
 	}
 	return b.arena.Trim()
 }
@@ -226,29 +230,30 @@ const SendWindow = 32 << 10
 
 func sizesFor(cfg Config) sizes {
 	// The reserve holds what the senders need, so that a full buffer can always
-	// be emptied.
-	reserve := min(max(cfg.Limit/8, 2*4096), 1<<20)
-	quarter := int(cfg.Limit / 4)
+	// be emptied. What waits can be held compressed and what is in flight cannot,
+	// so where that makes room most of the buffer is left to what waits.
+	reserve, share := cfg.Limit/8, int64(4)
+	if cfg.Mode == NonBlocking {
+		reserve, share = cfg.Limit/16, 8
+	}
+	reserve = min(max(reserve, 2*4096), 1<<20)
 	s := sizes{
 		data:    cfg.Limit - reserve,
 		block:   int(min(max(cfg.Limit/64, 4<<10), 64<<10)),
-		request: quarter,
-		window:  max(int(reserve/SendWindow), 1),
-		body:    quarter - record.HeaderSize - record.FrameSize,
+		request: int(cfg.Limit / share),
+		window:  min(max(int(reserve/SendWindow), 1), max(cfg.Sink.InFlight, 1)),
+		body:    int(cfg.Limit/4) - record.HeaderSize - record.FrameSize,
 	}
 	if n := cfg.Sink.RequestBytes; n > 0 {
 		s.request = min(s.request, n)
+		s.body = min(s.body, n-cfg.Sink.PerEvent)
 	}
 	if n := cfg.Sink.BodyBytes; n > 0 {
 		s.body = min(s.body, n)
 	}
-	s.body = min(s.body, s.request-cfg.Sink.PerEvent)
-	s.window = min(s.window, max(cfg.Sink.InFlight, 1))
-	// What waits can be held compressed and what is in flight cannot, so where
-	// that makes room most of the buffer is left to what waits.
 	s.flight = s.data
 	if cfg.Mode == NonBlocking {
-		s.flight = max(s.data/4, 1)
+		s.flight = s.data / share
 	}
 	return s
 }

@@ -46,7 +46,7 @@ func (b *Buffer) evict(why ledger.Reason) bool {
 // walk calls f for each batch of blk that no request has taken, cut to the
 // records that are left of it.
 func (b *Buffer) walk(blk *block, f func(*record.Batch)) {
-	mem, done := blk.unpacked()
+	mem, done := blk.memory()
 	defer done()
 	var batch record.Batch
 	skip := blk.skip
@@ -70,25 +70,29 @@ func (b *Buffer) dequeue() {
 // release gives a block back once nothing in it is unsettled. The tail stays,
 // for the next record.
 func (b *Buffer) release(blk *block) {
-	if blk.items > 0 || blk == b.tail {
-		return
+	switch {
+	case blk.items > 0 || blk == b.tail:
+	case blk.raw > 0:
+		b.unstore(blk)
+	default:
+		b.giveBack(blk.mem)
+		blk.mem = nil
 	}
-	if !blk.heap {
-		if err := b.arena.Put(blk.mem); err != nil {
-			b.fault = err
-		}
+}
+
+// giveBack returns memory to the arena.
+func (b *Buffer) giveBack(mem []byte) {
+	if err := b.arena.Put(mem); err != nil {
+		b.fault = err
 	}
-	blk.mem = nil
 }
 
 // releaseTail gives the tail back if nothing is in it.
-func (b *Buffer) releaseTail() error {
-	if b.tail == nil || b.tail.items > 0 {
-		return nil
+func (b *Buffer) releaseTail() {
+	if b.tail != nil && b.tail.items == 0 {
+		b.giveBack(b.tail.mem)
+		b.tail, b.openAt = nil, -1
 	}
-	mem := b.tail.mem
-	b.tail, b.openAt = nil, -1
-	return b.arena.Put(mem)
 }
 
 // Abandon ends the waiting for good: everything that waits is dropped under the

@@ -64,7 +64,7 @@ func (n *run) batches(index *int, yield func(int, *record.Batch) bool) bool {
 	mem, to := n.marker, len(n.marker)
 	if n.block != nil {
 		var done func()
-		mem, done = n.block.unpacked()
+		mem, done = n.block.memory()
 		defer done()
 		to = n.to
 	}
@@ -110,7 +110,7 @@ func (n *run) skipEvents(count int) {
 	if n.block == nil {
 		return
 	}
-	mem, done := n.block.unpacked()
+	mem, done := n.block.memory()
 	defer done()
 	var batch record.Batch
 	for {

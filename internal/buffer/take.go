@@ -66,7 +66,7 @@ type gathering struct {
 // for this one.
 func (b *Buffer) gather(g *gathering) position {
 	for i, blk := range b.waiting {
-		mem, done := blk.unpacked()
+		mem, done := blk.memory()
 		end, full := g.block(i, blk, mem)
 		done()
 		if full {
@@ -162,7 +162,7 @@ func (b *Buffer) moment(t int64) int64 {
 // its records, part of the request.
 func (b *Buffer) takeBlock(r *Request, blk *block, to, skip int) {
 	n := run{block: blk, from: blk.taken, to: to, skip: blk.skip}
-	mem, done := blk.unpacked()
+	mem, done := blk.memory()
 	defer done()
 	var batch record.Batch
 	before := blk.skip
@@ -189,10 +189,9 @@ func (b *Buffer) takeBlock(r *Request, blk *block, to, skip int) {
 	if blk == b.tail && n.to > b.openAt {
 		b.openAt = -1
 	}
+	r.whole.held += int64(n.to - n.from)
 	if blk.raw > 0 {
-		r.whole.held += int64(len(blk.mem)) * int64(n.to-n.from) / int64(blk.raw)
-	} else {
-		r.whole.held += int64(n.to - n.from)
+		r.whole.held -= int64(n.to-n.from) * int64(blk.raw-blk.size()) / int64(blk.raw)
 	}
 	r.runs = append(r.runs, n)
 	r.events += n.events
