@@ -100,10 +100,18 @@ func TestAppendLines(t *testing.T) {
 		src := strings.Join(rapid.SliceOfN(anyText, 0, 8).Draw(t, "lines"), "\n")
 		src += rapid.SampledFrom([]string{"", "\n", "\n\n\n"}).Draw(t, "end")
 		valid := utf8.ValidString(src) && rapid.Bool().Draw(t, "promise")
-		limit := rapid.OneOf(rapid.IntRange(0, 60), rapid.Just(math.MaxInt))
-		checkLines(t, src, valid, rapid.IntRange(0, 200).Draw(t, "free"), record.Room{
-			Count: limit.Draw(t, "count"), Cost: limit.Draw(t, "cost"), PerRecord: rapid.IntRange(0, 26).Draw(t, "per record"),
-		})
+		// The bounds that some of the lines meet exactly are the ones worth a look.
+		fit := record.Room{Count: rapid.IntRange(1, 8).Draw(t, "fit"), Cost: math.MaxInt, PerRecord: rapid.IntRange(0, 26).Draw(t, "per record")}
+		_, _, exact := lines(math.MaxInt, src, fit)
+		cost := exact.Bytes + exact.Repair + exact.Count*fit.PerRecord
+		free := exact.Bytes + exact.Count*record.FrameSize
+		near := rapid.IntRange(-1, 1)
+		room := record.Room{
+			Count:     rapid.SampledFrom([]int{exact.Count, exact.Count + 1, 1, math.MaxInt}).Draw(t, "count"),
+			Cost:      rapid.SampledFrom([]int{cost + near.Draw(t, "near"), 0, math.MaxInt}).Draw(t, "cost"),
+			PerRecord: fit.PerRecord,
+		}
+		checkLines(t, src, valid, max(free+rapid.SampledFrom([]int{-1, 0, 1, 99}).Draw(t, "free"), 0), room)
 	})
 }
 

@@ -130,8 +130,12 @@ func TestLossText(t *testing.T) {
 	})
 }
 
-// TestLossTextOfTheLargest is the text by which a marker is measured.
+// TestLossTextOfTheLargest is the text by which a marker is measured. The zone
+// of the machine must make no difference.
 func TestLossTextOfTheLargest(t *testing.T) {
+	zone := time.Local
+	time.Local = time.FixedZone("somewhere", 3600)
+	defer func() { time.Local = zone }()
 	l := record.Loss{
 		Lost: math.MaxInt64, Bytes: math.MaxInt64, FirstSeq: math.MaxUint64, LastSeq: math.MaxUint64,
 		FirstTime: math.MaxInt64, LastTime: math.MaxInt64, Reason: strings.Repeat("r", 32),
