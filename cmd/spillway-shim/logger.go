@@ -39,7 +39,7 @@ type logger struct {
 	destination *catalog.Destination
 	identity    pipeline.Identity
 
-	pipes [2]*os.File // standard output and error of the container
+	pipes [2]*pipe.Descriptor // standard output and error of the container
 	ready *os.File
 
 	pipeline *pipeline.Pipeline
@@ -99,17 +99,17 @@ func (l *logger) inherit() error {
 		if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFIFO {
 			return errNotLogger
 		}
-		// A child, such as the one that fetches credentials, must not keep them open.
-		unix.CloseOnExec(fd)
 		if i == 2 {
+			// A child, such as the one that fetches credentials, must not keep it open.
+			unix.CloseOnExec(fd)
 			l.ready = os.NewFile(uintptr(fd), name)
 			continue
 		}
-		// A read that waits in the runtime's poller can be ended.
-		if err := unix.SetNonblock(fd, true); err != nil {
-			return fmt.Errorf("take over the pipe of %s: %w", name, err)
+		var err error
+		if l.pipes[i], err = pipe.Open(fd, name); err != nil {
+			return err
 		}
-		l.pipes[i] = os.NewFile(uintptr(fd), name)
+		l.closers = append(l.closers, l.pipes[i])
 	}
 	return nil
 }
@@ -198,14 +198,14 @@ func (l *logger) start() error {
 		Log:     l.log,
 	})
 	intake := l.pipeline.Intake()
-	for i, file := range l.pipes {
+	for i, fd := range l.pipes {
 		joiner, err := l.destination.Joiner(intake.MaxBody())
 		if err != nil {
 			return err
 		}
-		size, err := pipe.Grow(file)
+		size, err := fd.Grow()
 		l.log.Debug("pipe", "stream", names[i], "size", size, "growing", fmt.Sprint(err))
-		l.readers = append(l.readers, pipe.New(file, intake.Open(names[i]), intake, pipe.Options{Joiner: joiner}))
+		l.readers = append(l.readers, pipe.New(fd, intake.Open(names[i]), intake, pipe.Options{Joiner: joiner}))
 	}
 	l.console.Serve(func() any { return l.pipeline.Report(l.identity) })
 	return nil

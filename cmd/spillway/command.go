@@ -66,13 +66,18 @@ func (e *execution) pipes(cmd *exec.Cmd) (readers []*pipe.Reader, writers []*os.
 		to   *io.Writer
 		tee  *os.File
 	}{{"stdout", &cmd.Stdout, os.Stdout}, {"stderr", &cmd.Stderr, os.Stderr}} {
-		r, w, err := os.Pipe()
-		if err != nil {
+		var ends [2]int
+		if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
 			return nil, nil, fmt.Errorf("make a pipe for the command's %s: %w", out.name, err)
 		}
-		if size, err := pipe.Grow(r); err != nil {
+		r, err := pipe.Open(ends[0], out.name)
+		if err != nil {
+			return nil, nil, err
+		}
+		if size, err := r.Grow(); err != nil {
 			e.log.Debug("the pipe keeps its size", "stream", out.name, "size", size, "error", err)
 		}
+		w := os.NewFile(uintptr(ends[1]), out.name)
 		intake := e.pipeline.Intake()
 		joiner, err := e.destination.Joiner(intake.MaxBody())
 		if err != nil {

@@ -34,7 +34,6 @@ func (b *Buffer) Lines(s *record.Stream, t int64, lines []byte, valid bool) {
 			break
 		}
 	}
-	b.poke()
 }
 
 // Body admits one record; see source.Intake.
@@ -46,14 +45,12 @@ func (b *Buffer) Body(s *record.Stream, t int64, body []byte, part record.Part) 
 	for !b.begin(st, at, part, len(body)) {
 		if why, ok := b.makeRoom(st, len(body)); !ok {
 			b.lose(st, at, ledger.Count{Records: 1, Bytes: int64(len(body))}, why)
-			b.poke()
 			return
 		}
 	}
 	frames, added := record.AppendBody(b.tail.mem[:b.tail.used], body)
 	b.admitted(st, len(frames), added)
 	st.account.Lines(beside(added, 0))
-	b.poke()
 }
 
 // beside is what stands beside the balance of what was added.
@@ -172,14 +169,25 @@ func (b *Buffer) mark(st *stream) {
 
 // enqueue makes the tail, now used bytes long, wait with v more in it.
 func (b *Buffer) enqueue(used int, v volume) {
+	// Whoever takes requests is woken when there is something to take and when
+	// there is a whole request, not for each record between.
+	was := b.pending
 	b.tail.used = used
 	b.tail.items += v.events
 	b.pending.events += v.events
 	b.pending.cost += v.cost
+	if was.events == 0 || b.fills(b.pending) && !b.fills(was) {
+		b.poke()
+	}
 	if !b.tail.queued {
 		b.tail.queued = true
 		b.waiting = append(b.waiting, b.tail)
 	}
+}
+
+// fills reports whether v is enough for a whole request.
+func (b *Buffer) fills(v volume) bool {
+	return v.cost >= b.sizes.request || b.cfg.Sink.Events > 0 && v.events >= b.cfg.Sink.Events
 }
 
 // cost is what events take of a request, as the sink counts.

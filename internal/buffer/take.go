@@ -12,8 +12,7 @@ import (
 func (b *Buffer) Take(small bool) *Request {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	full := b.pending.cost >= b.sizes.request || b.cfg.Sink.Events > 0 && b.pending.events >= b.cfg.Sink.Events
-	if !full && !small {
+	if !small && !b.fills(b.pending) {
 		return nil
 	}
 	if b.flight >= b.sizes.window || b.flight > 0 && b.flightHeld >= b.sizes.flight {

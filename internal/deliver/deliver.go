@@ -121,18 +121,24 @@ func (d *Deliverer) SlowAnswer() time.Duration { return d.gate.slow() }
 // buffer. It may be called once.
 func (d *Deliverer) Run(ctx context.Context) {
 	defer d.senders.Wait()
-	timer := time.NewTimer(time.Hour)
+	timer := time.NewTimer(trimAfter)
 	defer timer.Stop()
+	trimmed := true
 	for ctx.Err() == nil {
-		if req := d.next(); req != nil {
+		req, pause := d.next()
+		if req != nil {
 			d.senders.Go(func() { d.send(ctx, req) })
+			trimmed = false
 			continue
 		}
 		idle := d.buffer.Idle()
 		if idle && d.drain.happened() {
 			return
 		}
-		timer.Reset(d.pause(idle))
+		if idle && trimmed {
+			pause = time.Hour
+		}
+		timer.Reset(pause)
 		select {
 		case <-ctx.Done():
 		case <-d.buffer.Ready():
@@ -141,37 +147,32 @@ func (d *Deliverer) Run(ctx context.Context) {
 		case <-timer.C:
 			if idle {
 				d.trim()
+				trimmed = true
 			}
 		}
 	}
 }
 
-// next takes the next request that may leave now.
-func (d *Deliverer) next() *buffer.Request {
+// next takes the next request that may leave now, or says for how long there
+// will be none if nothing happens in the buffer.
+func (d *Deliverer) next() (*buffer.Request, time.Duration) {
 	if req := d.buffer.Take(false); req != nil {
-		return req
+		return req, 0
 	}
 	now := time.Now()
-	if !d.hurry.happened() && now.Sub(d.lastSmall) < d.spacing() {
-		return nil
+	if pause := d.lastSmall.Add(d.spacing()).Sub(now); pause > 0 && !d.hurry.happened() {
+		return nil, pause
 	}
 	req := d.buffer.Take(true)
 	if req != nil {
 		d.lastSmall = now
 	}
-	return req
+	return req, trimAfter
 }
 
 // spacing is the least time between two requests that are not full.
 func (d *Deliverer) spacing() time.Duration {
 	return min(smallSpacing*time.Duration(d.gate.caution()), d.cfg.FlushInterval)
-}
-
-func (d *Deliverer) pause(idle bool) time.Duration {
-	if idle {
-		return trimAfter
-	}
-	return max(d.spacing()-time.Since(d.lastSmall), time.Millisecond)
 }
 
 func (d *Deliverer) trim() {

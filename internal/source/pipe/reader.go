@@ -7,14 +7,9 @@ package pipe
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
-	"os"
-	"sync"
 	"time"
 	"unicode/utf8"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/record"
@@ -30,14 +25,11 @@ const (
 	// long as the pipe has room, and never longer than rest.
 	restBelow = 16 << 10
 	rest      = 10 * time.Millisecond
-	// pipeSize is what the pipe is grown to where that is allowed; unprivileged
-	// users may have this much in /proc/sys/fs/pipe-max-size.
-	pipeSize = 1 << 20
 )
 
 // Reader reads one pipe. Run may be called once.
 type Reader struct {
-	file   *os.File
+	fd     *Descriptor
 	stream *record.Stream
 	intake source.Intake
 	joiner *multiline.Joiner // nil where each line is a record
@@ -47,8 +39,6 @@ type Reader struct {
 	buf  []byte
 	held int // bytes of an incomplete line at the start of buf
 	part record.Part
-	stop chan struct{}
-	once sync.Once
 }
 
 // Options of a Reader; the zero value is fine.
@@ -60,29 +50,14 @@ type Options struct {
 	Tee io.Writer
 }
 
-// New returns a reader of file for stream. The file's descriptor is put into
-// non-blocking mode by the caller, so that a read can be ended.
-func New(file *os.File, stream *record.Stream, intake source.Intake, o Options) *Reader {
-	return &Reader{
-		file: file, stream: stream, intake: intake, joiner: o.Joiner, tee: o.Tee, now: time.Now,
-		stop: make(chan struct{}),
-	}
+// New returns a reader of fd for stream.
+func New(fd *Descriptor, stream *record.Stream, intake source.Intake, o Options) *Reader {
+	return &Reader{fd: fd, stream: stream, intake: intake, joiner: o.Joiner, tee: o.Tee, now: time.Now}
 }
 
-// Grow enlarges the pipe to pipeSize, so that its writer is held up later, and
-// returns the size it has then. An error says why it could not grow; the reader
-// works all the same.
-func Grow(file *os.File) (size int, err error) {
-	raw, err := file.SyscallConn()
-	if err != nil {
-		return 0, fmt.Errorf("grow the pipe %s: %w", file.Name(), err)
-	}
-	control := raw.Control(func(fd uintptr) {
-		_, err = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, pipeSize)
-		size, _ = unix.FcntlInt(fd, unix.F_GETPIPE_SZ, 0)
-	})
-	return size, errors.Join(control, err)
-}
+// Stop makes Run end once the pipe is empty, even if its writer still holds it
+// open. It may be called again, and by any goroutine.
+func (r *Reader) Stop() error { return r.fd.stop() }
 
 // Run reads until the end of the pipe, or, after Stop, until nothing is left in
 // it. It returns an error where the pipe cannot be read; what was read by then
@@ -99,99 +74,37 @@ func (r *Reader) Run() error {
 			if errors.Is(err, io.EOF) {
 				return nil
 			}
-			return fmt.Errorf("read %s: %w", r.file.Name(), err)
+			return err
 		}
 		r.flush()
 		if n > 0 && n < restBelow {
-			r.rest()
+			r.fd.rest(rest)
 		}
 	}
 }
 
-// Stop makes Run end once the pipe is empty, even if its writer still holds it
-// open. It may be called again, and by any goroutine.
-func (r *Reader) Stop() error {
-	r.once.Do(func() { close(r.stop) })
-	return r.file.SetReadDeadline(time.Unix(1, 0))
-}
-
-// read fills the rest of the buffer. After Stop it takes what is there and
-// reports the end of the file when there is nothing.
+// read fills the rest of the buffer, or returns nothing where the joiner wants
+// to be asked.
 func (r *Reader) read() (int, error) {
-	for {
-		n, err := r.file.Read(r.buf[r.held:])
-		if n > 0 && r.tee != nil {
-			if _, failed := r.tee.Write(r.buf[r.held : r.held+n]); failed != nil {
-				r.tee = nil
-			}
+	wait := time.Duration(-1)
+	if r.joiner != nil {
+		if at, ok := r.joiner.Deadline(); ok {
+			wait = max(time.Unix(0, at).Sub(r.now()), 0)
 		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
-			return n, err
-		}
-		select {
-		case <-r.stop:
-			return r.readNow()
-		default:
-		}
-		// The deadline was that of the joiner.
-		r.flush()
 	}
+	n, err := r.fd.read(r.buf[r.held:], wait)
+	if n > 0 && r.tee != nil {
+		if _, failed := r.tee.Write(r.buf[r.held : r.held+n]); failed != nil {
+			r.tee = nil
+		}
+	}
+	return n, err
 }
 
-// readNow reads what the pipe holds without waiting for more.
-func (r *Reader) readNow() (n int, err error) {
-	raw, err := r.file.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	control := raw.Control(func(fd uintptr) {
-		for {
-			n, err = unix.Read(int(fd), r.buf[r.held:])
-			if !errors.Is(err, unix.EINTR) {
-				return
-			}
-		}
-	})
-	switch {
-	case control != nil:
-		return 0, control
-	case errors.Is(err, unix.EAGAIN), err == nil && n == 0:
-		return 0, io.EOF
-	case err != nil:
-		return 0, err
-	}
-	return n, nil
-}
-
-func (r *Reader) rest() {
-	t := time.NewTimer(rest)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-r.stop:
-	}
-}
-
-// flush lets the joiner emit what it has held for too long, and sees to it that
-// a read ends when the next such moment comes.
+// flush lets the joiner emit what it has held for too long.
 func (r *Reader) flush() {
-	if r.joiner == nil {
-		return
-	}
-	r.joiner.Flush(r.now().UnixNano(), r.emit)
-	var deadline time.Time
-	if at, ok := r.joiner.Deadline(); ok {
-		deadline = time.Unix(0, at)
-	}
-	select {
-	case <-r.stop:
-		return
-	default:
-	}
-	if err := r.file.SetReadDeadline(deadline); err != nil {
-		// A file that cannot be waited for with a deadline still delivers its events,
-		// with the next line or at its end.
-		return
+	if r.joiner != nil {
+		r.joiner.Flush(r.now().UnixNano(), r.emit)
 	}
 }
 
