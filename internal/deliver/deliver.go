@@ -135,8 +135,11 @@ func (d *Deliverer) Run(ctx context.Context) {
 		if idle && d.drain.happened() {
 			return
 		}
-		if idle && trimmed {
+		switch {
+		case idle && trimmed:
 			pause = time.Hour
+		case idle:
+			pause = trimAfter
 		}
 		timer.Reset(pause)
 		select {
@@ -167,7 +170,7 @@ func (d *Deliverer) next() (*buffer.Request, time.Duration) {
 	if req != nil {
 		d.lastSmall = now
 	}
-	return req, trimAfter
+	return req, time.Hour
 }
 
 // spacing is the least time between two requests that are not full.
