@@ -80,7 +80,10 @@ func newLogger(options *config.Resolved) (*logger, error) {
 	if l.console, err = console.Listen(run, name); err != nil {
 		return nil, err
 	}
-	if l.destination, err = catalog.Open(options, catalog.Surroundings{UserAgent: "spillway/" + version.String()}); err != nil {
+	l.destination, err = catalog.Open(options, catalog.Surroundings{
+		UserAgent: "spillway/" + version.String(), Streams: names[:],
+	})
+	if err != nil {
 		return nil, err
 	}
 	l.identity = pipeline.Identity{

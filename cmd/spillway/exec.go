@@ -146,7 +146,7 @@ func (e *execution) start() error {
 	}
 	destination, err := catalog.Open(e.options, catalog.Surroundings{
 		Provider: awsprofile.Provider, Region: awsprofile.Region, UserAgent: "spillway/" + version.String(),
-		Local: local, Run: filepath.Base(e.command[0]),
+		Local: local, Run: filepath.Base(e.command[0]), Streams: []string{"stdout", "stderr"},
 	})
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"github.com/spillway/spillway/internal/record"
 	"github.com/spillway/spillway/internal/sink"
 	"github.com/spillway/spillway/internal/sink/cloudwatch"
+	"github.com/spillway/spillway/internal/sink/local"
 	"github.com/spillway/spillway/internal/source/multiline"
 	"github.com/spillway/spillway/internal/tag"
 )
@@ -30,6 +31,8 @@ type Surroundings struct {
 	UserAgent string
 	// Local is the folder of the local store, and Run what it calls this process.
 	Local, Run string
+	// Streams are the names of the streams, by their index.
+	Streams []string
 }
 
 // Destination is one destination, ready to be delivered to. It has contacted
@@ -76,9 +79,23 @@ func Open(r *config.Resolved, s Surroundings) (*Destination, error) {
 	switch r.Driver() {
 	case config.DriverAWSLogs:
 		return openAWSLogs(r, s)
+	case config.DriverJSONFile:
+		return openJSONFile(r, s)
+	case config.DriverLocal:
+		return openLocal(s)
 	default:
 		return nil, fmt.Errorf("driver %s: not in this version", r.Driver())
 	}
+}
+
+func (s Surroundings) streamName(index uint32) string { return s.Streams[index] }
+
+func openLocal(s Surroundings) (*Destination, error) {
+	store, err := local.New(local.Options{Dir: s.Local, Run: s.Run, StreamName: s.streamName})
+	if err != nil {
+		return nil, err
+	}
+	return &Destination{Name: "local " + s.Local, Sink: store}, nil
 }
 
 func openAWSLogs(r *config.Resolved, s Surroundings) (*Destination, error) {
