@@ -18,6 +18,7 @@ type badInput struct {
 	unset []string
 	words []string // behind the pairs
 	node  string   // the node file
+	file  bool     // for the driver json-file, else for awslogs
 	says  []string
 }
 
@@ -53,8 +54,11 @@ var badInputs = []badInput{
 	{name: "an endpoint that is no address", set: []string{"--awslogs-endpoint", "::not a url::"}, says: []string{"awslogs-endpoint", "::not a url::"}},
 	{name: "the user root", set: []string{"--uid", "0"}, says: []string{"uid"}},
 	{name: "a user that is no number", set: []string{"--uid", "nobody"}, says: []string{"uid", "nobody"}},
-	{name: "json-file without a path", set: []string{"--log-driver", "json-file"}, says: []string{"log-path"}},
-	{name: "json-file with no files", set: []string{"--log-driver", "json-file", "--log-path", "/dev/null/x", "--max-size", "1k", "--max-file", "0"}, says: []string{"max-file"}},
+	{name: "json-file without a path", file: true, unset: []string{"--log-path"}, says: []string{"log-path"}},
+	{name: "json-file with no files", file: true, set: []string{"--max-size", "1k", "--max-file", "0"}, says: []string{"max-file"}},
+	{name: "json-file with a size that is none", file: true, set: []string{"--max-size", "big"}, says: []string{"max-size", "big"}},
+	{name: "json-file that compresses and does not rotate", file: true, set: []string{"--compress", "true"}, says: []string{"compress", "max-size", "max-file"}},
+	{name: "an option of the other driver", file: true, set: []string{"--awslogs-group", "g"}, says: []string{"awslogs-group", "json-file"}},
 	{name: "a node file that does not exist", set: []string{"--config", "/nonexistent/node.yaml"}, says: []string{"/nonexistent/node.yaml"}},
 	{name: "a node file that is no YAML", node: "defaults: [\n", says: []string{"node.yaml:"}},
 	{name: "an unknown key in the node file", node: "defaults:\n  max-bufer-size: 1m\n", says: []string{"node.yaml:2:3", "max-bufer-size", "max-buffer-size"}},
@@ -68,6 +72,9 @@ func TestBadInputEndsWithStatus2AndOneClearError(t *testing.T) {
 	for _, c := range badInputs {
 		t.Run(c.name, func(t *testing.T) {
 			setup := toCloud(sink, c.set...)
+			if c.file {
+				setup = toFile(logFile(t, true), c.set...)
+			}
 			setup.Unset, setup.Node = c.unset, c.node
 			setup.Change = func(s *launcher.Spec) { s.Literal = c.words }
 			container := setup.Start(t)

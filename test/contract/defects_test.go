@@ -217,8 +217,9 @@ func TestD16AMissingStreamThatMustNotBeMadeIsNoSilentLoss(t *testing.T) {
 	container.Shell("seq 1 10")
 	end := container.Remove()
 	harness.Dropped(t, end, "shutdown")
-	if text := container.StderrText(); !strings.Contains(text, harness.Stream) {
-		t.Errorf("stderr does not name the missing stream:\n%s", harness.Indent(text))
+	harness.NeedLogFiles(t)
+	if text := container.LogText(); !strings.Contains(text, harness.Stream) {
+		t.Errorf("nothing names the missing stream:\n%s", harness.Indent(text))
 	}
 }
 

@@ -63,14 +63,15 @@ func (s Setup) Start(t testing.TB) *Container {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c := &Container{Logger: l, State: spec.StateDir, t: t, setup: s}
 	t.Cleanup(func() {
 		l.Kill()
 		if t.Failed() {
-			t.Logf("stderr of the logger, process %d:\n%s", l.Pid(), Indent(l.StderrText()))
+			t.Logf("what the logger said, process %d:\n%s", l.Pid(), Indent(c.LogText()))
 		}
 		l.Close()
 	})
-	return &Container{Logger: l, State: spec.StateDir, t: t, setup: s}
+	return c
 }
 
 // Spec gives the start of the logger without starting it.
@@ -131,6 +132,33 @@ func StateDir(t testing.TB) string {
 		}
 	})
 	return dir
+}
+
+// LogText is what the logger has said so far to people: its stderr and the log files of its state directory.
+func (c *Container) LogText() string {
+	c.t.Helper()
+	files, err := filepath.Glob(filepath.Join(c.State, "log", "*"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	text := c.StderrText()
+	for _, file := range files {
+		more, err := os.ReadFile(file)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		text += string(more)
+	}
+	return text
+}
+
+// NeedLogFiles skips the test where the logger would write to the machine's journal instead of files.
+func NeedLogFiles(t testing.TB) {
+	t.Helper()
+	const socket = "/run/systemd/journal/socket"
+	if _, err := os.Stat(socket); err == nil {
+		t.Skipf("not run: %s exists, so the logger's own log is in the journal", socket)
+	}
 }
 
 // Shell runs a shell script as the container's process and fails the test unless it ends with status 0.

@@ -1,0 +1,122 @@
+package faults
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/internal/sandbox/cloudwatch"
+	"github.com/spillway/spillway/test/launcher"
+	"github.com/spillway/spillway/test/launcher/harness"
+)
+
+// rate and lineSize are those of the table of proofs: 2 MB/s of 1 KB lines, one line a write.
+const (
+	rate     = 2_000_000
+	lineSize = 1000
+)
+
+// outage is one row: the destination is away while a container writes evenly.
+type outage struct {
+	fault               string
+	mode, buffer        string
+	before, away, after time.Duration
+}
+
+func (o outage) String() string {
+	return fmt.Sprintf("%s for %v, %s %s", o.fault, o.away, o.mode, o.buffer)
+}
+
+// outages are the rows of this size of the test. The small rows have small buffers, so that they overflow too.
+func outages() (rows []outage) {
+	for _, fault := range []string{cloudwatch.FaultUnavailable, cloudwatch.FaultReset, cloudwatch.FaultHang} {
+		if !harness.Long() {
+			for _, mode := range [][2]string{{"blocking", "1m"}, {"non-blocking", "512k"}} {
+				rows = append(rows, outage{fault, mode[0], mode[1], 200 * time.Millisecond, 1200 * time.Millisecond, 300 * time.Millisecond})
+			}
+			continue
+		}
+		for _, mode := range [][2]string{{"blocking", "10m"}, {"non-blocking", "4m"}, {"non-blocking", "25m"}} {
+			rows = append(rows,
+				outage{fault, mode[0], mode[1], 10 * time.Second, 20 * time.Second, 15 * time.Second},
+				outage{fault, mode[0], mode[1], 10 * time.Second, 5 * time.Minute, 30 * time.Second})
+		}
+	}
+	return rows
+}
+
+func TestAnOutageLosesOnlyWhatIsCountedAndMarkedAndOnlyWhereTheModeSaysSo(t *testing.T) {
+	freely := freeWrites(t)
+	for _, o := range outages() {
+		t.Run(o.String(), func(t *testing.T) {
+			t.Parallel() // Each one mostly waits; two at a time leave the machine idle enough to measure stalls.
+			sink := cloud(t)
+			container := start(t, sink, "--mode", o.mode, "--max-buffer-size", o.buffer, "--cleanup-time", "12s")
+			time.AfterFunc(o.before, func() { sink.Fault(o.fault) })
+			heal := time.AfterFunc(o.before+o.away, sink.Heal)
+			lines := harness.Lines{Size: lineSize}
+			stalls := launcher.NewStallWriter(container.Stdout)
+			during := o.before + o.away + o.after
+			if err := lines.Pace(stalls, rate, during); err != nil {
+				t.Fatal(err)
+			}
+			if heal.Stop() {
+				t.Fatal("the writer was done before the outage")
+			}
+			end := container.Remove()
+			r := checkAll(t, sink, &lines, end)
+			extra := (stalls.Total.Seconds() - freely*float64(stalls.Writes)) / during.Seconds()
+			t.Logf("%d lines, %d lost in %d runs, %d twice; longest write %v, %d over 20 ms, %.1f ms a second longer than freely",
+				lines.Written(), r.Missing(), len(r.Gaps), r.Duplicates, stalls.Longest, stalls.Over20ms, extra*1000)
+			if o.mode == "blocking" {
+				if r.Missing() != 0 {
+					t.Errorf("blocking lost %d lines", r.Missing())
+				}
+				return
+			}
+			if must := o.mustOverflow(); must || r.Missing() > 0 {
+				harness.Dropped(t, end, "overflow-newest")
+			}
+			if harness.Long() && stalls.Longest > 20*time.Millisecond {
+				t.Errorf("the longest write took %v, want at most 20 ms", stalls.Longest)
+			}
+			if harness.Long() && extra > 0.1 {
+				t.Errorf("writes took %.1f ms a second longer than into a reader that discards, want at most 100", extra*1000)
+			}
+		})
+	}
+}
+
+// mustOverflow says whether what is written meanwhile is so much more than the buffer that packing cannot make it fit.
+func (o outage) mustOverflow() bool {
+	sizes := map[string]float64{"512k": 512 << 10, "4m": 4 << 20, "25m": 25 << 20}
+	return o.mode == "non-blocking" && o.away.Seconds()*rate > 2*sizes[o.buffer]
+}
+
+// freeWrites measures the seconds of a write into a reader that discards, under the same load.
+func freeWrites(t *testing.T) float64 {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(io.Discard, r)
+		done <- err
+	}()
+	lines := harness.Lines{Size: lineSize}
+	stalls := launcher.NewStallWriter(w)
+	if err := lines.Pace(stalls, rate, harness.Pick(300*time.Millisecond, time.Second, 10*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	return stalls.Total.Seconds() / float64(stalls.Writes)
+}
