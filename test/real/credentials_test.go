@@ -1,7 +1,6 @@
 package real
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -64,13 +63,8 @@ func TestCredentials(t *testing.T) {
 // servedKey asks a credentials endpoint, as ECS has it, for its access key.
 func servedKey(t *testing.T, endpoint string) string {
 	t.Helper()
-	response, err := http.Get(endpoint)
-	if err != nil {
-		t.Fatalf("ask the credentials endpoint: %v", err)
-	}
-	defer response.Body.Close()
 	var served struct{ AccessKeyID string }
-	if err := json.NewDecoder(response.Body).Decode(&served); err != nil || served.AccessKeyID == "" {
+	if err := parts.Get(t.Context(), endpoint, &served); err != nil || served.AccessKeyID == "" {
 		t.Fatalf("the credentials endpoint served %+v, %v; want an AccessKeyId", served, err)
 	}
 	return served.AccessKeyID

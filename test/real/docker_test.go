@@ -2,9 +2,7 @@ package real
 
 import (
 	"context"
-	"encoding/json"
 	"net"
-	"net/http"
 	"testing"
 
 	"github.com/spillway/spillway/internal/sandbox/cloudwatch"
@@ -68,14 +66,9 @@ func dockerWrites(t *testing.T, docker *parts.DockerServer, endpoint string) {
 // sandboxReport asks a sandbox what has arrived.
 func sandboxReport(t *testing.T, endpoint string) cloudwatch.Report {
 	t.Helper()
-	response, err := http.Get(endpoint + "/report")
-	if err != nil {
-		t.Fatalf("ask the sandbox for its report: %v", err)
-	}
-	defer response.Body.Close()
 	var report cloudwatch.Report
-	if err := json.NewDecoder(response.Body).Decode(&report); err != nil {
-		t.Fatalf("decode the sandbox's report: %v", err)
+	if err := parts.Get(t.Context(), endpoint+"/report", &report); err != nil {
+		t.Fatal(err)
 	}
 	return report
 }

@@ -143,9 +143,8 @@ func (r *rig) exitLine(t *testing.T, container string) *launcher.ExitLine {
 	if err != nil && !os.IsNotExist(err) {
 		t.Fatalf("read the exit lines: %v", err)
 	}
-	var line *launcher.ExitLine
 	// The quotes keep container c1 from finding the line of container c10.
-	line = launcher.LastExitLine(text, `"`+container+`"`)
+	line := launcher.LastExitLine(text, `"`+container+`"`)
 	if line != nil && (line.Unaccounted != 0 || line.Difference() != 0) {
 		t.Errorf("the balance of %s does not add up: %s", container, line.Raw)
 	}

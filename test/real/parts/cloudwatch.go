@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -54,9 +55,8 @@ func (c CloudWatch) Call(action string, in, out any) error {
 	if err != nil {
 		return fmt.Errorf("call %s: %w", action, err)
 	}
-	defer response.Body.Close()
 	answer, err := io.ReadAll(response.Body)
-	if err != nil {
+	if err := errors.Join(err, response.Body.Close()); err != nil {
 		return fmt.Errorf("read the answer to %s: %w", action, err)
 	}
 	if response.StatusCode != http.StatusOK {

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -52,7 +52,7 @@ func startMoto(t testing.TB) (*MotoServer, error) {
 	}
 	server := &MotoServer{Process: process, Endpoint: fmt.Sprintf("http://127.0.0.1:%d", port)}
 	return server, process.ready(func(ctx context.Context) error {
-		return getOK(ctx, server.Endpoint+"/moto-api/data.json")
+		return Get(ctx, server.Endpoint+"/moto-api/data.json", nil)
 	})
 }
 
@@ -75,49 +75,40 @@ func installMoto() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("open the lock of moto's directory: %w", err)
 	}
-	defer lock.Close()
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		return "", fmt.Errorf("lock moto's directory: %w", err)
+	err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX)
+	if err == nil {
+		err = fetchMoto(dir)
 	}
-	program := filepath.Join(dir, "bin", "moto_server")
+	// Closing gives the lock back.
+	if err := errors.Join(err, lock.Close()); err != nil {
+		return "", fmt.Errorf("install moto %s in %s: %w", motoVersion, dir, err)
+	}
+	return filepath.Join(dir, "bin", "moto_server"), nil
+}
+
+// fetchMoto fills the directory, which the caller has locked, unless it is complete.
+func fetchMoto(dir string) error {
 	// The mark is written last, so an installation that was interrupted is made anew.
 	mark := filepath.Join(dir, "complete")
 	if _, err := os.Stat(mark); err == nil {
-		return program, nil
+		return nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("look for moto: %w", err)
+		return fmt.Errorf("look for moto: %w", err)
 	}
 	python, err := lookPath("python3 python3-venv", "python3")
 	if err != nil {
-		return "", err
+		return err
 	}
 	for _, command := range [][]string{
 		{python, "-m", "venv", "--clear", dir},
 		{filepath.Join(dir, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check", "--retries", "10", "moto[server]==" + motoVersion},
 	} {
 		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
-			return "", fmt.Errorf("install moto %s in %s (it needs the Debian package python3-venv and PyPI): %v: %w: %s", motoVersion, dir, command, err, out)
+			return fmt.Errorf("%s (it needs the Debian package python3-venv and PyPI): %w: %s", strings.Join(command, " "), err, out)
 		}
 	}
 	if err := os.WriteFile(mark, nil, 0o644); err != nil {
-		return "", fmt.Errorf("mark moto as installed: %w", err)
-	}
-	return program, nil
-}
-
-// getOK asks an HTTP address and wants status 200.
-func getOK(ctx context.Context, address string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return fmt.Errorf("ask %s: %w", address, err)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return fmt.Errorf("ask %s: %w", address, err)
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("ask %s: status %s, want 200", address, response.Status)
+		return fmt.Errorf("mark moto as installed: %w", err)
 	}
 	return nil
 }

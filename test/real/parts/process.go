@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -146,20 +145,9 @@ func (p *Process) ready(ask func(context.Context) error) error {
 
 // Tail returns the last 4 KiB of a file for a message, or why they cannot be read.
 func Tail(path string) string {
-	const most = 4096
-	file, err := os.Open(path)
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return err.Error()
 	}
-	defer file.Close()
-	if size, err := file.Seek(0, io.SeekEnd); err == nil {
-		if _, err := file.Seek(max(0, size-most), io.SeekStart); err != nil {
-			return err.Error()
-		}
-	}
-	text, err := io.ReadAll(file)
-	if err != nil {
-		return err.Error()
-	}
-	return string(text)
+	return string(text[max(0, len(text)-4096):])
 }

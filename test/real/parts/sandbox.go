@@ -40,6 +40,6 @@ func startSandbox(t testing.TB, bin Binaries, flags []string) (*SandboxServer, e
 	}
 	server := &SandboxServer{Process: process, Endpoint: "http://" + address}
 	return server, process.ready(func(ctx context.Context) error {
-		return getOK(ctx, server.Endpoint+"/healthz")
+		return Get(ctx, server.Endpoint+"/healthz", nil)
 	})
 }
