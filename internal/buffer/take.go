@@ -21,17 +21,11 @@ func (b *Buffer) Take(small bool) *Request {
 	w := &whole{done: make(chan struct{})}
 	r := &Request{whole: w}
 	g := gathering{buffer: b}
-	b.tellEvicted(r, &g)
-	end := b.gather(&g)
-	for range end.blocks {
-		b.takeBlock(r, b.waiting[0], b.waiting[0].used, 0)
-		b.dequeue()
-	}
-	if end.offset > 0 || end.skip > 0 {
-		b.takeBlock(r, b.waiting[0], end.offset, end.skip)
-	}
-	if len(b.waiting) == 0 {
-		b.tellLost(r)
+	if b.tellAll(r, &g, func(st *stream) *record.Loss { return &st.evicted }) {
+		b.takeUntil(r, b.gather(&g))
+		if len(b.waiting) == 0 {
+			b.tellAll(r, &g, func(st *stream) *record.Loss { return &st.lost })
+		}
 	}
 	if r.events == 0 {
 		return nil
@@ -52,9 +46,9 @@ type position struct {
 type gathering struct {
 	buffer *Buffer
 	total  volume
-	first  int64 // time of the first event
+	first  int64 // time of the first event, where there is one
 	moment int64 // of the last batch, in units of the sink's order
-	any    bool
+	any    bool  // there is a last batch
 	// cut is the last place where the moment changes: a request that ends there
 	// shares no moment with the next.
 	cut position
@@ -93,7 +87,7 @@ func (g *gathering) block(i int, blk *block, mem []byte) (position, bool) {
 		if n := g.fitting(&batch); n < batch.Count {
 			return g.end(position{i, off, skip + n}, here, n, moment), true
 		}
-		if !g.any {
+		if g.total.events == 0 {
 			g.first = batch.Time
 		}
 		g.any, g.moment = true, moment
@@ -123,7 +117,7 @@ func (g *gathering) end(inside, before position, n int, moment int64) position {
 // that could not be sent alone.
 func (g *gathering) fitting(batch *record.Batch) int {
 	sink := &g.buffer.cfg.Sink
-	if g.any && sink.Span > 0 && time.Duration(batch.Time-g.first) >= sink.Span {
+	if g.outlives(batch.Time) {
 		return 0
 	}
 	room := g.buffer.sizes.request - g.total.cost
@@ -149,12 +143,29 @@ func (g *gathering) fitting(batch *record.Batch) int {
 	return events
 }
 
+// outlives reports whether an event of time t is too late for the request.
+func (g *gathering) outlives(t int64) bool {
+	span := g.buffer.cfg.Sink.Span
+	return g.total.events > 0 && span > 0 && time.Duration(t-g.first) >= span
+}
+
 // moment is t in units of the destination's order.
 func (b *Buffer) moment(t int64) int64 {
 	if unit := int64(b.cfg.Sink.OrderedBy); unit > 0 {
 		return t / unit
 	}
 	return t
+}
+
+// takeUntil makes what waits, up to end, part of the request.
+func (b *Buffer) takeUntil(r *Request, end position) {
+	for range end.blocks {
+		b.takeBlock(r, b.waiting[0], b.waiting[0].used, 0)
+		b.dequeue()
+	}
+	if end.offset > 0 || end.skip > 0 {
+		b.takeBlock(r, b.waiting[0], end.offset, end.skip)
+	}
 }
 
 // takeBlock makes what waits in blk, up to the batch at offset to and skip of
@@ -209,38 +220,45 @@ func (b *Buffer) follow(r *Request, batch *record.Batch) {
 	st.last, st.lastMoment = r, moment
 }
 
-// tellEvicted puts the markers of dropped waiting records before everything
-// that still waits.
-func (b *Buffer) tellEvicted(r *Request, g *gathering) {
+// tellAll puts markers into the request, as far as it has room: of dropped
+// waiting records before everything that still waits, and of dropped arriving
+// ones after it, where no later record carries them. It reports whether all
+// found room.
+func (b *Buffer) tellAll(r *Request, g *gathering, of func(*stream) *record.Loss) bool {
+	cost := b.cost(1, record.LossTextSize)
 	for _, st := range b.streams {
-		if st.evicted.Lost > 0 {
-			g.total.events++
-			g.total.cost += b.tell(r, st, &st.evicted)
+		loss := of(st)
+		if loss.Lost == 0 {
+			continue
 		}
+		if !b.cfg.NoLossMarkers {
+			next := volume{g.total.events + 1, g.total.cost + cost}
+			if g.total.events > 0 && b.exceeds(next) || g.outlives(loss.FirstTime) {
+				return false
+			}
+			if g.total.events == 0 {
+				g.first = loss.FirstTime
+			}
+			g.total = next
+			b.tell(r, st, *loss)
+		}
+		*loss = record.Loss{}
 	}
+	return true
 }
 
-// tellLost puts the markers of dropped arriving records after everything that
-// waited, where no later record carries them.
-func (b *Buffer) tellLost(r *Request) {
-	for _, st := range b.streams {
-		if st.lost.Lost > 0 {
-			b.tell(r, st, &st.lost)
-		}
-	}
+// exceeds reports whether v is more than a request holds.
+func (b *Buffer) exceeds(v volume) bool {
+	return v.cost > b.sizes.request || b.cfg.Sink.Events > 0 && v.events > b.cfg.Sink.Events
 }
 
-func (b *Buffer) tell(r *Request, st *stream, loss *record.Loss) int {
-	marker := record.AppendLoss(nil, *loss)
-	*loss = record.Loss{}
-	if b.cfg.NoLossMarkers {
-		return 0
-	}
+// tell puts one marker into the request.
+func (b *Buffer) tell(r *Request, st *stream, loss record.Loss) {
+	marker := record.AppendLoss(nil, loss)
 	var batch record.Batch
 	record.Parse(marker, &batch)
 	b.follow(r, &batch)
 	st.account.Markers(1, 0)
 	r.runs = append(r.runs, run{marker: marker, events: 1})
 	r.events++
-	return b.cost(1, batch.Bytes+batch.Repair)
 }

@@ -13,9 +13,9 @@ const LossPrefix = "spillway-loss "
 // most. A reason is at most 32 bytes long.
 const (
 	LossSize     = HeaderSize + FrameSize + lossFixed + maxReason
+	LossTextSize = 320
 	lossFixed    = 6 * 8
 	maxReason    = 32
-	lossTextSize = 320
 )
 
 // Loss describes one run of lost records of one stream: the loss marker. It
@@ -58,7 +58,7 @@ func AppendLoss(dst []byte, l Loss) []byte {
 	}
 	dst = append(dst, reason...)
 	PutHeader(dst[at:], &Batch{
-		Stream: l.Stream, Kind: KindLoss, Count: 1, Time: l.FirstTime, FirstSeq: l.FirstSeq, Repair: lossTextSize,
+		Stream: l.Stream, Kind: KindLoss, Count: 1, Time: l.FirstTime, FirstSeq: l.FirstSeq, Repair: LossTextSize,
 	}, FrameSize+size)
 	return dst
 }
