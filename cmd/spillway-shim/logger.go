@@ -180,7 +180,14 @@ func (l *logger) startRequires() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	if err := l.destination.Sink.Check(ctx); err != nil {
+	err := l.destination.Sink.Check(ctx)
+	var throttled interface{ Throttled() bool }
+	if errors.As(err, &throttled) && throttled.Throttled() {
+		// A destination that is busy is there, and no reason to fail a container.
+		l.log.Warn("the destination throttles; the container starts all the same", "error", err)
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("%s does not take records, and start-requires-destination is set: %w", l.destination.Name, err)
 	}
 	return nil

@@ -6,9 +6,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/spillway/spillway/internal/catalog"
 	"github.com/spillway/spillway/internal/config"
@@ -26,7 +26,10 @@ func main() { os.Exit(run(os.Args[1:])) }
 
 func run(argv []string) int {
 	if slices.Contains(argv, "--help") || slices.Contains(argv, "-h") {
-		fmt.Print(help())
+		if err := help(os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "spillway-shim:", err)
+			return exitFailed
+		}
 		return exitDone
 	}
 	if slices.Contains(argv, "--version") {
@@ -71,9 +74,9 @@ var errNotLogger = errors.New("file descriptors 3, 4 and 5 must be the pipes tha
 	"standard output, standard error and the one that says ready; start it by a log URI such as " +
 	"binary:///usr/local/bin/spillway-shim?--log-driver=awslogs&…")
 
-func help() string {
-	var b strings.Builder
-	b.WriteString(`spillway-shim takes a container's output from containerd and delivers it.
+// help writes what --help shows.
+func help(w io.Writer) error {
+	_, err := io.WriteString(w, `spillway-shim takes a container's output from containerd and delivers it.
 
 containerd starts it; a person writes the log URI:
 
@@ -87,8 +90,5 @@ Exit codes: 0 done, 1 failed, 2 the options are wrong.
 
 Options:
 `)
-	for _, o := range config.Options(config.ProgramShim) {
-		fmt.Fprintf(&b, "  --%s %s\n        %s\n", o.Name, o.Kind, o.Usage())
-	}
-	return b.String()
+	return errors.Join(err, config.WriteFlags(w, config.ProgramShim))
 }

@@ -202,12 +202,13 @@ func (b *Buffer) makeRoom(st *stream, size int) (ledger.Reason, bool) {
 	}
 	why := ledger.OverflowNewest
 	var expired *time.Timer
-	for {
+	for evicted := false; ; {
 		if b.abandoned {
 			return ledger.Shutdown, false
 		}
 		if b.grow(need) {
-			b.gaveUp = false
+			// Room that was made at the cost of others does not end the giving up.
+			b.gaveUp = b.gaveUp && evicted
 			if expired != nil {
 				expired.Stop()
 			}
@@ -231,6 +232,7 @@ func (b *Buffer) makeRoom(st *stream, size int) (ledger.Reason, bool) {
 		if !b.cfg.DropOldest || !b.evict(oldest) {
 			return why, false
 		}
+		evicted = true
 	}
 }
 

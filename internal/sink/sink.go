@@ -49,7 +49,8 @@ type Request interface {
 type Sink interface {
 	Limits() Limits
 	// Check asks whether the destination would take records now: it is there,
-	// knows us, and has what we write to. Only start-requires-destination asks.
+	// knows us, and has what we write to. Only start-requires-destination asks. An
+	// error that says it is Throttled speaks of a destination that is there.
 	Check(ctx context.Context) error
 	// Send makes one attempt to deliver the request and must end soon after ctx
 	// does.

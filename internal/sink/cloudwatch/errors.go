@@ -90,7 +90,8 @@ func (e *apiError) credentials() bool {
 	)
 }
 
-func (e *apiError) throttled() bool {
+// Throttled reports that the service asks for fewer requests.
+func (e *apiError) Throttled() bool {
 	return e.status == http.StatusTooManyRequests || e.is(
 		"ThrottlingException", "Throttling", "TooManyRequestsException", "LimitExceededException",
 		"RequestLimitExceeded", "ProvisionedThroughputExceededException", "ServiceQuotaExceededException",
@@ -108,7 +109,7 @@ func failed(err error) sink.Outcome {
 		out.Unsure, out.Config = call.unsure, call.config
 	case !errors.As(err, &answer):
 	case answer.operation != "PutLogEvents":
-		out.Throttled, out.RetryAfter = answer.throttled(), answer.retryAfter
+		out.Throttled, out.RetryAfter = answer.Throttled(), answer.retryAfter
 		out.Config = answer.status/100 == 4 && !out.Throttled
 	case answer.is("DataAlreadyAcceptedException"):
 		return sink.Outcome{Verdict: sink.Delivered}
@@ -117,7 +118,7 @@ func failed(err error) sink.Outcome {
 	case answer.status == http.StatusRequestEntityTooLarge:
 		out.Verdict, out.Reason = sink.Refuse, string(ledger.RejectedTooLong)
 	default:
-		out.Throttled, out.RetryAfter = answer.throttled(), answer.retryAfter
+		out.Throttled, out.RetryAfter = answer.Throttled(), answer.retryAfter
 		out.Config = answer.credentials() || answer.is("ResourceNotFoundException")
 		out.Unsure = answer.status == http.StatusInternalServerError || answer.status == http.StatusGatewayTimeout
 	}
