@@ -200,49 +200,62 @@ func (b *Buffer) makeRoom(st *stream, size int) (ledger.Reason, bool) {
 	if st.lost.Lost > 0 {
 		need += record.LossSize
 	}
-	why := ledger.OverflowNewest
-	var expired *time.Timer
-	for evicted := false; ; {
-		if b.abandoned {
-			return ledger.Shutdown, false
+	patience := patience{buffer: b}
+	defer patience.end()
+	for evicted := false; ; evicted = true {
+		for !b.abandoned && !b.grow(need) {
+			if b.cfg.Mode == Blocking && !b.gaveUp {
+				patience.wait()
+			} else if b.cfg.Mode == Blocking || !b.pack() {
+				break
+			}
 		}
-		if b.grow(need) {
+		newest, oldest := ledger.OverflowNewest, ledger.OverflowOldest
+		if b.cfg.Mode == Blocking {
+			newest, oldest = ledger.MaxBlock, ledger.MaxBlock
+		}
+		switch {
+		case b.abandoned:
+			return ledger.Shutdown, false
+		case b.grow(need):
 			// Room that was made at the cost of others does not end the giving up.
 			b.gaveUp = b.gaveUp && evicted
-			if expired != nil {
-				expired.Stop()
-			}
 			return "", true
+		case !b.cfg.DropOldest || !b.evict(oldest):
+			return newest, false
 		}
-		if b.cfg.Mode == Blocking && !b.gaveUp {
-			if expired == nil && b.cfg.MaxBlock > 0 {
-				expired = time.AfterFunc(b.cfg.MaxBlock, b.giveUp)
-			}
-			b.poke()
-			b.changed.Wait()
-			continue
-		}
-		oldest := ledger.OverflowOldest
-		if b.cfg.Mode == Blocking {
-			why, oldest = ledger.MaxBlock, ledger.MaxBlock
-		}
-		if b.cfg.Mode == NonBlocking && b.pack() {
-			continue
-		}
-		if !b.cfg.DropOldest || !b.evict(oldest) {
-			return why, false
-		}
-		evicted = true
 	}
 }
 
-// giveUp ends the waiting of admission; from now on records that find no room
-// are dropped, until there is room again.
-func (b *Buffer) giveUp() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.gaveUp = true
-	b.changed.Broadcast()
+// patience is how long one call waits for room in blocking mode.
+type patience struct {
+	buffer *Buffer
+	timer  *time.Timer
+	over   bool
+}
+
+// wait waits for a change of the buffer. After max-block it makes the buffer
+// give up: from then on records that find no room are dropped, until there is
+// room again.
+func (p *patience) wait() {
+	b := p.buffer
+	if p.timer == nil && b.cfg.MaxBlock > 0 {
+		p.timer = time.AfterFunc(b.cfg.MaxBlock, func() {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			p.over = true
+			b.changed.Broadcast()
+		})
+	}
+	b.poke()
+	b.changed.Wait()
+	b.gaveUp = b.gaveUp || p.over
+}
+
+func (p *patience) end() {
+	if p.timer != nil {
+		p.timer.Stop()
+	}
 }
 
 // grow gives the tail room for need bytes without taking from anyone.
