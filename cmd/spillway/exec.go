@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/spillway/spillway/internal/console"
 	"github.com/spillway/spillway/internal/deliver"
 	"github.com/spillway/spillway/internal/pipeline"
+	"github.com/spillway/spillway/internal/sink/local"
 	"github.com/spillway/spillway/internal/statedir"
 	"github.com/spillway/spillway/internal/version"
 )
@@ -38,12 +40,7 @@ long that takes; a second signal ends that, and what is left is counted as dropp
   spillway exec --max-buffer-size 4m -- sh -c 'seq 1 200000'
   spillway exec --to cloudwatch --awslogs-group g --awslogs-stream s --awslogs-region eu-central-1 -- ./server
   spillway exec --mode non-blocking --fail-on-loss --json -- ./server`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usage(errors.New("exec: found no command; expected one after --, as in: spillway exec -- ls -l"))
-			}
-			return nil
-		},
+		Args: commandArgs,
 		RunE: func(_ *cobra.Command, args []string) error {
 			options, err := config.Load(config.Input{
 				Program: config.ProgramExec, Own: given.Settings(), Getenv: os.Getenv, Checks: catalog.Checks(),
@@ -63,6 +60,19 @@ long that takes; a second signal ends that, and what is left is counted as dropp
 	return cmd
 }
 
+// commandArgs checks that the command stands behind --, and nothing before it:
+// what does is an option's value that its option did not take.
+func commandArgs(cmd *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return usage(errors.New("exec: found no command; expected one after --, as in: spillway exec -- ls -l"))
+	case cmd.ArgsLenAtDash() != 0:
+		return usage(fmt.Errorf("exec: found %q where an option or -- is expected; write the command after --, "+
+			"and a boolean as --name=false", args[0]))
+	}
+	return nil
+}
+
 // bindOptions makes the table's options flags of cmd.
 func bindOptions(cmd *cobra.Command, given *config.Flags, p config.Program) {
 	for _, o := range config.Options(p) {
@@ -70,6 +80,9 @@ func bindOptions(cmd *cobra.Command, given *config.Flags, p config.Program) {
 		f.NoOptDefVal = o.NoOptDefault()
 	}
 }
+
+// heapLimit bounds the Go heap, in bytes. Records are held outside it.
+const heapLimit = 16 << 20
 
 // execution is one run of exec.
 type execution struct {
@@ -86,6 +99,7 @@ type execution struct {
 }
 
 func (e *execution) run() (err error) {
+	debug.SetMemoryLimit(heapLimit)
 	e.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: e.level()}))
 	for _, w := range e.options.Warnings {
 		e.log.Warn(w)
@@ -184,5 +198,12 @@ func (e *execution) print(w io.Writer, report pipeline.Report) error {
 	if e.json {
 		return json.NewEncoder(w).Encode(report)
 	}
-	return printBalance(w, report.Balance)
+	if err := printBalance(w, report.Balance); err != nil || e.options.Driver() != config.DriverLocal {
+		return err
+	}
+	expired, _, err := local.Expired(filepath.Join(e.dir.Path(), statedir.Local))
+	if err == nil && expired > 0 {
+		_, err = fmt.Fprintf(w, "records that the local store no longer keeps, for want of room: %d\n", expired)
+	}
+	return err
 }

@@ -164,24 +164,28 @@ func (b *Buffer) poke() {
 
 // State is what the buffer holds at a moment.
 type State struct {
-	Limit     int64 `json:"limit"`     // bytes
-	Held      int64 `json:"held"`      // bytes handed out of the arena
-	Peak      int64 `json:"peak"`      // bytes, the most so far
-	Waiting   int   `json:"waiting"`   // records and markers
-	InFlight  int   `json:"in_flight"` // requests
-	Window    int   `json:"window"`    // requests, the most at once
-	Abandoned bool  `json:"-"`         // admission drops everything
-	Fault     error `json:"-"`         // the last failure to get memory
+	Limit     int64  `json:"limit"`           // bytes
+	Held      int64  `json:"held"`            // bytes handed out of the arena
+	Peak      int64  `json:"peak"`            // bytes, the most so far
+	Waiting   int    `json:"waiting"`         // records and markers
+	InFlight  int    `json:"in_flight"`       // requests
+	Window    int    `json:"window"`          // requests, the most at once
+	Abandoned bool   `json:"-"`               // admission drops everything
+	Fault     string `json:"fault,omitempty"` // the last failure to get or give back memory
 }
 
 // State returns what the buffer holds now.
 func (b *Buffer) State() State {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return State{
+	s := State{
 		Limit: b.cfg.Limit, Held: b.arena.Held(), Peak: b.arena.Peak(), Waiting: b.pending.events,
-		InFlight: b.flight, Window: b.sizes.window, Abandoned: b.abandoned, Fault: b.fault,
+		InFlight: b.flight, Window: b.sizes.window, Abandoned: b.abandoned,
 	}
+	if b.fault != nil {
+		s.Fault = b.fault.Error()
+	}
+	return s
 }
 
 // Balance draws the ledger's balance against what is held here, while nothing

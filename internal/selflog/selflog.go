@@ -9,11 +9,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/journal"
 )
@@ -35,12 +38,44 @@ func Open(o Options) (*slog.Logger, io.Closer, error) {
 		h := &journalHandler{level: o.Level, program: o.Program}
 		return slog.New(h).With(o.Fields...), io.NopCloser(nil), nil
 	}
+	if err := sweep(o.Dir); err != nil {
+		return nil, nil, err
+	}
 	f, err := openPair(filepath.Join(o.Dir, o.Name))
 	if err != nil {
 		return nil, nil, err
 	}
 	h := slog.NewJSONHandler(f, &slog.HandlerOptions{Level: o.Level})
 	return slog.New(h).With(o.Fields...), f, nil
+}
+
+// keepFiles is how many files are kept in a directory: those of as many
+// programs, such as the loggers of containers that are long gone, must not add up
+// for ever.
+const keepFiles = 256
+
+// sweep removes the oldest files of the directory beyond keepFiles.
+func sweep(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("look for old logs: %w", err)
+	}
+	if len(entries) <= keepFiles {
+		return nil
+	}
+	age := make(map[string]time.Time, len(entries))
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil {
+			age[e.Name()] = info.ModTime()
+		}
+	}
+	slices.SortFunc(entries, func(a, b os.DirEntry) int { return age[a.Name()].Compare(age[b.Name()]) })
+	for _, e := range entries[:len(entries)-keepFiles] {
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove an old log: %w", err)
+		}
+	}
+	return nil
 }
 
 // journalHandler sends entries to the journal, attributes as fields of their
