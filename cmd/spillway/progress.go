@@ -63,13 +63,16 @@ func (p *progress) run(w io.Writer, report func() pipeline.Report) {
 }
 
 func progressText(r pipeline.Report, rate float64) string {
-	text := fmt.Sprintf("%s records, %.0f/s, held %s of %s, dropped %d", units.HumanSize(float64(r.Received))[:len(units.HumanSize(float64(r.Received)))-1],
-		rate, units.BytesSize(float64(r.Buffer.Held)), units.BytesSize(float64(r.Buffer.Limit)), r.Dropped)
+	text := fmt.Sprintf("%s records, %s/s, held %s of %s, dropped %d", count(float64(r.Received)), count(rate),
+		units.BytesSize(float64(r.Buffer.Held)), units.BytesSize(float64(r.Buffer.Limit)), r.Dropped)
 	if !r.Health.Up {
 		text += ", destination away: " + r.Health.Error
 	}
 	return text
 }
+
+// count is n in few characters, such as 1.2M.
+func count(n float64) string { return units.CustomSize("%.3g%s", n, 1000, []string{"", "k", "M", "G", "T"}) }
 
 // printBalance tells a balance to a person.
 func printBalance(w io.Writer, b ledger.Balance) error {
