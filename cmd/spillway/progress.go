@@ -72,7 +72,9 @@ func progressText(r pipeline.Report, rate float64) string {
 }
 
 // count is n in few characters, such as 1.2M.
-func count(n float64) string { return units.CustomSize("%.3g%s", n, 1000, []string{"", "k", "M", "G", "T"}) }
+func count(n float64) string {
+	return units.CustomSize("%.3g%s", n, 1000, []string{"", "k", "M", "G", "T"})
+}
 
 // printBalance tells a balance to a person.
 func printBalance(w io.Writer, b ledger.Balance) error {
