@@ -286,7 +286,12 @@ func (b *Buffer) lose(st *stream, t int64, c ledger.Count, why ledger.Reason) {
 	st.seq += uint64(c.Records)
 	st.account.Received(c)
 	st.account.Dropped(why, c)
-	st.lost.Add(record.Loss{
+	run := &st.lost
+	if run.Lost == 0 && len(b.waiting) == 0 && st.evicted.Lost > 0 {
+		// Nothing stands between these and the records that were evicted before them.
+		run = &st.evicted
+	}
+	run.Add(record.Loss{
 		Stream: st.Index, Lost: c.Records, Bytes: c.Bytes, FirstSeq: first, LastSeq: st.seq,
 		FirstTime: t, LastTime: t, Reason: string(why),
 	})

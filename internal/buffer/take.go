@@ -46,9 +46,11 @@ type position struct {
 type gathering struct {
 	buffer *Buffer
 	total  volume
-	first  int64 // time of the first event, where there is one
-	moment int64 // of the last batch, in units of the sink's order
-	any    bool  // there is a last batch
+	// first and last are the earliest and the latest time, where there is an event:
+	// markers of several streams may stand against the order of time.
+	first, last int64
+	moment      int64 // of the last batch, in units of the sink's order
+	any         bool  // there is a last batch
 	// cut is the last place where the moment changes: a request that ends there
 	// shares no moment with the next.
 	cut position
@@ -87,9 +89,7 @@ func (g *gathering) block(i int, blk *block, mem []byte) (position, bool) {
 		if n := g.fitting(&batch); n < batch.Count {
 			return g.end(position{i, off, skip + n}, here, n, moment), true
 		}
-		if g.total.events == 0 {
-			g.first = batch.Time
-		}
+		g.spans(batch.Time)
 		g.any, g.moment = true, moment
 		g.total.events += batch.Count
 		g.total.cost += g.buffer.cost(batch.Count, batch.Bytes+batch.Repair)
@@ -143,10 +143,19 @@ func (g *gathering) fitting(batch *record.Batch) int {
 	return events
 }
 
-// outlives reports whether an event of time t is too late for the request.
+// outlives reports whether an event of time t would make the request span more
+// than the sink takes.
 func (g *gathering) outlives(t int64) bool {
 	span := g.buffer.cfg.Sink.Span
-	return g.total.events > 0 && span > 0 && time.Duration(t-g.first) >= span
+	return g.total.events > 0 && span > 0 && time.Duration(max(g.last, t)-min(g.first, t)) >= span
+}
+
+// spans remembers the time of an event that is about to be counted.
+func (g *gathering) spans(t int64) {
+	if g.total.events == 0 {
+		g.first, g.last = t, t
+	}
+	g.first, g.last = min(g.first, t), max(g.last, t)
 }
 
 // moment is t in units of the destination's order.
@@ -236,9 +245,7 @@ func (b *Buffer) tellAll(r *Request, g *gathering, of func(*stream) *record.Loss
 			if g.total.events > 0 && b.exceeds(next) || g.outlives(loss.FirstTime) {
 				return false
 			}
-			if g.total.events == 0 {
-				g.first = loss.FirstTime
-			}
+			g.spans(loss.FirstTime)
 			g.total = next
 			b.tell(r, st, *loss)
 		}
