@@ -1,0 +1,178 @@
+package buffer_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/spillway/spillway/internal/buffer"
+	"github.com/spillway/spillway/internal/record"
+	"github.com/spillway/spillway/internal/sink"
+)
+
+// few are limits that leave several requests of a few records in flight.
+var few = sink.Limits{Events: 7, OrderedBy: time.Millisecond, InFlight: 4}
+
+// TestOldestSparesWhatIsInFlight: eviction takes what waits; a request keeps its
+// records, whatever is thrown at the buffer meanwhile.
+func TestOldestSparesWhatIsInFlight(t *testing.T) {
+	m := newModel(t, buffer.Config{Limit: 4 << 20, Mode: buffer.NonBlocking, DropOldest: true, Sink: few}, 2)
+	for n := range 40 {
+		m.lines(m.streams[n%2], someday+int64(n)*int64(time.Millisecond), unlike(n, 300))
+	}
+	for m.take(false) != nil {
+	}
+	inFlight := len(m.flight)
+	for n := range 10 {
+		m.overflow(m.streams[n%2], someday+int64(time.Second), 50_000)
+	}
+	for len(m.flight) > 0 {
+		m.send(m.flight[0])
+		m.settle(m.flight[0], buffer.Fate{}) // It looks at every byte.
+	}
+	if b := m.buf.Balance(); inFlight != 4 || b.Delivered != int64(7*inFlight) {
+		t.Errorf("%d requests were in flight and %d records are delivered, want 4 and 28", inFlight, b.Delivered)
+	}
+	m.finish()
+}
+
+// TestNewestKeepsWhatWaits: without drop: oldest, what was admitted stays.
+func TestNewestKeepsWhatWaits(t *testing.T) {
+	m := newModel(t, buffer.Config{Mode: buffer.NonBlocking, Sink: cloud}, 1)
+	f := m.streams[0]
+	m.overflow(f, someday, 500)
+	before := m.buf.Balance()
+	m.overflow(f, someday, 500)
+	if after := m.buf.Balance(); after.Pending < before.Pending {
+		t.Errorf("%d records were pending and now %d are", before.Pending, after.Pending)
+	}
+	m.finish()
+}
+
+// markers are the loss markers that a request holds.
+func markers(s *sending) (all []record.Loss) {
+	for _, b := range s.request.Batches() {
+		if b.Kind == record.KindLoss {
+			all = append(all, b.Loss())
+		}
+	}
+	return all
+}
+
+// pin makes a buffer that is full of what is in flight, but for the record that
+// waits in a block which a request holds, too: evicting it makes no room.
+func pin(t *testing.T) (*model, *flow) {
+	t.Helper()
+	m := newModel(t, buffer.Config{
+		Limit: 1 << 20, Mode: buffer.Blocking, MaxBlock: time.Millisecond, DropOldest: true, Sink: sink.Limits{InFlight: 4},
+	}, 1)
+	f := m.streams[0]
+	for range 3 {
+		m.body(f, someday, unlike(len(f.handed), m.buf.MaxBody()), record.Part{})
+		m.take(true)
+	}
+	m.lines(f, someday, "in flight")
+	m.take(true)
+	m.lines(f, someday, "waits")
+	if s := m.buf.State(); len(m.flight) != 4 || s.Waiting != 1 || s.Held < 3*s.Limit/4 {
+		t.Fatalf("%d requests are in flight, the state is %+v", len(m.flight), s)
+	}
+	return m, f
+}
+
+// TestNeighbourMarkersMerge: records that were evicted and records that arrived
+// and were refused right after them are one run, told by one marker.
+func TestNeighbourMarkersMerge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, f := pin(t)
+		for range 3 {
+			m.body(f, someday, unlike(len(f.handed), m.buf.MaxBody()), record.Part{})
+		}
+		m.checkBooks()
+		for len(m.flight) > 0 {
+			m.send(m.flight[0])
+			m.settle(m.flight[0], buffer.Fate{})
+		}
+		s := m.take(true)
+		if got := markers(s); len(got) != 1 || got[0].Lost != 4 {
+			t.Errorf("the markers of a run of four are %+v", got)
+		}
+		m.finish()
+	})
+}
+
+// TestEvictedMarkerIsNotLost: a marker that waits and is evicted becomes part
+// of the marker for the records around it.
+func TestEvictedMarkerIsNotLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, f := pin(t)
+		for range 3 {
+			m.body(f, someday, unlike(len(f.handed), m.buf.MaxBody()), record.Part{})
+		}
+		m.settle(m.flight[0], buffer.Fate{})
+		// Now the run of lost records is told in the buffer itself.
+		m.lines(f, someday, "after the loss")
+		if b := m.buf.Balance(); b.Markers.Made > 1 {
+			t.Fatalf("markers: %+v, want one at most", b.Markers)
+		}
+		for range 5 {
+			m.overflow(f, someday, 10_000)
+		}
+		for len(m.flight) > 0 {
+			m.send(m.flight[0])
+			m.settle(m.flight[0], buffer.Fate{})
+		}
+		got := markers(m.take(true))
+		if b := m.buf.Balance(); len(got) != 1 || b.Markers.Made != 1 || got[0].Lost != b.Dropped || got[0].Bytes != b.Bytes.Dropped {
+			t.Errorf("the markers are %+v, by the balance %+v with %d dropped", got, b.Markers, b.Dropped)
+		}
+		m.finish()
+	})
+}
+
+// TestMarkersKeepToTheLimits: also a request of many markers is one that the
+// destination takes.
+func TestMarkersKeepToTheLimits(t *testing.T) {
+	for _, limits := range []sink.Limits{
+		{RequestBytes: 2000, PerEvent: 26, InFlight: 1},
+		{Events: 3, InFlight: 1},
+		{Span: 24 * time.Hour, InFlight: 1},
+	} {
+		for _, oldest := range []bool{false, true} {
+			m := newModel(t, buffer.Config{Mode: buffer.NonBlocking, DropOldest: oldest, Sink: limits}, 40)
+			// The last stream loses first, so that time runs against the order of streams.
+			at := someday
+			for i := len(m.streams) - 1; i >= 0; i-- {
+				m.overflow(m.streams[i], at, 500)
+				at += 3 * int64(time.Hour)
+			}
+			m.overflow(m.streams[0], at, 500)
+			m.finish()
+			if b := m.buf.Balance(); b.Markers.Made < 10 || b.Markers.Pending != 0 {
+				t.Errorf("%+v, oldest %t: markers are %+v", limits, oldest, b.Markers)
+			}
+		}
+	}
+}
+
+// TestLossIsToldWithoutSuccessor: a run of lost records after which nothing
+// comes is told all the same, and until then the buffer is not idle.
+func TestLossIsToldWithoutSuccessor(t *testing.T) {
+	m := newModel(t, buffer.Config{Mode: buffer.NonBlocking, Sink: cloud}, 1)
+	m.overflow(m.streams[0], someday, 500)
+	for {
+		if m.buf.Idle() {
+			t.Fatal("the buffer is idle with a loss untold")
+		}
+		s := m.take(true)
+		m.send(s)
+		told := len(markers(s)) > 0
+		if m.settle(s, buffer.Fate{}); told {
+			break
+		}
+	}
+	if !m.buf.Idle() {
+		t.Error("the buffer is not idle, though all is told")
+	}
+	m.finish()
+}
