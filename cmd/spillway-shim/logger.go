@@ -17,11 +17,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/spillway/spillway/internal/buffer"
 	"github.com/spillway/spillway/internal/catalog"
 	"github.com/spillway/spillway/internal/config"
 	"github.com/spillway/spillway/internal/console"
-	"github.com/spillway/spillway/internal/deliver"
 	"github.com/spillway/spillway/internal/pipeline"
 	"github.com/spillway/spillway/internal/selflog"
 	"github.com/spillway/spillway/internal/source/pipe"
@@ -197,16 +195,7 @@ func (l *logger) startRequires() error {
 const startTimeout = 20 * time.Second
 
 func (l *logger) start() error {
-	o := l.options.Buffer()
-	l.pipeline = pipeline.Start(pipeline.Config{
-		Buffer: buffer.Config{
-			Limit: o.Limit, Mode: buffer.Mode(o.Mode), DropOldest: o.Drop == config.DropOldest,
-			MaxBlock: o.MaxBlock, NoLossMarkers: !o.LossMarkers,
-		},
-		Sink:    l.destination.Sink,
-		Deliver: deliver.Config{Name: l.destination.Name, FlushInterval: l.destination.FlushInterval},
-		Log:     l.log,
-	})
+	l.pipeline = pipeline.Start(pipeline.For(l.options.Buffer(), l.destination, l.log))
 	intake := l.pipeline.Intake()
 	for i, fd := range l.pipes {
 		joiner, err := l.destination.Joiner(intake.MaxBody())

@@ -13,11 +13,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/spillway/spillway/internal/awsauth/awsprofile"
-	"github.com/spillway/spillway/internal/buffer"
 	"github.com/spillway/spillway/internal/catalog"
 	"github.com/spillway/spillway/internal/config"
 	"github.com/spillway/spillway/internal/console"
-	"github.com/spillway/spillway/internal/deliver"
 	"github.com/spillway/spillway/internal/pipeline"
 	"github.com/spillway/spillway/internal/sink/local"
 	"github.com/spillway/spillway/internal/statedir"
@@ -168,15 +166,7 @@ func (e *execution) start() error {
 	e.destination = destination
 	o := e.options.Buffer()
 	e.identity = pipeline.Identity{Program: "spillway", Destination: destination.Name, Mode: string(o.Mode)}
-	e.pipeline = pipeline.Start(pipeline.Config{
-		Buffer: buffer.Config{
-			Limit: o.Limit, Mode: buffer.Mode(o.Mode), DropOldest: o.Drop == config.DropOldest,
-			MaxBlock: o.MaxBlock, NoLossMarkers: !o.LossMarkers,
-		},
-		Sink:    destination.Sink,
-		Deliver: deliver.Config{Name: destination.Name, FlushInterval: destination.FlushInterval},
-		Log:     e.log,
-	})
+	e.pipeline = pipeline.Start(pipeline.For(o, destination, e.log))
 	return nil
 }
 

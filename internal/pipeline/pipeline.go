@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/internal/buffer"
+	"github.com/spillway/spillway/internal/catalog"
+	"github.com/spillway/spillway/internal/config"
 	"github.com/spillway/spillway/internal/deliver"
 	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/sink"
@@ -21,6 +23,19 @@ type Config struct {
 	Sink    sink.Sink
 	Deliver deliver.Config
 	Log     *slog.Logger
+}
+
+// For is the configuration of a pipeline to a destination.
+func For(o config.Buffer, d *catalog.Destination, log *slog.Logger) Config {
+	return Config{
+		Buffer: buffer.Config{
+			Limit: o.Limit, Mode: buffer.Mode(o.Mode), DropOldest: o.Drop == config.DropOldest,
+			MaxBlock: o.MaxBlock, NoLossMarkers: !o.LossMarkers,
+		},
+		Sink:    d.Sink,
+		Deliver: deliver.Config{Name: d.Name, FlushInterval: d.FlushInterval},
+		Log:     log,
+	}
 }
 
 // Pipeline is one route: an intake, a buffer, a destination.
