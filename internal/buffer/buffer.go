@@ -195,7 +195,8 @@ func (b *Buffer) Balance() ledger.Balance {
 	defer b.mu.Unlock()
 	held := make(map[string]ledger.Count, len(b.streams))
 	for _, st := range b.streams {
-		held[st.Name] = held[st.Name].Plus(st.held)
+		name := st.account.Name() // Not every stream has an account of its own.
+		held[name] = held[name].Plus(st.held)
 	}
 	return b.ledger.Balance(held)
 }

@@ -105,6 +105,9 @@ func (l *Ledger) Open(name string) *Account {
 	return a
 }
 
+// Name is the name under which the account stands in balances.
+func (a *Account) Name() string { return a.name }
+
 func (a *Account) locked(f func()) {
 	a.ledger.mu.Lock()
 	defer a.ledger.mu.Unlock()
