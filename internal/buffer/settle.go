@@ -1,6 +1,8 @@
 package buffer
 
 import (
+	"cmp"
+
 	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/record"
 	"github.com/spillway/spillway/internal/sink"
@@ -104,7 +106,7 @@ func (t *tally) reason(index int, batch *record.Batch) (ledger.Reason, bool) {
 	touched := false
 	for _, r := range t.fate.Rejected {
 		if r.First <= index && index+batch.Count <= r.End {
-			return ledger.Reason(r.Reason), true
+			return reason(r), true
 		}
 		touched = touched || r.First < index+batch.Count && index < r.End
 	}
@@ -114,10 +116,16 @@ func (t *tally) reason(index int, batch *record.Batch) (ledger.Reason, bool) {
 func (t *tally) rejection(index int) ledger.Reason {
 	for _, r := range t.fate.Rejected {
 		if r.First <= index && index < r.End {
-			return ledger.Reason(r.Reason)
+			return reason(r)
 		}
 	}
 	return ""
+}
+
+// reason is why a range was rejected. What is rejected without a reason must
+// not pass for delivered.
+func reason(r sink.Rejection) ledger.Reason {
+	return cmp.Or(ledger.Reason(r.Reason), ledger.RejectedInvalid)
 }
 
 func (t *tally) drop(st *stream, why ledger.Reason, c ledger.Count) {
