@@ -59,7 +59,7 @@ func (b *Buffer) pack() bool {
 		return false
 	}
 	p.scratch = p.encoder.EncodeAll(blk.mem[:blk.used], p.scratch[:0])
-	if len(p.scratch) > len(blk.mem)/4*3 {
+	if len(p.scratch) > len(blk.mem)/4*3 || b.shelves(len(p.scratch)) > len(blk.mem) {
 		blk.stiff = true
 		return true
 	}
@@ -69,6 +69,16 @@ func (b *Buffer) pack() bool {
 	blk.mem = nil
 	b.store(blk, p.scratch)
 	return true
+}
+
+// shelves is how many bytes of new shelves a block of size compressed bytes
+// needs. No more than the block gives back may be needed.
+func (b *Buffer) shelves(size int) int {
+	if s := b.packing.shelf; s != nil {
+		size -= len(s.mem) - s.used
+	}
+	one := b.arena.BlockSize()
+	return (max(size, 0) + one - 1) / one * one
 }
 
 // packable returns the oldest waiting block that is whole, closed and not yet
