@@ -55,12 +55,14 @@ func TestFullBufferCanBeEmptied(t *testing.T) {
 		t.Run(fmt.Sprintf("%s %t %d", c.Mode, c.DropOldest, c.Sink.Events), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newModel(t, c, 2)
+				for n := range 60 {
+					m.streams[n%2].hand(unlike(n, m.buf.MaxBody()), someday, record.Part{})
+				}
 				done := make(chan struct{})
 				go func() {
 					defer close(done)
 					for n := range 60 {
 						f := m.streams[n%2]
-						f.hand(unlike(n, m.buf.MaxBody()), someday, record.Part{})
 						m.buf.Body(f.Stream, someday, []byte(f.handed[n/2].body), record.Part{})
 					}
 				}()
