@@ -148,8 +148,20 @@ func TestD11ErrorsOfTheDestinationLoseNothingThatItTakesLater(t *testing.T) {
 			if !programs.Foreign {
 				r.CheckAccounted(t, 1000, end)
 			}
+			if asked := credentialsAsked(sink); answer.Type == "ExpiredTokenException" && asked < 2 && !programs.Foreign {
+				t.Errorf("credentials were asked for %d times, want again after the token had expired", asked)
+			}
 		})
 	}
+}
+
+func credentialsAsked(sink *harness.Cloud) (n int) {
+	for _, call := range sink.Calls() {
+		if call.Path == "/credentials" {
+			n++
+		}
+	}
+	return n
 }
 
 func TestD13TeardownIsTold(t *testing.T) {

@@ -33,6 +33,9 @@ func troubles() []trouble {
 			end: func(_ *testing.T, c *harness.Cloud) {
 				c.MustCall("CreateLogGroup", map[string]any{"logGroupName": "late-group"}, nil)
 			}, says: "late-group"},
+		{name: "a missing stream that must not be made", pairs: []string{"--awslogs-create-stream", "false"},
+			begin: func(*harness.Cloud) {}, end: func(_ *testing.T, c *harness.Cloud) { c.CreateStream(harness.Stream) },
+			says: "log stream"},
 		{name: "no credentials", pairs: []string{"--awslogs-credentials-endpoint", "http://127.0.0.1:1/credentials"},
 			begin: func(*harness.Cloud) {}, says: "127.0.0.1:1"},
 		{name: "an endpoint that nobody listens on", pairs: []string{"--awslogs-endpoint", "http://127.0.0.1:1"},
@@ -63,7 +66,7 @@ func TestADestinationInTroubleHoldsUpNoStartAndIsTold(t *testing.T) {
 			}
 			c.end(t, sink)
 			group := harness.Group
-			if len(c.pairs) > 0 {
+			if len(c.pairs) > 0 && c.pairs[0] == "--awslogs-group" {
 				group = c.pairs[1]
 			}
 			waitFor(t, "the lines", 15*time.Second, func() bool {

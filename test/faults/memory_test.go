@@ -148,6 +148,7 @@ func TestMemoryIsGivenBackWhenTheLoggerIsIdle(t *testing.T) {
 	sink := cloud(t)
 	container := start(t, sink)
 	idle := func(when string) launcher.Memory {
+		time.Sleep(harness.Pick(100*time.Millisecond, 2*time.Second, 5*time.Second)) // It gives back what it needs no more.
 		m, err := container.Memory()
 		if err != nil {
 			t.Fatal(err)

@@ -79,6 +79,31 @@ func TestRejectedEventsAreCountedByTheirReason(t *testing.T) {
 	}
 }
 
+// TestAMarkerThatIsRejectedIsNoLine rejects everything after an overflow, the markers too.
+func TestAMarkerThatIsRejectedIsNoLine(t *testing.T) {
+	sink := cloud(t)
+	sink.Fault(cloudwatch.FaultUnavailable)
+	container := start(t, sink, "--mode", "non-blocking", "--max-buffer-size", "512k")
+	lines := harness.Lines{Size: 500}
+	write(t, container, &lines, 6000)
+	waitFor(t, "a refused attempt", 15*time.Second, func() bool { return len(sink.Calls()) > 1 })
+	if err := sink.Sandbox.SetReject(cloudwatch.RejectTooOld, 10_000); err != nil {
+		t.Fatal(err)
+	}
+	sink.Heal()
+	end := container.Remove()
+	if end.Exit == nil {
+		return
+	}
+	e := end.Exit
+	if e.Received != 6000 || e.Dropped != 6000 || e.DroppedByReason["overflow-newest"] == 0 || e.DroppedByReason["rejected-too-old"] == 0 {
+		t.Errorf("received %d, dropped %v; want 6000, by overflow and by rejection", e.Received, e.DroppedByReason)
+	}
+	if e.Markers.Delivered != 0 || e.Markers.Made == 0 {
+		t.Errorf("markers %+v; want some made and none delivered", e.Markers)
+	}
+}
+
 // TestARequestThatTookEffectWithoutAnAnswerIsCountedAsPossiblyDouble loses answers, not events.
 func TestARequestThatTookEffectWithoutAnAnswerIsCountedAsPossiblyDouble(t *testing.T) {
 	sink := cloud(t)

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"errors"
 	"os"
 	"syscall"
 	"testing"
@@ -75,6 +76,34 @@ func TestPipesThatNobodyClosesEndAtTheDeadline(t *testing.T) {
 	container.CheckEnd(end)
 	checkComplete(t, sink, &lines, end)
 	t.Logf("ended %v after SIGTERM", end.Duration)
+}
+
+// TestAWriterThatNeverStopsCannotKeepTheLoggerBeyondItsTime leaves the pipe open and full.
+func TestAWriterThatNeverStopsCannotKeepTheLoggerBeyondItsTime(t *testing.T) {
+	for _, fault := range []string{"", cloudwatch.FaultHang} {
+		sink := harness.NewCloud(t, cloudwatch.Options{KeepBytes: -1})
+		if fault != "" {
+			sink.Fault(fault)
+		}
+		container := start(t, sink, "--cleanup-time", "1s", "--max-buffer-size", "1m")
+		stopped := make(chan error, 1)
+		go func() {
+			for lines := (harness.Lines{Size: 200}); ; {
+				if err := lines.Write(container.Stdout, 1000); err != nil {
+					stopped <- err
+					return
+				}
+			}
+		}()
+		waitFor(t, "a request", 15*time.Second, func() bool { return len(sink.Calls()) > 0 })
+		signal(t, container, syscall.SIGTERM)
+		end := container.Wait(launcher.KillDelay)
+		if err := <-stopped; !errors.Is(err, syscall.EPIPE) {
+			t.Errorf("the writer ended with %v, want a broken pipe", err)
+		}
+		container.CheckEnd(end)
+		t.Logf("fault %q: ended %v after SIGTERM; received %d, dropped %v", fault, end.Duration, end.Exit.Received, end.Exit.DroppedByReason)
+	}
 }
 
 func TestTheEndOfBothStreamsWithoutSIGTERMHasNoDeadline(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 type Status struct {
 	launcher.Counts
 	Processes []struct {
-		Container string `json:"container"`
+		Container string `json:"container_id"`
 		Health    struct {
 			Up          bool   `json:"up"`
 			Error       string `json:"error"`
