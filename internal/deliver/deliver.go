@@ -6,6 +6,7 @@
 package deliver
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -244,9 +245,10 @@ func (d *Deliverer) refused(ctx context.Context, req *buffer.Request, out sink.O
 		d.deliver(ctx, second, repeated)
 		return
 	}
-	d.cfg.Log.Warn("the destination refuses a record for good; it is dropped", "destination", d.cfg.Name,
-		"reason", out.Reason, "error", out.Err)
-	d.settle(req, buffer.Fate{Dropped: ledger.Reason(out.Reason)})
+	// What is refused without a reason must not pass for delivered.
+	why := cmp.Or(ledger.Reason(out.Reason), ledger.RejectedInvalid)
+	d.settle(req, buffer.Fate{Dropped: why})
+	d.gate.rejected([]sink.Rejection{{End: 1, Reason: string(why)}}, out.Err)
 }
 
 func (d *Deliverer) settle(req *buffer.Request, fate buffer.Fate) {
@@ -254,6 +256,6 @@ func (d *Deliverer) settle(req *buffer.Request, fate buffer.Fate) {
 		d.cfg.Log.Warn("a loss marker was not delivered", "destination", d.cfg.Name, "marker", string(loss.AppendText(nil)))
 	}
 	if n := len(fate.Rejected); n > 0 {
-		d.gate.rejected(fate.Rejected)
+		d.gate.rejected(fate.Rejected, nil)
 	}
 }

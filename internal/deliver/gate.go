@@ -38,8 +38,9 @@ type gate struct {
 	careful int           // factor for the spacing of small requests
 	latency time.Duration // of recent answers, the slow ones
 	state   Health
-	said    time.Time
-	refused map[string]int // rejected events by reason since the log said so
+	said    time.Time      // when the log last said that it is away
+	told    time.Time      // when the log last told of rejected events
+	refused map[string]int // rejected events by reason since then
 }
 
 // Health is how a destination does.
@@ -120,7 +121,7 @@ func (g *gate) ask(p *pass) (pause time.Duration, ready bool, changed chan struc
 		p.probe, g.probing = true, true
 	}
 	switch {
-	case !g.away && float64(g.active) < max(g.limit, 1):
+	case !g.away && g.active < int(max(g.limit, 1)):
 		ready = true
 	case p.probe:
 		pause = time.Until(g.probeAt)
@@ -211,16 +212,17 @@ func (g *gate) failed(p pass, out sink.Outcome) {
 }
 
 // rejected keeps the log informed, at most once a minute, of events that the
-// destination rejected; the ledger has every one.
-func (g *gate) rejected(events []sink.Rejection) {
+// destination rejected, and why where it said so; the ledger has every one.
+func (g *gate) rejected(events []sink.Rejection, why error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, r := range events {
 		g.refused[r.Reason] += r.End - r.First
 	}
-	if now := time.Now(); now.Sub(g.said) >= sayAgain {
-		g.said = now
-		g.log.Warn("the destination rejects records; they are dropped and counted", "destination", g.name, "by_reason", g.refused)
+	if now := time.Now(); now.Sub(g.told) >= sayAgain {
+		g.told = now
+		g.log.Warn("the destination rejects records; they are dropped and counted", "destination", g.name,
+			"by_reason", g.refused, "error", why)
 		g.refused = make(map[string]int)
 	}
 }
