@@ -1,0 +1,192 @@
+package deliver_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/spillway/spillway/internal/buffer"
+	"github.com/spillway/spillway/internal/deliver"
+	"github.com/spillway/spillway/internal/sink"
+)
+
+// TestAllInOrder delivers through a single connection: all of it, in order.
+func TestAllInOrder(t *testing.T) {
+	in(t, func(t *testing.T) {
+		r := start(t, buffer.Config{}, &script{limits: sink.Limits{Events: 50}, answer: always(delivered, 30*time.Millisecond)}, deliver.Config{})
+		for n := range 400 {
+			r.hand(n%2, n%17)
+			time.Sleep(time.Duration(n%7) * time.Millisecond)
+		}
+		r.drain()
+		if !slices.IsSortedFunc(r.has, func(a, b string) int { return cmpText(a[2:], b[2:]) }) {
+			t.Error("what was delivered is not in order")
+		}
+	})
+}
+
+func cmpText(a, b string) int {
+	if a < b {
+		return -1
+	}
+	return 1
+}
+
+// TestSmallRequestsAreSpaced: a trickle makes no more than five requests a
+// second, the first of them at once.
+func TestSmallRequestsAreSpaced(t *testing.T) {
+	in(t, func(t *testing.T) {
+		r := start(t, buffer.Config{}, &script{answer: always(delivered, time.Millisecond)}, deliver.Config{})
+		for range 99 {
+			r.hand(0, 1)
+			time.Sleep(10 * time.Millisecond)
+		}
+		want := []time.Duration{0, 200 * time.Millisecond, 400 * time.Millisecond, 600 * time.Millisecond, 800 * time.Millisecond}
+		if diff := cmp.Diff(want, r.begun()); diff != "" {
+			t.Errorf("requests of a second (-want +got):\n%s", diff)
+		}
+		r.drain()
+	})
+}
+
+// TestFullRequestLeavesAtOnce: what fills a request does not wait.
+func TestFullRequestLeavesAtOnce(t *testing.T) {
+	in(t, func(t *testing.T) {
+		r := start(t, buffer.Config{}, &script{limits: sink.Limits{Events: 10, InFlight: 3}, answer: always(delivered, 0)}, deliver.Config{})
+		r.hand(0, 1) // leaves at once, since nothing left before
+		time.Sleep(50 * time.Millisecond)
+		r.hand(0, 9)
+		time.Sleep(20 * time.Millisecond)
+		r.hand(0, 5) // makes a request of ten, and four are left
+		time.Sleep(time.Second)
+		if diff := cmp.Diff([]time.Duration{0, 70 * time.Millisecond, 200 * time.Millisecond}, r.begun()); diff != "" {
+			t.Errorf("requests (-want +got):\n%s", diff)
+		}
+		r.drain()
+	})
+}
+
+// TestRecordLeavesInTime: whatever made small requests rarer, a record leaves at
+// most 200 ms after the flush interval.
+func TestRecordLeavesInTime(t *testing.T) {
+	in(t, func(t *testing.T) {
+		const flush = 2 * time.Second
+		throttled := sink.Outcome{Throttled: true, Err: context.DeadlineExceeded}
+		s := &script{answer: always(throttled, 0), limits: sink.Limits{InFlight: 16}}
+		r := start(t, buffer.Config{}, s, deliver.Config{FlushInterval: flush})
+		r.hand(0, 1)
+		time.Sleep(time.Minute)
+		r.from(always(delivered, 0))
+		time.Sleep(time.Minute)
+		for range 20 {
+			handed, before := r.since(), len(r.begun())
+			r.hand(0, 1)
+			time.Sleep(2*flush + time.Duration(r.lines)*31*time.Millisecond)
+			if got := r.begun(); len(got) != before+1 || got[before]-handed > flush+200*time.Millisecond {
+				t.Errorf("a record that was handed over at %s left at %v", handed, got[before:])
+			}
+		}
+		r.drain()
+	})
+}
+
+// TestHurry makes what waits leave at once, and what comes later.
+func TestHurry(t *testing.T) {
+	in(t, func(t *testing.T) {
+		r := start(t, buffer.Config{}, &script{answer: always(delivered, 0)}, deliver.Config{})
+		r.hand(0, 1)
+		time.Sleep(50 * time.Millisecond)
+		r.hand(0, 1)
+		time.Sleep(50 * time.Millisecond)
+		r.deliver.Hurry()
+		time.Sleep(50 * time.Millisecond)
+		r.hand(0, 1)
+		time.Sleep(time.Hour)
+		if diff := cmp.Diff([]time.Duration{0, 100 * time.Millisecond, 150 * time.Millisecond}, r.begun()); diff != "" {
+			t.Errorf("requests (-want +got):\n%s", diff)
+		}
+		r.drain()
+	})
+}
+
+// TestWindow: as many requests are under way as the destination bears, and no
+// more.
+func TestWindow(t *testing.T) {
+	in(t, func(t *testing.T) {
+		s := &script{limits: sink.Limits{Events: 10, InFlight: 3}, answer: always(delivered, 50*time.Millisecond)}
+		r := start(t, buffer.Config{Limit: 1 << 20}, s, deliver.Config{})
+		r.hand(0, 500)
+		r.drain()
+		most := 0
+		for _, a := range r.attempts {
+			most = max(most, a.active)
+		}
+		if last := r.attempts[len(r.attempts)-1]; most != 3 || last.end > 50*time.Millisecond*(500/10/3+1) {
+			t.Errorf("at most %d requests were under way, the last ended after %s", most, last.end)
+		}
+	})
+}
+
+// TestMemoryIsGivenBack: an idle buffer holds nothing.
+func TestMemoryIsGivenBack(t *testing.T) {
+	in(t, func(t *testing.T) {
+		r := start(t, buffer.Config{}, &script{answer: always(delivered, 0)}, deliver.Config{})
+		for range 3 {
+			r.hand(0, 1000)
+			time.Sleep(200 * time.Millisecond)
+			if s := r.buf.State(); s.Held == 0 {
+				t.Error("the memory was given back at once, though more may come")
+			}
+			time.Sleep(2 * time.Second)
+			if s := r.buf.State(); s.Held != 0 {
+				t.Errorf("%d bytes are held by an idle buffer", s.Held)
+			}
+		}
+		r.drain()
+	})
+}
+
+// TestAttemptsTimeOut: an attempt without an answer is given up, later each
+// time, and the answer that never came may have been lost.
+func TestAttemptsTimeOut(t *testing.T) {
+	in(t, func(t *testing.T) {
+		s := &script{answer: func(ctx context.Context, n int, _ attempt) sink.Outcome {
+			if n == 5 {
+				return delivered
+			}
+			<-ctx.Done()
+			return sink.Outcome{Err: ctx.Err(), Unsure: true}
+		}}
+		r := start(t, buffer.Config{}, s, deliver.Config{AttemptTimeout: 10 * time.Second})
+		r.hand(0, 7)
+		b := r.drain()
+		var took []time.Duration
+		for _, a := range r.attempts[:5] {
+			took = append(took, a.end-a.begin)
+		}
+		want := []time.Duration{10 * time.Second, 20 * time.Second, 40 * time.Second, 40 * time.Second, 40 * time.Second}
+		if diff := cmp.Diff(want, took); diff != "" {
+			t.Errorf("attempts took (-want +got):\n%s", diff)
+		}
+		if b.PossibleDuplicates != 7 {
+			t.Errorf("%d records may be there twice, want each of the 7 once", b.PossibleDuplicates)
+		}
+	})
+}
+
+// TestDefaults: without a word the flush interval is 5 s and an attempt 15 s.
+func TestDefaults(t *testing.T) {
+	in(t, func(t *testing.T) {
+		r := start(t, buffer.Config{}, &script{answer: always(delivered, 0)}, deliver.Config{})
+		r.hand(0, 1)
+		synctest.Wait()
+		if got := r.attempts[0].deadline; got != 15*time.Second {
+			t.Errorf("an attempt ends after %s, want 15s", got)
+		}
+		r.drain()
+	})
+}
