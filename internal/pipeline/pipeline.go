@@ -75,12 +75,32 @@ func (p *Pipeline) Hurry() { p.deliver.Hurry() }
 // whatever the sources still hand over. At the deadline attempts are cut off. It
 // may be called more than once; the earliest deadline holds.
 func (p *Pipeline) StopBy(deadline time.Time) {
-	margin := p.deliver.SlowAnswer()*5/4 + stopMargin
-	time.AfterFunc(time.Until(deadline.Add(-margin)), func() {
-		p.buffer.Abandon()
-		p.deliver.Abandon()
+	var look func()
+	look = func() {
+		// How long an answer takes may only be learned on the way.
+		left := time.Until(deadline) - p.deliver.SlowAnswer()*5/4 - stopMargin
+		select {
+		case <-p.done:
+			return
+		default:
+		}
+		if left > 0 {
+			time.AfterFunc(min(left, stopMargin), look)
+			return
+		}
+		p.abandon()
+	}
+	look()
+	time.AfterFunc(time.Until(deadline), func() {
+		p.abandon()
+		p.cancel()
 	})
-	time.AfterFunc(time.Until(deadline), p.cancel)
+}
+
+// abandon drops what is held and lets no further attempt begin.
+func (p *Pipeline) abandon() {
+	p.buffer.Abandon()
+	p.deliver.Abandon()
 }
 
 // stopMargin is left at the end for the last answers and the last balance.
