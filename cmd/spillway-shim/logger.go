@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -78,6 +79,7 @@ func newLogger(options *config.Resolved) (*logger, error) {
 	if l.console, err = console.Listen(run, name); err != nil {
 		return nil, err
 	}
+	l.closers = append(l.closers, l.console)
 	l.destination, err = catalog.Open(options, catalog.Surroundings{
 		UserAgent: "spillway/" + version.String(), Streams: names[:],
 	})
@@ -287,7 +289,7 @@ func (l *logger) fail(err error) int {
 }
 
 func (l *logger) close() {
-	for _, c := range l.closers {
+	for _, c := range slices.Backward(l.closers) {
 		if err := c.Close(); err != nil {
 			fmt.Fprintln(os.Stderr, "spillway-shim: close:", err)
 		}

@@ -32,6 +32,7 @@ const timeout = 2 * time.Second
 type Server struct {
 	listener net.Listener
 	server   http.Server
+	serving  bool
 	done     chan error
 }
 
@@ -82,7 +83,8 @@ func sweep(dir string) error {
 	return nil
 }
 
-// Serve begins to answer with what report returns.
+// Serve begins to answer with what report returns. It and Close are called by
+// one goroutine.
 func (s *Server) Serve(report func() any) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+statusPath, func(w http.ResponseWriter, _ *http.Request) {
@@ -91,12 +93,16 @@ func (s *Server) Serve(report func() any) {
 		_ = json.NewEncoder(w).Encode(report())
 	})
 	s.server = http.Server{Handler: mux, ReadTimeout: timeout, WriteTimeout: timeout}
+	s.serving = true
 	go func() { s.done <- s.server.Serve(s.listener) }()
 }
 
 // Close ends the answering and removes the socket, as far as the process may
 // still do so.
 func (s *Server) Close() error {
+	if !s.serving {
+		return s.listener.Close()
+	}
 	err := s.server.Close()
 	if served := <-s.done; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
