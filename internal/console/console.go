@@ -62,23 +62,28 @@ func Listen(dir, name string) (*Server, error) {
 const sweepMost = 16
 
 // sweep removes sockets that nobody listens on any more: a process that was
-// killed, or that gave up the right to write here, leaves its own behind.
+// killed, or that gave up the right to write here, leaves its own behind. A
+// neighbour that is stuck, and one that has just removed its socket, are none of
+// this process's business.
 func sweep(dir string) error {
 	paths, err := filepath.Glob(filepath.Join(dir, "*.sock"))
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, path := range paths[:min(len(paths), sweepMost)] {
 		conn, err := net.DialTimeout("unix", path, timeout)
 		switch {
 		case err == nil:
-			err = conn.Close()
+			errs = append(errs, conn.Close())
 		case errors.Is(err, syscall.ECONNREFUSED):
-			err = os.Remove(path)
+			if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+				errs = append(errs, err)
+			}
 		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("look at the status socket of another process: %w", err)
-		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("remove the status sockets of processes that are gone: %w", err)
 	}
 	return nil
 }
