@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -104,7 +105,11 @@ func (p *program) run(ctx context.Context) (ProcessDocument, error) {
 	cmd := exec.CommandContext(ctx, p.path, p.args...)
 	cmd.Env = p.environment()
 	cmd.Stdout = output
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// The program must not outlive this process. The kernel watches the thread that started it, which therefore stays
+	// until the program has ended.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = closeWait
 	ended := cmd.Run()
