@@ -26,7 +26,7 @@ func build(ctx context.Context, dir string, progress io.Writer) error {
 	} {
 		name := filepath.Base(filepath.Join(p.from, p.pkg))
 		fmt.Fprintf(progress, "building %s\n", name)
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(dir, name), p.pkg)
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "nethttpomithttp2", "-ldflags", "-s -w", "-o", filepath.Join(dir, name), p.pkg)
 		cmd.Dir = p.from
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		cmd.Stdout, cmd.Stderr = progress, progress
