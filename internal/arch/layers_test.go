@@ -1,0 +1,191 @@
+package arch
+
+import (
+	"slices"
+	"strings"
+)
+
+// module is what import paths of ours begin with.
+const module = "github.com/spillway/spillway/"
+
+// layer is one package and all that it may import beyond the standard library.
+// Test files may import more.
+type layer struct {
+	name   string   // the package's path below the module
+	ours   []string // packages of ours, each by its exact path below the module
+	theirs []string // of others, by the beginning of their import path
+	why    string
+}
+
+// layers is THE table of who may import whom; the rules of depguard in
+// .golangci.yml are made from it. A package that is missing here fails the test,
+// and so does a line that no package needs.
+var layers = []layer{
+	// Data, numbers and memory: they import nothing of ours.
+	{"internal/record", nil, nil, "a record is data; whoever holds one decides what becomes of it"},
+	{"internal/ledger", nil, nil, "numbers only; it must not be able to ask what it counts"},
+	{"internal/budget", nil, []string{"golang.org/x/sys/"}, "memory only; it must not know what is in it"},
+	{"internal/jsontext", nil, nil, "bytes to bytes"},
+	{"internal/version", nil, nil, "one string"},
+	{"internal/statedir", nil, nil, "names of files, nothing of what is in them"},
+	{"internal/tag", nil, nil, "templates of foreign text, kept away from everything"},
+	{"internal/selflog", nil, []string{"github.com/coreos/go-systemd/v22/journal"}, "it must never log what passes through"},
+	{"internal/console", nil, nil, "it shows what it is given and can change nothing"},
+
+	// The contracts, and the queue between them.
+	{"internal/source", []string{"internal/ledger", "internal/record"}, nil, "a source is handed an intake and never sees a buffer"},
+	{"internal/sink", []string{"internal/record"}, nil, "a sink returns outcomes; it cannot count what it is not given"},
+	{
+		"internal/buffer", []string{"internal/budget", "internal/ledger", "internal/record", "internal/sink"},
+		[]string{"github.com/klauspost/compress/zstd"},
+		"it knows a destination's limits, and neither destinations nor sources",
+	},
+
+	// Sources, sinks and the effort between.
+	{"internal/source/multiline", nil, nil, "lines to events; reading, waiting and time are its caller's"},
+	{
+		"internal/source/pipe", []string{"internal/ledger", "internal/record", "internal/source", "internal/source/multiline"},
+		[]string{"golang.org/x/sys/"}, "a source never imports the buffer",
+	},
+	{"internal/sink/appendfile", []string{"internal/jsontext"}, nil, "bytes into files; records are its callers' business"},
+	{
+		"internal/sink/cloudwatch", []string{"internal/jsontext", "internal/ledger", "internal/record", "internal/sink"}, nil,
+		"a sink neither retries nor counts: of the ledger it takes the names of reasons; signing comes in by an interface, so no SDK either",
+	},
+	{
+		"internal/sink/jsonfile", []string{"internal/jsontext", "internal/record", "internal/sink", "internal/sink/appendfile"},
+		[]string{"github.com/klauspost/compress/gzip"}, "a sink neither retries nor counts",
+	},
+	{
+		"internal/sink/local", []string{"internal/jsontext", "internal/record", "internal/sink", "internal/sink/appendfile"},
+		[]string{"golang.org/x/sys/"}, "a sink neither retries nor counts",
+	},
+	{"internal/sink/sinktest", []string{"internal/record", "internal/sink"}, nil, "the conformance suite knows the contract alone"},
+	{
+		"internal/deliver", []string{"internal/buffer", "internal/ledger", "internal/sink"}, []string{"github.com/cenkalti/backoff/"},
+		"the only place that retries; it knows the contract of sinks and no sink",
+	},
+
+	// AWS without its SDK's weight.
+	{
+		"internal/awsauth", nil,
+		[]string{
+			"github.com/aws/aws-sdk-go-v2/aws", "github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds",
+			"github.com/aws/aws-sdk-go-v2/credentials/endpointcreds", "github.com/aws/aws-sdk-go-v2/feature/ec2/imds",
+			"github.com/aws/smithy-go",
+		},
+		"the containerd logger links it once for each container, so it takes the SDK's light parts alone",
+	},
+	{
+		"internal/awsauth/awsprofile", []string{"internal/awsauth"},
+		[]string{"github.com/aws/aws-sdk-go-v2/", "github.com/aws/smithy-go"},
+		"the only place for the SDK's configuration module and the services that it brings",
+	},
+
+	// Choice and configuration.
+	{
+		"internal/config", nil, []string{"github.com/docker/go-units", "github.com/goccy/go-yaml/"},
+		"options are text and types; what they lead to is the catalogue's business",
+	},
+	{"internal/config/gendoc", []string{"internal/config"}, nil, "it writes the options page from the table"},
+	{
+		"internal/catalog",
+		[]string{
+			"internal/awsauth", "internal/config", "internal/record", "internal/sink", "internal/sink/cloudwatch",
+			"internal/sink/jsonfile", "internal/sink/local", "internal/source/multiline", "internal/tag",
+		},
+		[]string{"github.com/aws/aws-sdk-go-v2/aws"}, "THE list of destinations; it makes them and starts nothing",
+	},
+
+	// Assembly.
+	{
+		"internal/pipeline",
+		[]string{"internal/buffer", "internal/catalog", "internal/config", "internal/deliver", "internal/ledger", "internal/sink"}, nil,
+		"it assembles by the contracts, so it names no source and no sink",
+	},
+	{
+		"internal/sandbox/cloudwatch", nil, []string{"github.com/klauspost/compress/gzip"},
+		"a destination to test against must share no code with what it tests",
+	},
+	{"internal/arch", nil, nil, "tests alone"},
+
+	// The programs.
+	{
+		"cmd/spillway-shim",
+		[]string{
+			"internal/catalog", "internal/config", "internal/console", "internal/pipeline", "internal/selflog",
+			"internal/source/pipe", "internal/statedir", "internal/version",
+		},
+		[]string{"golang.org/x/sys/"}, "one runs for each container: no command-line library, no profiles, no sandbox",
+	},
+	{
+		"cmd/spillway",
+		[]string{
+			"internal/awsauth", "internal/awsauth/awsprofile", "internal/catalog", "internal/config", "internal/console", "internal/ledger",
+			"internal/pipeline", "internal/sandbox/cloudwatch", "internal/sink/local",
+			"internal/source/pipe", "internal/statedir", "internal/version",
+		},
+		[]string{
+			"github.com/docker/go-units", "github.com/schollz/progressbar/", "github.com/spf13/cobra", "golang.org/x/sys/", "golang.org/x/term",
+		},
+		"what a person types; the only place for a command-line library and a progress bar",
+	},
+
+	// Tools and tests that are programs or packages of their own.
+	{"bench", []string{"internal/sandbox/cloudwatch", "test/launcher"}, []string{"github.com/docker/go-units"}, "it measures programs from outside"},
+	{"test/launcher", nil, []string{"golang.org/x/sys/"}, "it plays containerd for any logger, so it knows none"},
+	{
+		"test/launcher/harness", []string{"internal/sandbox/cloudwatch", "test/launcher"}, []string{"github.com/aws/aws-sdk-go-v2/aws"},
+		"it drives programs from outside and looks into none of their packages",
+	},
+	{"test/contract", nil, nil, "black-box cases"},
+	{"test/faults", nil, nil, "black-box cases"},
+	{"test/loggen", nil, nil, "the application whose output is collected knows nothing of the collector"},
+	{"test/real", nil, nil, "black-box cases"},
+	{"test/real/parts", nil, nil, "it starts programs that others wrote"},
+}
+
+// restricted are packages of the standard library that not everybody may
+// import, and who may.
+var restricted = []struct {
+	path string
+	only []string // directories below the module, with all below them
+	why  string
+}{
+	{
+		"log/slog", []string{"cmd", "internal/deliver", "internal/pipeline", "internal/selflog"},
+		"lower layers return errors and outcomes; who logs and who returns must not be the same",
+	},
+	{"log", []string{"internal/sandbox"}, "the program's own log is log/slog; a sandbox needs it to silence net/http"},
+	{"unsafe", nil, "nothing here needs it"},
+	{
+		"os/exec", []string{"cmd/spillway", "internal/awsauth", "bench", "test"},
+		"a logger starts no program but the one that fetches credentials",
+	},
+}
+
+// testsAlone are libraries that no program links.
+var testsAlone = []string{"go.uber.org/", "pgregory.net/", "github.com/google/go-cmp/", "github.com/rogpeppe/"}
+
+// neverInShim must not be in the closure of cmd/spillway-shim, of which a node
+// runs one for each container.
+var neverInShim = []struct{ prefix, why string }{
+	{"github.com/spf13/", "a command-line library costs each container memory"},
+	{"github.com/schollz/progressbar", "nobody watches"},
+	{"github.com/aws/aws-sdk-go-v2/config", "profiles are asked for by running spillway aws-credentials"},
+	{"github.com/aws/aws-sdk-go-v2/service/", "the calls to CloudWatch Logs are our own; no service client is needed"},
+	{"github.com/aws/aws-sdk-go-v2/credentials/processcreds", "it quotes in errors what the program printed, which may be keys"},
+	{module + "internal/awsauth/awsprofile", "it brings the configuration module"},
+	{module + "internal/sandbox", "a sandbox is for tests and demonstrations"},
+	{module + "internal/sink/sinktest", "tests alone"},
+	{"testing", "tests alone"},
+}
+
+// allowed reports whether a package may import path, which is not of the
+// standard library.
+func (l *layer) allowed(path string) bool {
+	if rest, ours := strings.CutPrefix(path, module); ours {
+		return slices.Contains(l.ours, rest)
+	}
+	return slices.ContainsFunc(l.theirs, func(prefix string) bool { return below(path, prefix) })
+}
