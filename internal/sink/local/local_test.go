@@ -21,7 +21,13 @@ import (
 	"github.com/spillway/spillway/internal/sink/sinktest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(writerDir); dir != "" {
+		fmt.Fprintln(os.Stderr, writeUntilKilled(dir))
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func streamName(i uint32) string { return sinktest.Streams[i] }
 
@@ -231,6 +237,41 @@ func TestAFolderThatIsGoneIsTold(t *testing.T) {
 	}
 	if out := s.Send(t.Context(), sinktest.NewRequest(at(0, "x"))); out.Verdict != sink.Retry || !out.Config || out.Unsure {
 		t.Errorf("the outcome is %+v", out)
+	}
+}
+
+func TestAFailedAttemptLeavesNoTime(t *testing.T) {
+	dir := tempDir(t)
+	s, d := openFaulty(t, options(dir))
+	defer s.Close()
+	send(t, s, at(1, "one"))
+	d.fail(d.done + 1)
+	if out := s.Send(t.Context(), sinktest.NewRequest(at(9, "never"))); out.Verdict != sink.Retry {
+		t.Fatalf("the outcome is %+v", out)
+	}
+	send(t, s, at(2, "two"))
+	if err := Read(t.Context(), dir, Query{}, func(e Entry) error {
+		if e.sort != e.Time.UnixNano() {
+			t.Errorf("the place of %s is not its time", e.Line)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestNoAllocationForARecord(t *testing.T) {
+	s := open(t, options(tempDir(t)))
+	allocations := func(records int) float64 {
+		events := make([]sinktest.Event, records)
+		for i := range events {
+			events[i] = at(i/10, "body"+strings.Repeat("\xff", i%2))
+		}
+		r := sinktest.NewRequest(events...)
+		return testing.AllocsPerRun(5, func() { s.Send(context.Background(), r) })
+	}
+	if few, many := allocations(10), allocations(1000); many > few {
+		t.Errorf("%v allocations for 1000 records, %v for 10", many, few)
 	}
 }
 

@@ -60,14 +60,14 @@ func TestTheBound(t *testing.T) {
 		}
 		live := []*run{start(), start(), start()}
 		// Enough is written before that something has to go.
-		for n := range 30 {
+		for n := range 6 {
 			r := live[n%2]
-			body := fmt.Sprintf("%d %2500d", len(r.bodies), n)
+			body := fmt.Sprintf("%d %12000d", len(r.bodies), n)
 			send(t, r.sink, at(0, body))
 			r.bodies = append(r.bodies, body)
 			delivered, bytes = delivered+1, bytes+int64(len(body))
 		}
-		for n := range 40 {
+		for n := range 30 {
 			i := rapid.IntRange(0, len(live)-1).Draw(rt, "writer")
 			r := live[i]
 			var events []sinktest.Event
