@@ -58,14 +58,31 @@ func newAPIError(operation string, resp *http.Response, reply []byte) *apiError 
 	}
 	e.code, _, _ = strings.Cut(e.code, ":")
 	e.message = body.Lower + body.Capital
-	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 {
-		e.retryAfter = min(time.Duration(seconds)*time.Second, maxRetryAfter)
-	}
+	e.message = e.message[:min(len(e.message), maxMessage)]
+	e.retryAfter = pauseAsked(resp.Header.Get("Retry-After"))
 	return e
 }
 
+// maxMessage bounds what is kept of an answer's words, in bytes: a denial with
+// two resource names in it is shorter. The service may quote the records that it
+// refuses, which have no place in a log or a status.
+const maxMessage = 500
+
 // maxRetryAfter bounds the pause that an answer may ask for.
 const maxRetryAfter = time.Minute
+
+// pauseAsked reads the header Retry-After, which is a number of seconds or a
+// date (RFC 9110, section 10.2.3).
+func pauseAsked(text string) time.Duration {
+	if seconds, err := strconv.ParseUint(text, 10, 64); err == nil {
+		return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
+	}
+	at, err := http.ParseTime(text)
+	if err != nil {
+		return 0
+	}
+	return min(max(time.Until(at), 0), maxRetryAfter)
+}
 
 func (e *apiError) Error() string {
 	return fmt.Sprintf("%s: the service answered %d %s: %q", e.operation, e.status, e.code, e.message)
@@ -84,7 +101,7 @@ func (e *apiError) is(codes ...string) bool {
 func (e *apiError) credentials() bool {
 	return e.status == http.StatusUnauthorized || e.status == http.StatusForbidden || e.is(
 		"AccessDeniedException", "UnrecognizedClientException", "ExpiredTokenException", "ExpiredToken",
-		"InvalidSignatureException", "IncompleteSignature", "MissingAuthenticationTokenException",
+		"InvalidSignatureException", "IncompleteSignatureException", "IncompleteSignature", "MissingAuthenticationTokenException",
 		"MissingAuthenticationToken", "InvalidClientTokenId", "OptInRequired", "NotAuthorized",
 		"SignatureDoesNotMatch",
 	)
@@ -110,7 +127,9 @@ func failed(err error) sink.Outcome {
 	case !errors.As(err, &answer):
 	case answer.operation != "PutLogEvents":
 		out.Throttled, out.RetryAfter = answer.Throttled(), answer.retryAfter
-		out.Config = answer.status/100 == 4 && !out.Throttled
+		// Somebody else, often another container's logger, makes the same at this moment.
+		contended := answer.is("OperationAbortedException")
+		out.Config = answer.status/100 == 4 && !out.Throttled && !contended
 	case answer.is("DataAlreadyAcceptedException"):
 		return sink.Outcome{Verdict: sink.Delivered}
 	case answer.is("InvalidParameterException", "SerializationException"):
@@ -120,7 +139,9 @@ func failed(err error) sink.Outcome {
 	default:
 		out.Throttled, out.RetryAfter = answer.Throttled(), answer.retryAfter
 		out.Config = answer.credentials() || answer.is("ResourceNotFoundException")
-		out.Unsure = answer.status == http.StatusInternalServerError || answer.status == http.StatusGatewayTimeout
+		// A 503 says that nothing was done. After the others of the service, and of a
+		// proxy that lost sight of it, the request may have been taken.
+		out.Unsure = answer.status/100 == 5 && answer.status != http.StatusServiceUnavailable
 	}
 	return out
 }
