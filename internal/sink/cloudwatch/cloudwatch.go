@@ -103,7 +103,9 @@ func (s *Sink) Check(ctx context.Context) error {
 func (s *Sink) Send(ctx context.Context, req sink.Request) sink.Outcome {
 	d, err := s.ready(ctx)
 	if err != nil {
-		return failed(err)
+		out := failed(err)
+		out.Unsure = false // Nothing of the request was sent.
+		return out
 	}
 	out, gone := s.put(ctx, d, req)
 	if gone && s.cfg.CreateStream {
