@@ -32,6 +32,10 @@ func (s *Sink) put(ctx context.Context, d *Destination, req sink.Request) (out s
 	sent := &progress{body: newBody(s.head, order.batches)}
 	reply, err := s.call(ctx, d, "PutLogEvents", sent, size, sum)
 	err = errors.Join(err, sent.Close())
+	if err == nil && !sent.whole(size) {
+		// The service answers what it has read; a proxy may say yes before that.
+		err = &callError{operation: "PutLogEvents", err: errors.New("the answer came before all of the request was sent")}
+	}
 	if err != nil {
 		out = failed(err)
 		// Only a whole request can have been taken.
