@@ -29,9 +29,10 @@ type Process struct {
 	// LogPath is the file that takes the program's stdout and stderr.
 	LogPath string
 	process *os.Process
-	// ended is closed after the program was waited for; err is set before that.
+	// ended is closed after the program was waited for; how it ended is set before that.
 	ended chan struct{}
 	err   error
+	how   string
 }
 
 // start runs a program with its output in DIR/NAME.log and no stdin. The test's end ends it; so
@@ -56,6 +57,7 @@ func start(t testing.TB, name, dir string, cmd *exec.Cmd) (*Process, error) {
 		started <- err
 		if err == nil {
 			p.err = cmd.Wait()
+			p.how = cmd.ProcessState.String()
 		}
 		if closeErr := logFile.Close(); p.err == nil {
 			p.err = closeErr
@@ -135,7 +137,7 @@ func (p *Process) ready(ask func(context.Context) error) error {
 		}
 		select {
 		case <-p.ended:
-			return fmt.Errorf("%s ended before it was ready: %v; its log ends:\n%s", p.name, p.err, Tail(p.LogPath))
+			return fmt.Errorf("%s ended before it was ready (%s); its log ends:\n%s", p.name, p.how, Tail(p.LogPath))
 		case <-ctx.Done():
 			return fmt.Errorf("%s was not ready within %v: %w; its log ends:\n%s", p.name, readyWithin, err, Tail(p.LogPath))
 		case <-ticker.C:
