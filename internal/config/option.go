@@ -12,7 +12,8 @@ type Kind uint8
 const (
 	KindString   Kind = iota
 	KindBool          // as strconv.ParseBool takes it
-	KindSize          // as units.RAMInBytes takes it: 4m is 4 × 2^20 bytes
+	KindSize          // of memory, as units.RAMInBytes takes it: 4m is 4 × 2^20 bytes
+	KindFileSize      // of a file, as units.FromHumanSize takes it: 4m is 4,000,000 bytes
 	KindDuration      // as time.ParseDuration takes it
 	KindInt           // decimal
 	KindEnum          // one of Option.Enum
@@ -21,7 +22,7 @@ const (
 
 // String returns the word that help texts use for the kind.
 func (k Kind) String() string {
-	return [...]string{"string", "bool", "size", "duration", "int", "enum", "secret"}[k]
+	return [...]string{"string", "bool", "size", "file size", "duration", "int", "enum", "secret"}[k]
 }
 
 // Option is one row of the table. Rows are constants: nobody writes to them.

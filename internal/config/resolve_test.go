@@ -103,7 +103,7 @@ func TestEveryOptionArrives(t *testing.T) {
 	}
 	r = mustResolve(t, Input{Program: ProgramShim}, with("json-file", "--max-size=1k", "--max-file=3", "--compress", "--json-file-labels=a, b,", "--labels-regex=^l",
 		"--env=E", "--json-file-env-regex=^E", "--json-file-tag=t", "--max-block=2s"), "")
-	want := JSONFile{Path: "/l", MaxSize: 1024, MaxFile: 3, Compress: true, Labels: []string{"a", "b"}, LabelsRegex: "^l", Env: []string{"E"}, EnvRegex: "^E", Tag: "t"}
+	want := JSONFile{Path: "/l", MaxSize: 1000, MaxFile: 3, Compress: true, Labels: []string{"a", "b"}, LabelsRegex: "^l", Env: []string{"E"}, EnvRegex: "^E", Tag: "t"}
 	if diff := cmp.Diff(want, r.JSONFile()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

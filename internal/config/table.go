@@ -130,7 +130,7 @@ var table = []Option{
 	{Name: "log-path", Kind: KindString,
 		Help:    "Names the file; required.",
 		Drivers: jsonFile, Programs: bothPrograms},
-	{Name: "max-size", Kind: KindSize,
+	{Name: "max-size", Kind: KindFileSize,
 		Help:    "Rotates the file at this size; unset never rotates.",
 		Drivers: jsonFile, Programs: bothPrograms},
 	{Name: "max-file", Kind: KindInt, Default: "1",

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/docker/go-units"
 )
 
 // The table keeps to its own rules, so that the code need not check them.
@@ -112,7 +114,7 @@ func TestEditDistance(t *testing.T) {
 
 func TestFormatSizeIsReadBack(t *testing.T) {
 	for _, n := range []int64{1, 1023, 1024, 64 << 10, 1536, 10 << 20, 1<<20 + 1, 1 << 30, 3 << 40} {
-		if got, err := parseSize(formatSize(n)); err != nil || got != n {
+		if got, err := parseSize(formatSize(n), units.RAMInBytes); err != nil || got != n {
 			t.Errorf("%d is written as %q and read as %d, %v", n, formatSize(n), got, err)
 		}
 	}

@@ -58,8 +58,11 @@ func (v *value) convert(o *Option) (expected string) {
 		v.flag, err = strconv.ParseBool(v.text)
 		expected = "true or false"
 	case KindSize:
-		v.number, err = parseSize(v.text)
+		v.number, err = parseSize(v.text, units.RAMInBytes)
 		expected = "a size above 0 such as 512k, 10m or 1g (1k is 1024 bytes)"
+	case KindFileSize:
+		v.number, err = parseSize(v.text, units.FromHumanSize)
+		expected = "a size above 0 such as 512k, 10m or 1g (1k is 1000 bytes)"
 	case KindDuration:
 		v.duration, err = time.ParseDuration(v.text)
 		expected = "a duration with its unit, such as 500ms, 5s or 1m"
@@ -83,10 +86,11 @@ func (v *value) convert(o *Option) (expected string) {
 	return ""
 }
 
-// parseSize reads a size as Docker reads max-buffer-size. The library converts
-// a float without looking, so what does not fit is caught here.
-func parseSize(text string) (int64, error) {
-	n, err := units.RAMInBytes(text)
+// parseSize reads a size the way Docker reads that option: sizes of memory in
+// powers of 1024, those of files in powers of 1000. The library converts a float
+// without looking, so what does not fit is caught here.
+func parseSize(text string, read func(string) (int64, error)) (int64, error) {
+	n, err := read(text)
 	if err != nil {
 		return 0, err
 	}

@@ -21,7 +21,8 @@ All problems are reported at once, and the program ends with exit code 2.
 | value | how it is written |
 |---|---|
 | bool | ` + "`true` or `false`" + ` (also ` + "`1`, `t`, `True`, `0`, `f`, `False`" + ` …) |
-| size | as Docker reads sizes of memory: ` + "`4m`" + ` is 4 × 2^20 bytes; ` + "`k`, `m`, `g`" + `, also as ` + "`kb` or `KiB`" + `; a plain number is bytes. This holds for ` + "`max-size`" + ` too, where Docker counts in thousands |
+| size | as Docker reads sizes of memory: ` + "`4m`" + ` is 4 × 2^20 bytes; ` + "`k`, `m`, `g`" + `, also as ` + "`kb` or `KiB`" + `; a plain number is bytes. |
+| file size | as Docker reads sizes of files: ` + "`4m`" + ` is 4,000,000 bytes; ` + "`k`, `m`, `g`" + `; a plain number is bytes |
 | duration | a number with its unit: ` + "`500ms`, `5s`, `1m30s`" + ` |
 | int | a whole decimal number |
 | secret | text that is never shown |
