@@ -109,6 +109,9 @@ func (m *model) checkBooks() {
 	if state.Held > state.Peak || state.Peak > state.Limit || state.Limit != max(m.cfg.Limit, buffer.MinLimit) || state.Fault != "" {
 		m.Fatalf("the state is %+v, the limit should be %d", state, m.cfg.Limit)
 	}
+	if m.buf.Idle() && (state.Waiting > 0 || len(m.flight) > 0) {
+		m.Fatalf("the buffer is idle with %d waiting and %d in flight", state.Waiting, len(m.flight))
+	}
 	if m.over && state.Waiting > 0 {
 		m.Fatalf("%d events wait in an abandoned buffer", state.Waiting)
 	}
