@@ -219,10 +219,9 @@ func (r *Reader) finish() {
 	t := r.now().UnixNano()
 	text := r.buf[:r.held]
 	r.held = 0
-	switch {
-	case r.part.Ordinal > 0:
-		r.end(t, text)
-	case len(text) > 0:
+	// A line whose first parts have gone has something left, and that may be too
+	// much for one part: bad bytes grow.
+	if len(text) > 0 {
 		r.line(t, append(text, '\n'), r.maxLine(), utf8.Valid(text))
 	}
 	if r.joiner != nil {
