@@ -85,15 +85,16 @@ func (f info) reason(i int) ledger.Reason {
 	return ""
 }
 
-// overlapping draws runs of events, whose times go back between them.
+// overlapping draws runs of events of some streams. Each stream's clock goes its
+// own way, but never back.
 func overlapping() *rapid.Generator[[]sinktest.Event] {
 	return rapid.Custom(func(t *rapid.T) []sinktest.Event {
 		var events []sinktest.Event
+		clocks := make([]int64, rapid.IntRange(1, 4).Draw(t, "streams"))
 		for range rapid.IntRange(1, 10).Draw(t, "runs") {
-			first := sinktest.Event{
-				Stream: rapid.Uint32Range(0, 1).Draw(t, "stream"),
-				Time:   time.UnixMicro(1_700_000_000_000_000 + 300*rapid.Int64Range(0, 20).Draw(t, "time")),
-			}
+			stream := rapid.IntRange(0, len(clocks)-1).Draw(t, "stream")
+			clocks[stream] += 300 * rapid.Int64Range(0, 10).Draw(t, "later")
+			first := sinktest.Event{Stream: uint32(stream), Time: time.UnixMicro(1_700_000_000_000_000 + clocks[stream])}
 			if rapid.IntRange(0, 9).Draw(t, "kind") == 0 {
 				first.Part = record.Part{Ordinal: 1}
 			}
