@@ -122,3 +122,26 @@ func TestReadersSeeTheOrder(t *testing.T) {
 		m.finish()
 	})
 }
+
+// TestMarkersKeepTheOrder: a marker of the same moment as records in flight must
+// not overtake them.
+func TestMarkersKeepTheOrder(t *testing.T) {
+	limits := sink.Limits{OrderedBy: time.Millisecond, InFlight: 4}
+	for _, oldest := range []bool{false, true} {
+		m := newModel(t, buffer.Config{Limit: 1 << 20, Mode: buffer.NonBlocking, DropOldest: oldest, Sink: limits}, 1)
+		f := m.streams[0]
+		m.lines(f, someday, "in flight")
+		m.take(true)
+		if oldest {
+			m.overflow(f, someday, 5000)
+		} else {
+			m.buf.Abandon()
+			m.over = true
+			m.lines(f, someday, "lost")
+		}
+		if s := m.take(true); len(markers(s)) == 0 || s.whole.free() {
+			t.Errorf("oldest %t: a request with %d markers is free, though it shares its moment", oldest, len(markers(s)))
+		}
+		m.finish()
+	}
+}
