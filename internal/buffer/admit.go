@@ -12,6 +12,12 @@ import (
 // MaxBody is the largest body that is admitted, in bytes after repair.
 func (b *Buffer) MaxBody() int { return b.sizes.body }
 
+// Turn implements source.Intake.
+func (b *Buffer) Turn() (end func()) {
+	b.turn.Lock()
+	return b.turn.Unlock
+}
+
 // Lines admits newline-ended lines; see source.Intake.
 func (b *Buffer) Lines(s *record.Stream, t int64, lines []byte, valid bool) {
 	b.mu.Lock()
@@ -68,38 +74,50 @@ func (b *Buffer) Count(s *record.Stream, l ledger.Lines) {
 	account.Lines(l)
 }
 
-// maxAhead bounds how far a stream's clock may run ahead of time.
-const maxAhead = 100 * time.Millisecond
+// maxAhead bounds how far a burst may carry a stream's clock ahead of time, and
+// maxLate how much later than it was read a record may be stamped because another
+// stream's records went first.
+const (
+	maxAhead = 100 * time.Millisecond
+	maxLate  = time.Second
+)
 
 // stamp is the time of a record of st that was read at t, and how much more has
-// room in that moment. Times never go back. Where a burst brings more in one
-// moment of the destination's order than one request holds, the clock moves on
-// to the next, as if the rest had been read then: requests that shared a moment
-// would have to wait for each other.
+// room in that moment. The times of a stream never go back.
+//
+// Where the destination orders by time, two requests that share a moment of a
+// stream have to wait for each other, so moments are kept apart. A burst that
+// brings more in one moment than a request holds moves the clock on to the next,
+// as if the rest had been read then. And records that had to stand behind those
+// of another stream get their time, as if they had been read after them; only
+// what is older by more than maxLate, such as an event whose lines came over
+// seconds, keeps its own.
 func (b *Buffer) stamp(st *stream, t int64, size int) (int64, record.Room) {
-	room := record.Room{Count: math.MaxInt, Cost: math.MaxInt}
 	unit := int64(b.cfg.Sink.OrderedBy)
+	room := record.Room{Count: math.MaxInt, Cost: math.MaxInt}
 	if unit <= 0 {
 		st.time = max(st.time, t)
 		return st.time, room
 	}
-	events := b.cfg.Sink.Events
-	if events <= 0 {
-		events = math.MaxInt
+	next, furthest := (st.time/unit+1)*unit, t+int64(maxAhead)
+	if late := b.time - t; late > 0 && late <= int64(maxLate) {
+		t = b.time
 	}
-	if t/unit > st.time/unit {
-		st.time, st.moment = t, volume{}
-	} else if st.moment.events >= events || st.moment.cost+b.cost(1, size) > b.sizes.request {
-		next := (st.time/unit + 1) * unit
-		if next > t+int64(maxAhead) {
-			return st.time, room
-		}
+	switch full := b.exceeds(volume{st.moment.events + 1, st.moment.cost + b.cost(1, size)}); {
+	case t/unit > st.time/unit:
+		st.moment = volume{}
+	case full && next > furthest:
+		return st.time, room
+	case full:
 		st.time, st.moment = next, volume{}
 	}
 	st.time = max(st.time, t)
-	return st.time, record.Room{
-		Count: events - st.moment.events, Cost: b.sizes.request - st.moment.cost, PerRecord: b.cfg.Sink.PerEvent,
+	b.time = max(b.time, st.time)
+	room.Cost, room.PerRecord = b.sizes.request-st.moment.cost, b.cfg.Sink.PerEvent
+	if b.cfg.Sink.Events > 0 {
+		room.Count = b.cfg.Sink.Events - st.moment.events
 	}
+	return st.time, room
 }
 
 // begin makes the tail end in an open batch for records of st at time t with

@@ -68,9 +68,14 @@ type Buffer struct {
 	// ready holds a token when there may be something new to take.
 	ready chan struct{}
 
+	// turn is held while a source hands over what it read at once; mu is taken
+	// inside it.
+	turn sync.Mutex
+
 	mu      sync.Mutex
 	changed sync.Cond // room was made, or the buffer was abandoned
 	streams []*stream
+	time    int64 // the latest of all streams
 
 	tail    *block       // where the next record goes; nil at first
 	open    record.Batch // the batch at the end of the tail that may still grow

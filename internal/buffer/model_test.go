@@ -21,7 +21,7 @@ type tb interface {
 }
 
 // maxAhead is how far, at most, a record's time may be after it was read.
-const maxAhead = 101 * time.Millisecond
+const maxAhead = 1101 * time.Millisecond
 
 // model knows what was handed to a buffer and follows it through requests to
 // its end. It holds everything that comes out to what went in: each record once,

@@ -38,8 +38,9 @@ type Limits struct {
 type Request interface {
 	// Events is the number of records and loss markers.
 	Events() int
-	// Batches yields the batches in the order of admission, each with the index
-	// of its first event in the request. A yielded batch is valid until the
+	// Batches yields the batches in the order of admission, in which the times of
+	// one stream never go back, each with the index of its first event in the
+	// request. A yielded batch is valid until the
 	// next. It may be called any number of times.
 	Batches() iter.Seq2[int, *record.Batch]
 }

@@ -13,6 +13,11 @@ import (
 // decide. A call waits where the buffer's mode makes the source wait. Calls for
 // different streams may overlap.
 type Intake interface {
+	// Turn keeps together what was read together: until the returned function is
+	// called, no other caller of Turn goes on. A destination that orders by time
+	// can take two requests at once only where the records of one moment are in
+	// one of them.
+	Turn() (end func())
 	// Lines admits newline-ended lines, each at most MaxBody long, all read at t
 	// (nanoseconds since 1970). valid promises valid UTF-8.
 	Lines(s *record.Stream, t int64, lines []byte, valid bool)

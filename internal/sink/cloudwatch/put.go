@@ -8,13 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"net/http"
 	"sync"
 	"time"
 
 	"github.com/spillway/spillway/internal/ledger"
-	"github.com/spillway/spillway/internal/record"
 	"github.com/spillway/spillway/internal/sink"
 )
 
@@ -107,39 +105,6 @@ func (p *progress) whole(size int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.sent >= size
-}
-
-// order is the sequence in which a request's batches are sent: by time, as the
-// service demands. Batches come in the order of admission, which is that of time
-// but where several streams or joined events overlap; then they are copied and
-// sorted.
-type order struct {
-	batches iter.Seq[*record.Batch]
-	sorted  []indexed // nil where the order is that of the request
-}
-
-type indexed struct {
-	batch record.Batch
-	index int // of its first event in the request
-}
-
-func chronological(req sink.Request) order {
-	last, ordered := int64(0), true
-	for _, b := range req.Batches() {
-		ms := b.Millisecond()
-		ordered = ordered && ms >= last
-		last = ms
-	}
-	if ordered {
-		return order{batches: func(yield func(*record.Batch) bool) {
-			for _, b := range req.Batches() {
-				if !yield(b) {
-					return
-				}
-			}
-		}}
-	}
-	return sortedOrder(req)
 }
 
 // rejectedInfo is the part of the answer to PutLogEvents that tells which events

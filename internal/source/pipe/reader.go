@@ -113,6 +113,7 @@ func (r *Reader) emit(t int64, body []byte) { r.intake.Body(r.stream, t, body, r
 // take hands over the complete lines among the n bytes that were read, and
 // keeps the rest.
 func (r *Reader) take(n int) {
+	defer r.intake.Turn()()
 	t := r.now().UnixNano()
 	data := r.buf[:r.held+n]
 	end := bytes.LastIndexByte(data[r.held:], '\n') + 1
