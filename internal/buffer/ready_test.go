@@ -35,7 +35,7 @@ func TestNobodySleepsThroughWork(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rapid.SyncTest(t, func(t *rapid.T) {
 			c := anyConfig(t)
-			c.Mode = buffer.NonBlocking
+			c.Mode, c.Limit = buffer.NonBlocking, buffer.MinLimit
 			m := &machine{model: newModel(t, c, 2), now: someday}
 			k := taker{m.model, rapid.Bool().Draw(t, "small")}
 			t.Repeat(map[string]func(*rapid.T){
