@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -48,7 +49,6 @@ func outages() (rows []outage) {
 }
 
 func TestAnOutageLosesOnlyWhatIsCountedAndMarkedAndOnlyWhereTheModeSaysSo(t *testing.T) {
-	freely := freeWrites(t)
 	for _, o := range outages() {
 		t.Run(o.String(), func(t *testing.T) {
 			t.Parallel() // Each one mostly waits; two at a time leave the machine idle enough to measure stalls.
@@ -59,6 +59,7 @@ func TestAnOutageLosesOnlyWhatIsCountedAndMarkedAndOnlyWhereTheModeSaysSo(t *tes
 			lines := harness.Lines{Size: lineSize}
 			stalls := launcher.NewStallWriter(container.Stdout)
 			during := o.before + o.away + o.after
+			beside := freeWrites(t, during)
 			if err := lines.Pace(stalls, rate, during); err != nil {
 				t.Fatal(err)
 			}
@@ -67,9 +68,13 @@ func TestAnOutageLosesOnlyWhatIsCountedAndMarkedAndOnlyWhereTheModeSaysSo(t *tes
 			}
 			end := container.Remove()
 			r := checkAll(t, sink, &lines, end)
-			extra := (stalls.Total.Seconds() - freely*float64(stalls.Writes)) / during.Seconds()
-			t.Logf("%d lines, %d lost in %d runs, %d twice; longest write %v, %d over 20 ms, %.1f ms a second longer than freely",
-				lines.Written(), r.Missing(), len(r.Gaps), r.Duplicates, stalls.Longest, stalls.Over20ms, extra*1000)
+			discarded := <-beside
+			if discarded.err != nil {
+				t.Fatal(discarded.err)
+			}
+			extra := (stalls.Total.Seconds() - discarded.Total.Seconds()/float64(discarded.Writes)*float64(stalls.Writes)) / during.Seconds()
+			t.Logf("%d lines, %d lost in %d runs, %d twice; longest write %v, %d over 20 ms, %.1f ms a second longer than into a reader that discards, whose longest is %v",
+				lines.Written(), r.Missing(), len(r.Gaps), r.Duplicates, stalls.Longest, stalls.Over20ms, extra*1000, discarded.Longest)
 			if o.mode == "blocking" {
 				if r.Missing() != 0 {
 					t.Errorf("blocking lost %d lines", r.Missing())
@@ -79,8 +84,9 @@ func TestAnOutageLosesOnlyWhatIsCountedAndMarkedAndOnlyWhereTheModeSaysSo(t *tes
 			if must := o.mustOverflow(); must || r.Missing() > 0 {
 				harness.Dropped(t, end, "overflow-newest")
 			}
-			if harness.Long() && stalls.Longest > 20*time.Millisecond {
-				t.Errorf("the longest write took %v, want at most 20 ms", stalls.Longest)
+			// What a busy machine does to any writer is seen beside it, in the writes that nobody holds up.
+			if most := 20*time.Millisecond + discarded.Longest; harness.Long() && stalls.Longest > most {
+				t.Errorf("the longest write took %v, want at most %v", stalls.Longest, most)
 			}
 			if harness.Long() && extra > 0.1 {
 				t.Errorf("writes took %.1f ms a second longer than into a reader that discards, want at most 100", extra*1000)
@@ -95,28 +101,34 @@ func (o outage) mustOverflow() bool {
 	return o.mode == "non-blocking" && o.away.Seconds()*rate > 2*sizes[o.buffer]
 }
 
-// freeWrites measures the seconds of a write into a reader that discards, under the same load.
-func freeWrites(t *testing.T) float64 {
+// free is what writes cost that nobody holds up.
+type free struct {
+	*launcher.StallWriter
+	err error
+}
+
+// freeWrites measures the same writes at the same time into a reader that discards. If the test ends before, so do they.
+func freeWrites(t *testing.T, during time.Duration) <-chan free {
 	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan error, 1)
+	t.Cleanup(func() {
+		// Both may be closed already; if not, this ends the writer and the reader.
+		w.Close()
+		r.Close()
+	})
+	discarded := make(chan error, 1)
 	go func() {
 		_, err := io.Copy(io.Discard, r)
-		done <- err
+		discarded <- err
 	}()
-	lines := harness.Lines{Size: lineSize}
-	stalls := launcher.NewStallWriter(w)
-	if err := lines.Pace(stalls, rate, harness.Pick(300*time.Millisecond, time.Second, 10*time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
-	return stalls.Total.Seconds() / float64(stalls.Writes)
+	result := make(chan free, 1)
+	go func() {
+		lines, stalls := harness.Lines{Size: lineSize}, launcher.NewStallWriter(w)
+		err := errors.Join(lines.Pace(stalls, rate, during), w.Close())
+		result <- free{stalls, errors.Join(err, <-discarded)}
+	}()
+	return result
 }
