@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -27,7 +26,6 @@ type Logger struct {
 	done    chan struct{} // closed once the process has been waited for
 	ended   time.Time
 	peakRSS atomic.Int64
-	closing sync.Once
 }
 
 // Result is how a logger ended.
