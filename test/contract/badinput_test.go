@@ -157,7 +157,7 @@ func TestALoggerStartedByHandSaysWhatItIsFor(t *testing.T) {
 	cmd.Args = append(cmd.Args, programs.Shim, filepath.Join(t.TempDir(), "x.log"))
 	cmd.Env = []string{"SPILLWAY_STATE_DIR=" + harness.StateDir(t)}
 	out, err := cmd.CombinedOutput()
-	if cmd.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), "containerd") {
+	if cmd.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), "containerd") || strings.Contains(string(out), "goroutine ") {
 		t.Errorf("without the pipes of containerd: %v, and says:\n%s\nwant status 2 and the word containerd",
 			err, harness.Indent(string(out)))
 	}

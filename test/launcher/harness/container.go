@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -66,6 +67,9 @@ func (s Setup) Start(t testing.TB) *Container {
 	c := &Container{Logger: l, State: spec.StateDir, t: t, setup: s}
 	t.Cleanup(func() {
 		l.Kill()
+		if strings.Contains(l.StderrText(), "goroutine ") {
+			t.Error("the logger crashed")
+		}
 		if t.Failed() {
 			t.Logf("what the logger said, process %d:\n%s", l.Pid(), Indent(c.LogText()))
 		}
