@@ -80,6 +80,8 @@ func surroundings(env *testscript.Env) error {
 	env.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 	env.Setenv("AWS_CONFIG_FILE", os.DevNull)
 	env.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
+	// Under the race detector each of the many processes would end a second late.
+	env.Setenv("GORACE", "atexit_sleep_ms=0")
 	return nil
 }
 
