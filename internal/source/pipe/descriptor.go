@@ -25,9 +25,8 @@ type Descriptor struct {
 	stopped atomic.Bool
 }
 
-// Open takes over the reading end fd of a pipe, which errors call name, and
-// grows the pipe where that is allowed, so that its writer is held up later. A
-// child must not inherit it.
+// Open takes over the reading end fd of a pipe, which errors call name. A child
+// does not inherit it.
 func Open(fd int, name string) (*Descriptor, error) {
 	unix.CloseOnExec(fd)
 	if err := unix.SetNonblock(fd, true); err != nil {
@@ -40,8 +39,9 @@ func Open(fd int, name string) (*Descriptor, error) {
 	return &Descriptor{name: name, fd: fd, wake: wake}, nil
 }
 
-// Grow enlarges the pipe and returns the size it has then, in bytes. An error
-// says why it could not grow; the reading works all the same.
+// Grow enlarges the pipe where that is allowed, so that its writer is held up
+// later, and returns the size it has then, in bytes. An error says why it could
+// not grow; the reading works all the same.
 func (d *Descriptor) Grow() (int, error) {
 	_, grown := unix.FcntlInt(uintptr(d.fd), unix.F_SETPIPE_SZ, pipeSize)
 	size, err := unix.FcntlInt(uintptr(d.fd), unix.F_GETPIPE_SZ, 0)
