@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -70,6 +71,8 @@ func sweep(dir string) error {
 	if err != nil {
 		return err
 	}
+	// Each start looks at others, or those of the first names would hide the rest.
+	rand.Shuffle(len(paths), func(i, j int) { paths[i], paths[j] = paths[j], paths[i] })
 	var errs []error
 	for _, path := range paths[:min(len(paths), sweepMost)] {
 		conn, err := net.DialTimeout("unix", path, timeout)
@@ -134,6 +137,8 @@ func Ask(ctx context.Context, dir string) ([]json.RawMessage, error) {
 			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				errs = append(errs, fmt.Errorf("remove the socket of a process that is gone: %w", err))
 			}
+		case errors.Is(err, fs.ErrNotExist):
+			// The process has ended since the folder was read.
 		case err != nil:
 			errs = append(errs, err)
 		default:
@@ -166,8 +171,11 @@ func ask(ctx context.Context, path string) (json.RawMessage, error) {
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil || resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("ask %s for its status: it answered %s: %w", path, resp.Status, err)
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("ask %s for its status: it answered %s", path, resp.Status)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the status that %s answers: %w", path, err)
 	}
 	return answer, nil
 }
