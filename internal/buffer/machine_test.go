@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -73,9 +74,6 @@ func (m *machine) bodies(t *rapid.T, most int) (bodies []string) {
 	m.steps++
 	r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), m.steps))
 	kind, volume := r.IntN(3), r.IntN(int(m.buf.State().Limit))
-	if m.cfg.Mode == buffer.Blocking && m.cfg.MaxBlock == 0 {
-		volume /= 8
-	}
 	length := []int{0, 1, 30, 500, 5000, m.buf.MaxBody()}[r.IntN(6)]
 	for len(bodies) == 0 || len(bodies) < most && volume > 0 {
 		body := m.anyBody(r, kind, length)
@@ -89,10 +87,30 @@ func (m *machine) flow(t *rapid.T) *flow {
 	return m.streams[rapid.IntRange(0, len(m.streams)-1).Draw(t, "stream")]
 }
 
-// room makes room where admission would otherwise wait for ever.
-func (m *machine) room() {
-	if s := m.buf.State(); m.cfg.Mode == buffer.Blocking && m.cfg.MaxBlock == 0 && 3*s.Held > s.Limit {
+// admit hands something over. Where admission may wait for ever, what is in the
+// buffer is delivered as soon as it does.
+func (m *machine) admit(hand func()) {
+	if m.cfg.Mode == buffer.NonBlocking || m.cfg.MaxBlock > 0 {
+		hand()
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		hand()
+	}()
+	for {
+		synctest.Wait()
+		select {
+		case <-done:
+			return
+		default:
+		}
+		before := m.buf.Balance().Delivered
 		m.drain()
+		if m.buf.Balance().Delivered == before {
+			m.Fatalf("admission waits and there is nothing to deliver: %+v", m.buf.State())
+		}
 	}
 }
 
@@ -111,8 +129,8 @@ func (m *machine) drain() {
 
 // Lines hands over lines.
 func (m *machine) Lines(t *rapid.T) {
-	m.room()
-	m.lines(m.flow(t), m.now, m.bodies(t, 300)...)
+	f, bodies := m.flow(t), m.bodies(t, 300)
+	m.admit(func() { m.lines(f, m.now, bodies...) })
 }
 
 // Burst hands over more than there may be room for.
@@ -124,13 +142,13 @@ func (m *machine) Burst(t *rapid.T) {
 
 // Body hands over one record, or a part of a line.
 func (m *machine) Body(t *rapid.T) {
-	m.room()
-	body := m.bodies(t, 1)[0] + rapid.SampledFrom([]string{"", "\n"}).Draw(t, "newline")
+	f, body := m.flow(t), m.bodies(t, 1)[0]+rapid.SampledFrom([]string{"", "\n"}).Draw(t, "newline")
 	var part record.Part
 	if rapid.Bool().Draw(t, "part") {
 		part = record.Part{Ordinal: rapid.Uint32Range(1, 3).Draw(t, "ordinal"), Last: rapid.Bool().Draw(t, "last")}
 	}
-	m.body(m.flow(t), m.now, body[:record.CutAt([]byte(body), m.buf.MaxBody())], part)
+	body = body[:record.CutAt([]byte(body), m.buf.MaxBody())]
+	m.admit(func() { m.body(f, m.now, body, part) })
 }
 
 // Tick lets time go on.
@@ -209,6 +227,7 @@ func TestAnything(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rapid.SyncTest(t, func(t *rapid.T) {
 			m := &machine{model: newModel(t, anyConfig(t), rapid.IntRange(1, 4).Draw(t, "streams")), now: someday}
+			t.Cleanup(m.buf.Abandon) // Nobody must be left waiting if this fails.
 			t.Repeat(rapid.StateMachineActions(m))
 			m.finish()
 		})

@@ -46,10 +46,10 @@ type flow struct {
 	taken  uint64 // the number up to which records came out or were told lost
 	time   int64  // of the last that came out
 
-	received, delivered, gaps   ledger.Count
-	rejected                    map[ledger.Reason]ledger.Count
-	repeated                    int64
-	made, markersOut, markersIn int64
+	received, delivered, gaps ledger.Count
+	rejected                  map[ledger.Reason]ledger.Count
+	repeated                  int64
+	markersOut, markersIn     int64
 }
 
 // handed is a record as it was given to the buffer.
