@@ -1,6 +1,6 @@
 # One line a target. Anything longer is a script or a Go program of its own.
 
-.PHONY: demo build test race test-real test-long bench fuzz lint docs
+.PHONY: demo build test race test-real test-long bench lint docs
 
 demo:       ; go run ./cmd/spillway exec --max-buffer-size 4m -- sh -c 'seq 1 200000'
 build:      ; CGO_ENABLED=0 go build -trimpath -tags nethttpomithttp2 -ldflags '-s -w' -o bin/ ./cmd/...

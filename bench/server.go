@@ -93,7 +93,10 @@ func (s *server) stop() error {
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return fmt.Errorf("stop the sandbox: %w", err)
 	}
-	force := time.AfterFunc(5*time.Second, func() { s.cmd.Process.Kill() })
+	force := time.AfterFunc(5*time.Second, func() {
+		// Whether it was still there to be killed, Wait tells.
+		_ = s.cmd.Process.Kill()
+	})
 	defer force.Stop()
 	var exit *exec.ExitError
 	// How a process ended that was told to end says nothing.

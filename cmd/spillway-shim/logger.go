@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -51,46 +50,63 @@ var names = [2]string{"stdout", "stderr"}
 // newLogger opens everything that must be open before privileges are given up.
 func newLogger(options *config.Resolved) (*logger, error) {
 	l := &logger{options: options}
-	if err := l.inherit(); err != nil {
+	if err := l.open(); err != nil {
+		l.close()
 		return nil, err
 	}
-	c := options.Container()
-	dir, err := statedir.Open(options.StateDir())
+	return l, nil
+}
+
+func (l *logger) open() error {
+	if err := l.inherit(); err != nil {
+		return err
+	}
+	c := l.options.Container()
+	if err := l.openState(statedir.Hash(containerName())); err != nil {
+		return err
+	}
+	l.log = l.log.With("container_id", c.ID, "namespace", c.Namespace)
+	var err error
+	l.destination, err = catalog.Open(l.options, catalog.Surroundings{
+		UserAgent: "spillway/" + version.String(), Streams: names[:],
+	})
 	if err != nil {
-		return nil, err
+		return err
+	}
+	l.identity = pipeline.Identity{
+		Program: "spillway-shim", Container: c.ID, Name: c.Name, Namespace: c.Namespace,
+		Destination: l.destination.Name, Mode: string(l.options.Buffer().Mode),
+	}
+	return nil
+}
+
+// openState opens the parts of the state directory; name is the logger's own
+// there.
+func (l *logger) openState(name string) error {
+	dir, err := statedir.Open(l.options.StateDir())
+	if err != nil {
+		return err
 	}
 	l.closers = append(l.closers, dir)
-	log, closer, err := openLog(dir.Path(), c.ID, options.Verbose())
+	log, closer, err := openLog(dir.Path(), containerName(), l.options.Verbose())
 	if err != nil {
-		return nil, err
+		return err
 	}
+	l.log = log
 	l.closers = append(l.closers, closer)
-	l.log = log.With("container_id", c.ID, "namespace", c.Namespace)
 	if l.exits, err = dir.Exits(); err != nil {
-		return nil, err
+		return err
 	}
 	l.closers = append(l.closers, l.exits)
 	run, err := dir.Sub(statedir.Run)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	// One container may have several loggers, one for each exec.
-	name := statedir.Hash(c.Namespace + "/" + c.ID + "/" + strconv.Itoa(os.Getpid()))
 	if l.console, err = console.Listen(run, name); err != nil {
-		return nil, err
+		return err
 	}
 	l.closers = append(l.closers, l.console)
-	l.destination, err = catalog.Open(options, catalog.Surroundings{
-		UserAgent: "spillway/" + version.String(), Streams: names[:],
-	})
-	if err != nil {
-		return nil, err
-	}
-	l.identity = pipeline.Identity{
-		Program: "spillway-shim", Container: c.ID, Name: c.Name, Namespace: c.Namespace,
-		Destination: l.destination.Name, Mode: string(options.Buffer().Mode),
-	}
-	return l, nil
+	return nil
 }
 
 // inherit takes over the descriptors that containerd gives: 3 and 4 to read, 5
@@ -118,7 +134,7 @@ func (l *logger) inherit() error {
 }
 
 // openLog opens the program's own log.
-func openLog(stateDir, container string, verbose bool) (*slog.Logger, io.Closer, error) {
+func openLog(stateDir, name string, verbose bool) (*slog.Logger, io.Closer, error) {
 	dir := filepath.Join(stateDir, statedir.Log)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("make the folder of the program's own log: %w", err)
@@ -128,14 +144,14 @@ func openLog(stateDir, container string, verbose bool) (*slog.Logger, io.Closer,
 		level = slog.LevelDebug
 	}
 	return selflog.Open(selflog.Options{
-		Dir: dir, Name: "shim-" + statedir.Hash(container), Program: "spillway-shim", Level: level,
+		Dir: dir, Name: "shim-" + statedir.Hash(name), Program: "spillway-shim", Level: level,
 	})
 }
 
 // run is the logger's life after everything is open.
 func (l *logger) run() int {
 	debug.SetMemoryLimit(heapLimit)
-	for _, w := range l.options.Warnings {
+	for _, w := range append(l.options.Warnings, l.destination.Warnings...) {
 		l.log.Warn(w)
 	}
 	// The logger's death would be SIGPIPE for the container.

@@ -40,31 +40,49 @@ func run(argv []string) int {
 		Program: config.ProgramShim, Getenv: os.Getenv, Checks: catalog.Checks(),
 	})
 	if err != nil {
-		return refuse(err)
+		return refuse(stateDir(argv), err, exitUsage)
 	}
 	l, err := newLogger(options)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "spillway-shim:", err)
-		return exitFailed
+		return refuse(options.StateDir(), err, exitFailed)
 	}
 	return l.run()
 }
 
-// refuse tells what is wrong with the options, where a person may see it: on
-// standard error, and in the program's own log, since under containerd standard
-// error goes nowhere.
-func refuse(err error) int {
-	fmt.Fprintln(os.Stderr, "spillway-shim:", err)
-	log, closer, failed := openLog(config.StateDir("", os.Getenv), os.Getenv("CONTAINER_ID"), false)
-	if failed != nil {
-		fmt.Fprintln(os.Stderr, "spillway-shim:", failed)
-		return exitUsage
+// stateDir is the state directory that wrong options still name.
+func stateDir(argv []string) string {
+	given := ""
+	// What is wrong with the arguments has been found already.
+	settings, _ := config.ParseArgs(argv)
+	for _, s := range settings {
+		if s.Name == "state-dir" {
+			given = s.Value
+		}
 	}
-	log.Error("the options are wrong; the container has no logger", "error", err.Error())
+	return config.StateDir(given, os.Getenv)
+}
+
+// refuse tells why there is no logger, where a person may see it: on standard
+// error, and in the program's own log, since under containerd standard error
+// goes nowhere.
+func refuse(stateDir string, why error, code int) int {
+	fmt.Fprintln(os.Stderr, "spillway-shim:", why)
+	log, closer, err := openLog(stateDir, containerName(), false)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "spillway-shim:", err)
+		return code
+	}
+	log.Error("the container has no logger", "container_id", os.Getenv("CONTAINER_ID"), "error", why.Error())
 	if err := closer.Close(); err != nil {
 		fmt.Fprintln(os.Stderr, "spillway-shim:", err)
 	}
-	return exitUsage
+	return code
+}
+
+// containerName tells this logger from all others of the machine: a container
+// may have several, one for each exec.
+func containerName() string {
+	return fmt.Sprintf("%s/%s/%d", os.Getenv("CONTAINER_NAMESPACE"), os.Getenv("CONTAINER_ID"), os.Getpid())
 }
 
 // heapLimit bounds the Go heap, in bytes. Records are held outside it.

@@ -31,8 +31,7 @@ func (e *execution) runCommand() (status int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	watch := e.watchSignals()
-	defer watch.stop()
+	watch := e.signals
 	err = cmd.Start()
 	for _, w := range writers {
 		err = errors.Join(err, w.Close())

@@ -21,7 +21,7 @@ tools expect of a credential process. spillway-shim runs it, because profiles, S
 assumed roles need more of the SDK than a process for each container should carry.`,
 		Example: `  spillway aws-credentials --profile logs
   spillway aws-credentials --credentials-file /etc/spillway/aws --profile default`,
-		Args: func(_ *cobra.Command, args []string) error { return usage(cobra.NoArgs(nil, args)) },
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return awsprofile.WriteProcessCredentials(cmd.Context(), os.Stdout, o)
 		},

@@ -94,6 +94,7 @@ type execution struct {
 	pipeline *pipeline.Pipeline
 
 	destination *catalog.Destination
+	signals     *watcher
 }
 
 func (e *execution) run() (err error) {
@@ -116,12 +117,17 @@ func (e *execution) run() (err error) {
 	server.Serve(func() any { return e.pipeline.Report(e.identity) })
 	defer func() { err = errors.Join(err, server.Close()) }()
 
+	// Until the balance is told no signal ends the program.
+	e.signals = e.watchSignals()
+	defer e.signals.stop()
 	show := startProgress(os.Stderr, func() pipeline.Report { return e.pipeline.Report(e.identity) })
 	status, runErr := e.runCommand()
 	show.stop()
 	report := e.pipeline.Report(e.identity)
+	// The balance is told whatever else went wrong, and last.
 	if err := errors.Join(runErr, e.pipeline.Close(), e.record(report)); err != nil {
-		return err
+		fmt.Fprintln(os.Stderr, "spillway:", err)
+		status = max(status, exitFailed)
 	}
 	if err := e.print(os.Stderr, report); err != nil {
 		return err

@@ -39,7 +39,7 @@ lost. The store keeps the newest GiB.`,
 		Example: `  spillway logs --tail 100
   spillway logs -f --stream stderr
   spillway logs --since 10m --until 2026-11-20T12:00:00Z --json`,
-		Args: func(_ *cobra.Command, args []string) error { return usage(cobra.NoArgs(nil, args)) },
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := r.parse(cmd.Flags().Changed("tail")); err != nil {
 				return usage(err)

@@ -46,6 +46,9 @@ func usage(err error) error {
 	return &exitError{code: exitUsage, err: err}
 }
 
+// noArgs refuses arguments of a command that has options only.
+func noArgs(cmd *cobra.Command, args []string) error { return usage(cobra.NoArgs(cmd, args)) }
+
 func main() { os.Exit(run(os.Args[1:])) }
 
 func run(args []string) int {

@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -96,8 +98,8 @@ func printBalance(w io.Writer, b ledger.Balance) error {
 
 // printExceptions tells what a balance without loss does not have.
 func printExceptions(w io.Writer, s ledger.Sheet) error {
-	for why, n := range s.ByReason {
-		if _, err := fmt.Fprintf(w, "dropped %d: %s\n", n, why); err != nil {
+	for _, why := range slices.Sorted(maps.Keys(s.ByReason)) {
+		if _, err := fmt.Fprintf(w, "dropped %d: %s\n", s.ByReason[why], why); err != nil {
 			return err
 		}
 	}

@@ -18,7 +18,7 @@ func sandboxCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sandbox",
 		Short: "Run a destination on this machine, with faults on demand",
-		Args:  func(_ *cobra.Command, args []string) error { return usage(cobra.NoArgs(nil, args)) },
+		Args:  noArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(sandboxCloudWatchCommand())
@@ -37,10 +37,10 @@ order. The number of an event is the first run of digits in its message.
 
 While it runs:  GET /report        the same as JSON
                 GET /credentials   credentials for a client, as ECS gives them
-                POST /sandbox/fault?kind=503&for=20s   a fault now`,
+                POST /sandbox/fault {"fault":"503","for":"20s"}   a fault now`,
 		Example: `  spillway sandbox cloudwatch --listen 127.0.0.1:4580
   spillway sandbox cloudwatch --listen 127.0.0.1:4580 --latency 60ms --fault 503 --fault-at 10s --fault-for 20s`,
-		Args: func(_ *cobra.Command, args []string) error { return usage(cobra.NoArgs(nil, args)) },
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := keepBytes(&o, keep); err != nil {
 				return usage(err)

@@ -29,7 +29,7 @@ func statusCommand() *cobra.Command {
 its destination does.`,
 		Example: `  spillway status
   spillway status --json | jq .dropped`,
-		Args: func(_ *cobra.Command, args []string) error { return usage(cobra.NoArgs(nil, args)) },
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dir := filepath.Join(config.StateDir(stateDir, os.Getenv), statedir.Run)
 			answers, err := console.Ask(cmd.Context(), dir)

@@ -41,6 +41,8 @@ type Destination struct {
 	// Name is what logs and reports call it.
 	Name string
 	Sink sink.Sink
+	// Warnings are what is missing although the destination works.
+	Warnings []string
 	// FlushInterval is how long a record may wait for company; 0 is the default.
 	FlushInterval time.Duration
 	// start matches the first line of a multiline event; nil where each line is one.

@@ -12,7 +12,8 @@ import (
 
 func openJSONFile(r *config.Resolved, s Surroundings) (*Destination, error) {
 	o := r.JSONFile()
-	attrs, err := fileAttrs(o, r.Container())
+	c, warnings := withEnvironment(o, r.Container())
+	attrs, err := fileAttrs(o, c)
 	if err != nil {
 		return nil, err
 	}
@@ -26,7 +27,7 @@ func openJSONFile(r *config.Resolved, s Surroundings) (*Destination, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Destination{Name: "json-file " + o.Path, Sink: file}, nil
+	return &Destination{Name: "json-file " + o.Path, Sink: file, Warnings: warnings}, nil
 }
 
 // fileAttrs is the object of the key attrs: the labels, variables and tag that

@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -38,44 +37,42 @@ func Open(o Options) (*slog.Logger, io.Closer, error) {
 		h := &journalHandler{level: o.Level, program: o.Program}
 		return slog.New(h).With(o.Fields...), io.NopCloser(nil), nil
 	}
-	if err := sweep(o.Dir); err != nil {
-		return nil, nil, err
-	}
 	f, err := openPair(filepath.Join(o.Dir, o.Name))
 	if err != nil {
 		return nil, nil, err
 	}
 	h := slog.NewJSONHandler(f, &slog.HandlerOptions{Level: o.Level})
-	return slog.New(h).With(o.Fields...), f, nil
+	log := slog.New(h).With(o.Fields...)
+	if err := sweep(o.Dir, time.Now()); err != nil {
+		log.Warn("old logs could not be removed", "error", err)
+	}
+	return log, f, nil
 }
 
-// keepFiles is how many files are kept in a directory: those of as many
-// programs, such as the loggers of containers that are long gone, must not add up
-// for ever.
-const keepFiles = 256
+// The logs of programs that are long gone, such as the loggers of containers,
+// must not add up for ever: what has not been written for keepAge goes, once
+// there are more than keepFiles.
+const (
+	keepFiles = 256
+	keepAge   = 7 * 24 * time.Hour
+)
 
-// sweep removes the oldest files of the directory beyond keepFiles.
-func sweep(dir string) error {
+func sweep(dir string, now time.Time) error {
 	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return fmt.Errorf("look for old logs: %w", err)
+	if err != nil || len(entries) <= keepFiles {
+		return err
 	}
-	if len(entries) <= keepFiles {
-		return nil
-	}
-	age := make(map[string]time.Time, len(entries))
+	var errs []error
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil {
-			age[e.Name()] = info.ModTime()
+		info, err := e.Info()
+		if err == nil && now.Sub(info.ModTime()) > keepAge {
+			err = os.Remove(filepath.Join(dir, e.Name()))
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
 		}
 	}
-	slices.SortFunc(entries, func(a, b os.DirEntry) int { return age[a.Name()].Compare(age[b.Name()]) })
-	for _, e := range entries[:len(entries)-keepFiles] {
-		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("remove an old log: %w", err)
-		}
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // journalHandler sends entries to the journal, attributes as fields of their

@@ -232,7 +232,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		_ = hs.Close()
 	}
 	if err == nil {
-		<-failed
+		if ended := <-failed; !errors.Is(ended, http.ErrServerClosed) {
+			err = ended
+		}
 	}
 	<-s.lastLeave
 	return err

@@ -74,7 +74,9 @@ func TestServeEnds(t *testing.T) {
 		t.Errorf("Serve: %v", err)
 	}
 	for range cap(ended) {
-		<-ended
+		if err := <-ended; err != nil {
+			t.Log("a request that hung:", err)
+		}
 	}
 	if s.active != 0 {
 		t.Errorf("%d requests are being served after Serve has returned", s.active)

@@ -123,7 +123,7 @@ func compress(ctx context.Context, out io.Writer, in io.Reader) error {
 		if _, err := z.Write(buf[:n]); err != nil {
 			return err
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return z.Close()
 		}
 		if err == nil {

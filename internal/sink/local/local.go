@@ -97,7 +97,7 @@ func New(o Options) (*Sink, error) {
 
 func newSink(o Options, f folder, wrap func(*os.File) segmentFile) *Sink {
 	var id [4]byte
-	rand.Read(id[:]) //nolint:errcheck // It is documented never to fail.
+	rand.Read(id[:])
 	return &Sink{
 		store: store{
 			folder: f, wrap: wrap,

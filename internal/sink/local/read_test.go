@@ -28,7 +28,7 @@ func small(t testing.TB, dir, run string) *Sink {
 	o := options(dir)
 	o.MaxSize, o.Run = 64<<10, run // A bound smaller than New would take.
 	s, _ := openFaulty(t, o)
-	t.Cleanup(func() { s.Close() }) //nolint:errcheck // Tests that care close it themselves.
+	t.Cleanup(func() { s.Close() })
 	return s
 }
 

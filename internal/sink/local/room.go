@@ -84,7 +84,7 @@ func count(f *os.File) (counts, error) {
 	lines := newLines(f, 0, info.Size())
 	for {
 		line, err := lines.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			all.size = info.Size()
 			return all, nil
 		}

@@ -49,7 +49,6 @@ func TestTheBound(t *testing.T) {
 			sink    *Sink
 			bodies  []string
 			numbers sinktest.Numbering
-			killed  bool
 		}
 		var runs []*run
 		var delivered, bytes int64

@@ -135,7 +135,10 @@ func (s *store) lock(ctx context.Context) (unlock func(), err error) {
 	for {
 		err := tryLock(f, unix.LOCK_EX)
 		if err == nil {
-			return func() { f.Close() }, nil
+			return func() {
+				// It was opened to be locked and has nothing to write.
+				_ = f.Close()
+			}, nil
 		}
 		if errors.Is(err, errLocked) {
 			select {
