@@ -16,6 +16,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // Dir is an open state directory.
@@ -72,18 +73,42 @@ const (
 // Exits opens the file of exit lines for appending. It is rotated here, at the
 // start of a process, since at its end the process may not be allowed to.
 func (d *Dir) Exits() (*os.File, error) {
-	if info, err := d.root.Stat(exits); err == nil && info.Size() > exitsMax {
-		// Another process may do the same at this moment; the loser finds the file
-		// gone, which is as good.
-		if err := d.root.Rename(exits, oldExits); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	for {
+		f, err := d.root.OpenFile(exits, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("open %s in %s: %w", exits, d.path, err)
+		}
+		info, err := f.Stat()
+		if err == nil && info.Size() <= exitsMax {
+			return f, nil
+		}
+		if err == nil {
+			err = d.rotate(info, f)
+		}
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return f, nil // Another process rotates it at this moment, with what is written here.
+		}
+		if err = errors.Join(err, f.Close()); err != nil {
 			return nil, fmt.Errorf("rotate %s in %s: %w", exits, d.path, err)
 		}
 	}
-	f, err := d.root.OpenFile(exits, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("open %s in %s: %w", exits, d.path, err)
+}
+
+// rotate puts the full file aside, unless another process has done so since it
+// was opened: a second renaming would put the new file in the place of the full
+// one. Only who holds the lock of a file renames it.
+func (d *Dir) rotate(full fs.FileInfo, f *os.File) error {
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return err
 	}
-	return f, nil
+	present, err := d.root.Stat(exits)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(present, full) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return d.root.Rename(exits, oldExits)
 }
 
 // ExitsPath is the path of the file of exit lines.

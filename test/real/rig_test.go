@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/spillway/spillway/test/launcher"
+	"github.com/spillway/spillway/test/launcher/harness"
 	"github.com/spillway/spillway/test/real/parts"
 )
 
@@ -33,7 +34,7 @@ type rig struct {
 	*parts.ContainerdServer
 	moto     *parts.MotoServer
 	cloud    parts.CloudWatch
-	bin      parts.Binaries
+	bin      *harness.Programs
 	stateDir string
 	// config is a node file whose credentials come from a file, since the shim's environment is
 	// empty, and which keeps every process away from the instance metadata address.

@@ -3,8 +3,13 @@ package real
 import (
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/spillway/spillway/test/real/parts"
 )
 
 // nowhere is an address that nothing listens on: the discard port of this machine.
@@ -53,5 +58,39 @@ func TestStartRequiresDestination(t *testing.T) {
 	_, err := r.Run("gone", r.uri(r.awslogs("gone").with(gone)), "/bin/sh", "-c", "echo one || exit 9")
 	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 9 {
 		t.Errorf("a container whose logger refused to start ended with %v, want the status 9 of a failed write", err)
+	}
+}
+
+// TestWhyThereIsNoLogger checks that the reason for which a logger refused to start can be found,
+// although containerd gives it no standard error: in its own log, in the state directory that even
+// wrong options name.
+func TestWhyThereIsNoLogger(t *testing.T) {
+	r := newRig(t)
+	if _, err := os.Stat("/run/systemd/journal/socket"); err == nil {
+		t.Skip("not run here: the reason goes to this machine's journald, which is not for tests to read")
+	}
+	for id, refused := range map[string]struct {
+		options options
+		why     string
+	}{
+		"wrong":  {options{"mode": "sometimes"}, "sometimes"},
+		"unopen": {options{"log-driver": "json-file", "log-path": r.config + "/x.log"}, "not a directory"},
+	} {
+		t.Run(refused.why, func(t *testing.T) {
+			if _, err := r.Run(id, r.uri(r.awslogs(id).with(refused.options)), "/bin/sh", "-c", "echo one || exit 9"); err == nil {
+				t.Errorf("a container whose logger refused to start could write, want a failed write")
+			}
+			logs, err := filepath.Glob(filepath.Join(r.stateDir, "log", "*"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			said := ""
+			for _, log := range logs {
+				said += parts.Tail(log)
+			}
+			if !strings.Contains(said, refused.why) {
+				t.Errorf("the loggers' own logs say %q, want the reason, %q", said, refused.why)
+			}
+		})
 	}
 }

@@ -97,8 +97,8 @@ func TestABlockedIntakeHoldsTheWriterUp(t *testing.T) {
 	}()
 	<-blocked
 	select {
-	case <-written:
-		t.Errorf("%d bytes went into a pipe that nobody reads", len(text))
+	case err := <-written:
+		t.Errorf("%d bytes went into a pipe that nobody reads (%v)", len(text), err)
 	default:
 	}
 	close(release)

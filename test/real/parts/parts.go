@@ -26,7 +26,6 @@ const (
 	Containerd = "containerd"
 	Moto       = "moto"
 	Dockerd    = "dockerd"
-	Spillway   = "spillway"
 )
 
 // Need skips the test at once unless real parts were asked for with SPILLWAY_REAL=1, so that the

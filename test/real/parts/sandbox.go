@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os/exec"
 	"testing"
+
+	"github.com/spillway/spillway/test/launcher/harness"
 )
 
 // SandboxServer is Spillway's own CloudWatch Logs endpoint, which enforces the limits that moto does
@@ -17,7 +19,7 @@ type SandboxServer struct {
 
 // StartSandbox starts `spillway sandbox cloudwatch` with further flags on a free port. It is a
 // program under test, so one that does not come up is a failure and never a skip.
-func StartSandbox(t testing.TB, bin Binaries, flags ...string) *SandboxServer {
+func StartSandbox(t testing.TB, bin *harness.Programs, flags ...string) *SandboxServer {
 	t.Helper()
 	server, err := startSandbox(t, bin, flags)
 	if err != nil {
@@ -26,7 +28,7 @@ func StartSandbox(t testing.TB, bin Binaries, flags ...string) *SandboxServer {
 	return server
 }
 
-func startSandbox(t testing.TB, bin Binaries, flags []string) (*SandboxServer, error) {
+func startSandbox(t testing.TB, bin *harness.Programs, flags []string) (*SandboxServer, error) {
 	t.Helper()
 	port, err := freePort()
 	if err != nil {
