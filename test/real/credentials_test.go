@@ -41,7 +41,7 @@ func TestCredentials(t *testing.T) {
 	})
 	t.Run("credentials endpoint", func(t *testing.T) {
 		proxy.forget()
-		endpoint := parts.StartSandbox(t, r.bin).Endpoint + "/credentials"
+		endpoint := parts.StartSandbox(t, r.bin.Spillway).Endpoint + "/credentials"
 		o := r.awslogs("endpoint").with(through).with(options{"awslogs-credentials-endpoint": endpoint, "awslogs-stream": "endpoint"})
 		r.run(t, "endpoint", r.uri(o), "echo one")
 		wantLines(t, r, "endpoint", "endpoint", "one")

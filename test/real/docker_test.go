@@ -14,11 +14,11 @@ import (
 // it enforces. In blocking mode and with no fault the driver loses nothing.
 func TestDockerWritesToTheSandbox(t *testing.T) {
 	parts.Need(t, parts.Dockerd)
-	bin := parts.BuildSpillway(t)
+	bin := buildSpillway(t)
 	docker := parts.StartDockerd(t, "AWS_ACCESS_KEY_ID="+cloudwatch.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+cloudwatch.SecretAccessKey,
 		"AWS_EC2_METADATA_DISABLED=true")
 	t.Run("as people run it", func(t *testing.T) {
-		dockerWrites(t, docker, parts.StartSandbox(t, bin).Endpoint)
+		dockerWrites(t, docker, parts.StartSandbox(t, bin.Spillway).Endpoint)
 	})
 	// The signatures of AWS's own library are the proof that the sandbox verifies them rightly, and
 	// only then its verdict on ours means anything.

@@ -17,7 +17,7 @@ import (
 func TestExecToCloudWatch(t *testing.T) {
 	const lines = 200_000
 	parts.Need(t, parts.Moto)
-	bin := parts.BuildSpillway(t)
+	bin := buildSpillway(t)
 	moto := parts.StartMoto(t)
 	cloud := parts.CloudWatch{Endpoint: moto.Endpoint}
 	if err := cloud.Create(group, ""); err != nil {

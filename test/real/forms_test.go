@@ -58,7 +58,7 @@ func TestForms(t *testing.T) {
 			t.Errorf("a line of each stream gave %q, want both", got)
 		}
 	})
-	t.Run("json-file", func(t *testing.T) { jsonFile(t, r) })
+	t.Run("json-file", func(t *testing.T) { formJSONFile(t, r) })
 }
 
 // wantLines checks a stream's messages and that the balance says the same number.
@@ -70,11 +70,10 @@ func wantLines(t *testing.T, r *rig, container, stream string, want ...string) {
 	}
 }
 
-// jsonFile writes to a file in a directory that is not there yet, in Docker's form.
-func jsonFile(t *testing.T, r *rig) {
+// formJSONFile writes to a file in a directory that is not there yet, in Docker's form.
+func formJSONFile(t *testing.T, r *rig) {
 	path := filepath.Join(r.stateDir, "logs", "app", "json.log")
-	o := options{"log-driver": "json-file", "container-id": "file", "container-name": "file", "log-path": path, "state-dir": r.stateDir, "config": r.config}
-	r.run(t, "file", r.uri(o), "echo one; echo two >&2")
+	r.run(t, "file", r.uri(r.jsonFile("file", path)), "echo one; echo two >&2")
 	wantDelivered(t, r.balance(t, "file"), 2)
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -45,7 +45,7 @@ type rig struct {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	parts.Need(t, parts.Containerd, parts.Moto)
-	r := &rig{bin: parts.BuildSpillway(t), moto: parts.StartMoto(t), stateDir: parts.WorkDir(t, "state")}
+	r := &rig{bin: buildSpillway(t), moto: parts.StartMoto(t), stateDir: parts.WorkDir(t, "state")}
 	r.cloud = parts.CloudWatch{Endpoint: r.moto.Endpoint}
 	t.Cleanup(func() { r.showLogs(t) })
 	credentials := filepath.Join(r.stateDir, "credentials")
@@ -55,6 +55,22 @@ func newRig(t *testing.T) *rig {
 	// Last, so that it stops first: its end waits for loggers, which still need the destination.
 	r.ContainerdServer = parts.StartContainerd(t)
 	return r
+}
+
+// buildSpillway builds both programs as they are shipped. A build that fails is a failure and never a
+// skip, since the programs are what is tested.
+func buildSpillway(t *testing.T) *harness.Programs {
+	t.Helper()
+	programs, err := harness.Prepare("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := programs.Remove(); err != nil {
+			t.Errorf("remove the programs under test: %v", err)
+		}
+	})
+	return programs
 }
 
 // showLogs shows what the loggers said where a test failed. On a machine with journald they say it
@@ -106,6 +122,14 @@ func (r *rig) awslogs(container string) options {
 		"config": r.config, "state-dir": r.stateDir,
 		"awslogs-group": group, "awslogs-stream": stream, "awslogs-region": region,
 		"awslogs-endpoint": r.moto.Endpoint, "awslogs-create-group": "true",
+	}
+}
+
+// jsonFile are the options of a logger that writes to a file.
+func (r *rig) jsonFile(container, path string) options {
+	return options{
+		"log-driver": "json-file", "container-id": container, "container-name": container,
+		"config": r.config, "state-dir": r.stateDir, "log-path": path,
 	}
 }
 

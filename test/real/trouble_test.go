@@ -69,27 +69,29 @@ func TestWhyThereIsNoLogger(t *testing.T) {
 	if _, err := os.Stat("/run/systemd/journal/socket"); err == nil {
 		t.Skip("not run here: the reason goes to this machine's journald, which is not for tests to read")
 	}
+	noCA := filepath.Join(r.stateDir, "no-ca.yaml")
+	writeFile(t, noCA, "aws:\n  ca-file: /no-such-ca.pem\n  imds: false\n")
 	for id, refused := range map[string]struct {
 		options options
 		why     string
 	}{
-		"wrong":  {options{"mode": "sometimes"}, "sometimes"},
-		"unopen": {options{"log-driver": "json-file", "log-path": r.config + "/x.log"}, "not a directory"},
+		"wrong": {r.awslogs("wrong").with(options{"mode": "sometimes"}), "sometimes"},
+		"no-ca": {r.awslogs("no-ca").with(options{"config": noCA}), "no-such-ca.pem"},
 	} {
 		t.Run(refused.why, func(t *testing.T) {
-			if _, err := r.Run(id, r.uri(r.awslogs(id).with(refused.options)), "/bin/sh", "-c", "echo one || exit 9"); err == nil {
+			if _, err := r.Run(id, r.uri(refused.options), "/bin/sh", "-c", "echo one || exit 9"); err == nil {
 				t.Errorf("a container whose logger refused to start could write, want a failed write")
 			}
 			logs, err := filepath.Glob(filepath.Join(r.stateDir, "log", "*"))
 			if err != nil {
 				t.Fatal(err)
 			}
-			said := ""
+			var said strings.Builder
 			for _, log := range logs {
-				said += parts.Tail(log)
+				said.WriteString(parts.Tail(log))
 			}
-			if !strings.Contains(said, refused.why) {
-				t.Errorf("the loggers' own logs say %q, want the reason, %q", said, refused.why)
+			if !strings.Contains(said.String(), refused.why) {
+				t.Errorf("the loggers' own logs say %q, want the reason, %q", said.String(), refused.why)
 			}
 		})
 	}

@@ -1,8 +1,8 @@
 // Package parts brings up the real programs that the tests in test/real run against: containerd
 // with runc, a CloudWatch Logs server that others wrote (moto), Docker's daemon, and Spillway's own
-// two binaries, built from this module. Each part gets its own directories, sockets and free ports
-// on the loopback address, keeps a log, is asked until it answers before a test may use it, and
-// ends with the test that started it; nothing is ended that was not started here.
+// sandbox beside them. Each part gets its own directories, sockets and free ports on the loopback
+// address, keeps a log, is asked until it answers before a test may use it, and ends with the test
+// that started it; nothing is ended that was not started here.
 //
 // It refuses to change the machine: it installs no system package and touches no service that runs
 // already. What is missing is reported by the name of the part, with the reason and the remedy.

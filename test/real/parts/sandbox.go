@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"os/exec"
 	"testing"
-
-	"github.com/spillway/spillway/test/launcher/harness"
 )
 
 // SandboxServer is Spillway's own CloudWatch Logs endpoint, which enforces the limits that moto does
@@ -17,18 +15,18 @@ type SandboxServer struct {
 	Endpoint string
 }
 
-// StartSandbox starts `spillway sandbox cloudwatch` with further flags on a free port. It is a
+// StartSandbox starts `sandbox cloudwatch` of the given spillway program, with further flags, on a free port. It is a
 // program under test, so one that does not come up is a failure and never a skip.
-func StartSandbox(t testing.TB, bin *harness.Programs, flags ...string) *SandboxServer {
+func StartSandbox(t testing.TB, spillway string, flags ...string) *SandboxServer {
 	t.Helper()
-	server, err := startSandbox(t, bin, flags)
+	server, err := startSandbox(t, spillway, flags)
 	if err != nil {
 		t.Fatalf("start the sandbox: %v", err)
 	}
 	return server
 }
 
-func startSandbox(t testing.TB, bin *harness.Programs, flags []string) (*SandboxServer, error) {
+func startSandbox(t testing.TB, spillway string, flags []string) (*SandboxServer, error) {
 	t.Helper()
 	port, err := freePort()
 	if err != nil {
@@ -36,7 +34,7 @@ func startSandbox(t testing.TB, bin *harness.Programs, flags []string) (*Sandbox
 	}
 	address := fmt.Sprintf("127.0.0.1:%d", port)
 	args := append([]string{"sandbox", "cloudwatch", "--listen", address}, flags...)
-	process, err := start(t, "sandbox", WorkDir(t, "sandbox"), exec.Command(bin.Spillway, args...))
+	process, err := start(t, "sandbox", WorkDir(t, "sandbox"), exec.Command(spillway, args...))
 	if err != nil {
 		return nil, err
 	}
