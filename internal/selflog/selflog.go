@@ -151,7 +151,8 @@ func fieldName(key string) string {
 const halfSize = 512 << 10
 
 // pair is two files that are written in turn. Both are opened at the start,
-// since the process may not be allowed to later.
+// since the process may not be allowed to later, and for appending, since the
+// loggers of one container share them.
 type pair struct {
 	mu    sync.Mutex
 	files [2]*os.File
@@ -162,7 +163,7 @@ type pair struct {
 func openPair(base string) (*pair, error) {
 	p := &pair{}
 	for i := range p.files {
-		f, err := os.OpenFile(fmt.Sprintf("%s.%d.log", base, i), os.O_CREATE|os.O_RDWR, 0o600)
+		f, err := os.OpenFile(fmt.Sprintf("%s.%d.log", base, i), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("open the program's own log: %w", err), p.Close())
 		}
@@ -196,7 +197,7 @@ func (p *pair) Write(entry []byte) (int, error) {
 			return 0, fmt.Errorf("begin the program's own log anew: %w", err)
 		}
 	}
-	n, err := p.files[p.now].WriteAt(entry, p.size)
+	n, err := p.files[p.now].Write(entry)
 	p.size += int64(n)
 	return n, err
 }
