@@ -115,11 +115,12 @@ type watcher struct {
 	signals   chan os.Signal
 	process   atomic.Pointer[os.Process]
 	ended     atomic.Bool
+	over      chan struct{}
 	done      chan struct{}
 }
 
 func (e *execution) watchSignals() *watcher {
-	w := &watcher{execution: e, signals: make(chan os.Signal, 8), done: make(chan struct{})}
+	w := &watcher{execution: e, signals: make(chan os.Signal, 8), over: make(chan struct{}), done: make(chan struct{})}
 	signal.Notify(w.signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2)
 	go w.run()
 	return w
@@ -128,16 +129,23 @@ func (e *execution) watchSignals() *watcher {
 func (w *watcher) forwardTo(p *os.Process) { w.process.Store(p) }
 func (w *watcher) commandEnded()           { w.ended.Store(true) }
 
+// stop ends the watching. Signals stay caught, since the program is about to end
+// by itself, with a status of its own.
 func (w *watcher) stop() {
-	signal.Stop(w.signals)
-	close(w.signals)
+	close(w.over)
 	<-w.done
 }
 
 func (w *watcher) run() {
 	defer close(w.done)
 	ending := 0
-	for s := range w.signals {
+	for {
+		var s os.Signal
+		select {
+		case s = <-w.signals:
+		case <-w.over:
+			return
+		}
 		if s == unix.SIGINT || s == unix.SIGTERM {
 			ending++
 		}
