@@ -7,7 +7,9 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
@@ -67,6 +69,10 @@ func Checks() map[string]func(string) error {
 	return map[string]func(string) error{
 		"tag": func(text string) error {
 			_, err := tag.Render(text, tag.Info{ContainerID: "0"})
+			return err
+		},
+		"awslogs-multiline-pattern": func(text string) error {
+			_, err := multiline.Compile(text)
 			return err
 		},
 		"awslogs-datetime-format": func(text string) error {
@@ -166,6 +172,12 @@ func streamName(o config.AWSLogs, c config.Container) (string, error) {
 	name, err := tag.Render(o.Tag, containerInfo(c))
 	if err != nil {
 		return "", fmt.Errorf("name the log stream by tag %q: %w", o.Tag, err)
+	}
+	// The service would refuse such a name with every record. The rule is that of
+	// the API reference of CreateLogStream.
+	if n := utf8.RuneCountInString(name); n < 1 || n > 512 || strings.ContainsAny(name, ":*") {
+		return "", fmt.Errorf("name the log stream by tag %q: it gives %.80q, expected 1 to 512 characters, none of them : or *; "+
+			"change the tag, or name the stream with awslogs-stream", o.Tag, name)
 	}
 	return name, nil
 }
