@@ -152,7 +152,7 @@ func TestMemoryIsNotReadAfterSend(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newSink(t, earlyServer(t, answer, true), createsNothing)
 			var gone []*vanishing
-			for i := range 40 {
+			for i := range 24 {
 				v := newVanishing(t, i%2 == 0)
 				ctx, cancel := context.WithCancel(t.Context())
 				if i%4 >= 2 {
