@@ -180,7 +180,7 @@ func TestNoAllocationPerLine(t *testing.T) {
 			j.Line(0, next, emit)
 		}
 	})
-	if allocs != 0 || size == 0 {
+	if allocs != 0 && !raceDetector || size == 0 {
 		t.Errorf("got %v allocations for 10 lines and %d bytes out, want 0 and some", allocs, size)
 	}
 }
