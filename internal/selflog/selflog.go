@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/journal"
@@ -66,13 +67,28 @@ func sweep(dir string, now time.Time) error {
 	for _, e := range entries {
 		info, err := e.Info()
 		if err == nil && now.Sub(info.ModTime()) > keepAge {
-			err = os.Remove(filepath.Join(dir, e.Name()))
+			err = removeUnused(filepath.Join(dir, e.Name()))
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// removeUnused removes a log that no process has open: one that had nothing to
+// say for long may yet have.
+func removeUnused(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil
+	}
+	return errors.Join(err, os.Remove(path))
 }
 
 // journalHandler sends entries to the journal, attributes as fields of their
@@ -168,6 +184,10 @@ func openPair(base string) (*pair, error) {
 			return nil, errors.Join(fmt.Errorf("open the program's own log: %w", err), p.Close())
 		}
 		p.files[i] = f
+		// Who sweeps leaves alone what others have open.
+		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB); err != nil && !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, errors.Join(fmt.Errorf("lock the program's own log: %w", err), p.Close())
+		}
 	}
 	return p, p.resume()
 }

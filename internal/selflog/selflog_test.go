@@ -277,6 +277,32 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// TestSweepLeavesWhatIsInUse: a program that had nothing to say for a week may
+// yet have.
+func TestSweepLeavesWhatIsInUse(t *testing.T) {
+	dir := t.TempDir()
+	p := openTest(t, dir)
+	old := time.Now().Add(-2 * keepAge)
+	for i := range keepFiles {
+		path := filepath.Join(dir, fmt.Sprintf("gone-%d.log", i))
+		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chtimes(path, old, old)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	touch(t, dir, 0, old)
+	touch(t, dir, 1, old)
+	if err := sweep(dir, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	write(t, p, "still here\n")
+	if got := contents(t, dir); got[1] != "still here\n" {
+		t.Errorf("the log is %q", got)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 2 {
+		t.Errorf("%d files are left (%v), want the two in use", len(entries), err)
+	}
+}
+
 // TestJournalFields: keys as the journal allows them, groups in front.
 func TestJournalFields(t *testing.T) {
 	h := &journalHandler{level: slog.LevelInfo}

@@ -12,7 +12,6 @@ package cloudwatch
 import (
 	"context"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/spillway/spillway/internal/sink"
@@ -63,7 +62,9 @@ type Sink struct {
 	cfg  Config
 	head []byte
 
-	mu          sync.Mutex // held while the destination is resolved or the stream made
+	// turn has room for the one that resolves the destination or makes the stream;
+	// the others wait for it no longer than their contexts let them.
+	turn        chan struct{}
 	destination *Destination
 	exists      bool // the stream is there, or is not ours to make
 }
@@ -73,7 +74,7 @@ func New(cfg Config) *Sink {
 	head := append([]byte(`{"logGroupName":`), quote(cfg.Group)...)
 	head = append(append(head, `,"logStreamName":`...), quote(cfg.Stream)...)
 	head = append(head, `,"logEvents":[`...)
-	return &Sink{cfg: cfg, head: head}
+	return &Sink{cfg: cfg, head: head, turn: make(chan struct{}, 1)}
 }
 
 // Limits implements sink.Sink.
@@ -109,9 +110,7 @@ func (s *Sink) Send(ctx context.Context, req sink.Request) sink.Outcome {
 	}
 	out, gone := s.put(ctx, d, req)
 	if gone && s.cfg.CreateStream {
-		s.mu.Lock()
-		s.exists = false
-		s.mu.Unlock()
+		s.forget(ctx)
 		out.Config = false
 	}
 	return out
@@ -119,8 +118,12 @@ func (s *Sink) Send(ctx context.Context, req sink.Request) sink.Outcome {
 
 // ready returns the destination, with a log stream to write to.
 func (s *Sink) ready(ctx context.Context) (*Destination, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return nil, &callError{operation: "wait for the destination", err: ctx.Err()}
+	}
 	if s.destination == nil {
 		d, err := s.cfg.Resolve(ctx)
 		if err != nil {
@@ -136,4 +139,15 @@ func (s *Sink) ready(ctx context.Context) (*Destination, error) {
 	}
 	s.exists = true
 	return s.destination, nil
+}
+
+// forget makes the next Send look for the stream, unless ctx ends before it is
+// its turn: then the next one that finds the stream gone will.
+func (s *Sink) forget(ctx context.Context) {
+	select {
+	case s.turn <- struct{}{}:
+		s.exists = false
+		<-s.turn
+	case <-ctx.Done():
+	}
 }

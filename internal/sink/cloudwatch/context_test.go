@@ -85,3 +85,36 @@ func TestNothingIsSentTooLate(t *testing.T) {
 		t.Errorf("%d requests were made", got)
 	}
 }
+
+// TestNobodyWaitsForAnothersHang: while one Send hangs before it has a
+// destination, the others still end with their own contexts.
+func TestNobodyWaitsForAnothersHang(t *testing.T) {
+	_, url := newSandbox(t, sandbox.Options{})
+	reached := make(chan struct{})
+	once := sync.OnceFunc(func() { close(reached) })
+	s := newSink(t, url, func(c *Config) {
+		c.Resolve = func(ctx context.Context) (Destination, error) {
+			once()
+			<-ctx.Done()
+			return Destination{}, ctx.Err()
+		}
+	})
+	hanging, end := context.WithCancel(t.Context())
+	var first sync.WaitGroup
+	first.Go(func() { s.Send(hanging, request("x")) })
+	<-reached
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	done := make(chan sink.Outcome, 1)
+	go func() { done <- s.Send(ctx, request("x")) }()
+	select {
+	case out := <-done:
+		if out.Verdict != sink.Retry || out.Unsure || !errors.Is(out.Err, context.Canceled) {
+			t.Errorf("the outcome is %+v, want Retry without doubt", out)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("a Send whose context has ended waits for another")
+	}
+	end()
+	first.Wait()
+}
