@@ -157,7 +157,7 @@ func TestRefusedMarkerIsLogged(t *testing.T) {
 		if b.Dropped != lost || b.Markers != (ledger.Markers{Made: 1, Pending: 1}) {
 			t.Errorf("%d are dropped, want %d; markers are %+v", b.Dropped, lost, b.Markers)
 		}
-		if text := fmt.Sprintf(`spillway-loss {"lost":%d,`, lost); r.log.count(text) != 1 {
+		if text := fmt.Sprintf(`spillway-loss {"lost":%d,`, lost); r.log.count(text) != 1 || r.log.count("WARN a loss marker") != 1 {
 			t.Errorf("%q is not in the log once: %q", text, r.log.lines)
 		}
 	})

@@ -119,6 +119,25 @@ func TestRetryAfter(t *testing.T) {
 	})
 }
 
+// TestLongestRetryAfterHolds: an attempt that fails later and asks for less does
+// not shorten the pause.
+func TestLongestRetryAfterHolds(t *testing.T) {
+	in(t, func(t *testing.T) {
+		s := &script{limits: sink.Limits{Events: 10, InFlight: 2}}
+		s.answer = func(_ context.Context, n int, _ attempt) sink.Outcome {
+			time.Sleep(time.Duration(n+1) * time.Millisecond)
+			return []sink.Outcome{{RetryAfter: 30 * time.Second}, {RetryAfter: time.Second}, delivered, delivered}[n]
+		}
+		r := start(t, buffer.Config{Limit: 1 << 20}, s, deliver.Config{})
+		r.hand(0, 20)
+		time.Sleep(time.Minute)
+		if got := r.begun()[2]; got != 30*time.Second+time.Millisecond {
+			t.Errorf("the next attempt is made after %s, want 30.001s", got)
+		}
+		r.drain()
+	})
+}
+
 // TestThrottling: a destination that asks for fewer requests gets fewer at once
 // and small ones more seldom, and as many as before once it bears them again.
 func TestThrottling(t *testing.T) {
@@ -199,6 +218,7 @@ func TestPossibleDuplicates(t *testing.T) {
 	}{
 		{[]sink.Outcome{away, away}, 0},
 		{[]sink.Outcome{{Unsure: true}, away, {Unsure: true}}, 10},
+		{[]sink.Outcome{{Unsure: true}, away, away, away}, 10},
 		{[]sink.Outcome{{Unsure: true}, {Verdict: sink.Refuse, Reason: "rejected-invalid"}}, 10},
 	} {
 		t.Run(fmt.Sprint(len(c.outcomes)), func(t *testing.T) {

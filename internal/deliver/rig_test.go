@@ -242,11 +242,16 @@ func (r *rig) balance() ledger.Balance {
 	return b
 }
 
-// begun are the moments at which attempts began.
-func (r *rig) begun() (all []time.Duration) {
+// seen are the attempts so far.
+func (r *rig) seen() []attempt {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, a := range r.attempts {
+	return slices.Clone(r.attempts)
+}
+
+// begun are the moments at which attempts began.
+func (r *rig) begun() (all []time.Duration) {
+	for _, a := range r.seen() {
 		all = append(all, a.begin)
 	}
 	return all

@@ -178,14 +178,72 @@ func TestAttemptsTimeOut(t *testing.T) {
 	})
 }
 
-// TestDefaults: without a word the flush interval is 5 s and an attempt 15 s.
+// TestDefaults: without a word an attempt ends after 15 s, and small requests
+// are at most 5 s apart, however much the destination throttles.
 func TestDefaults(t *testing.T) {
+	in(t, func(t *testing.T) {
+		throttled := sink.Outcome{Throttled: true, Err: context.DeadlineExceeded}
+		r := start(t, buffer.Config{}, &script{answer: always(throttled, 0), limits: sink.Limits{InFlight: 100}}, deliver.Config{})
+		r.hand(0, 1)
+		synctest.Wait()
+		if got := r.seen()[0].deadline; got != 15*time.Second {
+			t.Errorf("an attempt ends after %s, want 15s", got)
+		}
+		time.Sleep(time.Minute)
+		r.from(always(delivered, 0))
+		time.Sleep(time.Minute)
+		for range 100 {
+			r.hand(0, 1)
+			time.Sleep(100 * time.Millisecond)
+		}
+		begun := r.begun()
+		if gap := begun[len(begun)-1] - begun[len(begun)-2]; gap != 5*time.Second {
+			t.Errorf("two small requests are %s apart, want 5s", gap)
+		}
+		r.drain()
+	})
+}
+
+// TestDrainHurries: what waits for company leaves at once.
+func TestDrainHurries(t *testing.T) {
 	in(t, func(t *testing.T) {
 		r := start(t, buffer.Config{}, &script{answer: always(delivered, 0)}, deliver.Config{})
 		r.hand(0, 1)
-		synctest.Wait()
-		if got := r.attempts[0].deadline; got != 15*time.Second {
-			t.Errorf("an attempt ends after %s, want 15s", got)
+		time.Sleep(50 * time.Millisecond)
+		r.hand(0, 1)
+		time.Sleep(50 * time.Millisecond)
+		r.drain()
+		if diff := cmp.Diff([]time.Duration{0, 100 * time.Millisecond}, r.begun()); diff != "" {
+			t.Errorf("requests (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestSlowAnswer remembers slow answers for a while, and no failures, which say
+// nothing about how long an answer takes.
+func TestSlowAnswer(t *testing.T) {
+	in(t, func(t *testing.T) {
+		r := start(t, buffer.Config{}, &script{answer: always(delivered, time.Second)}, deliver.Config{})
+		next := func(out sink.Outcome, latency time.Duration) time.Duration {
+			r.from(always(out, latency))
+			r.hand(0, 1)
+			time.Sleep(9 * time.Second)
+			return r.deliver.SlowAnswer()
+		}
+		if got := r.deliver.SlowAnswer(); got != 0 {
+			t.Errorf("before the first answer: %s", got)
+		}
+		if got := next(delivered, time.Second); got != time.Second {
+			t.Errorf("after an answer of a second: %s", got)
+		}
+		if got := next(delivered, time.Millisecond); got != 875*time.Millisecond {
+			t.Errorf("after a quick one: %s, want 875ms", got)
+		}
+		if got := next(away, 2*time.Second); got != 875*time.Millisecond {
+			t.Errorf("after failures: %s, want 875ms", got)
+		}
+		if got := next(delivered, 3*time.Second); got != 3*time.Second {
+			t.Errorf("after an answer of three seconds: %s", got)
 		}
 		r.drain()
 	})
