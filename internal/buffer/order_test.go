@@ -145,3 +145,22 @@ func TestMarkersKeepTheOrder(t *testing.T) {
 		m.finish()
 	}
 }
+
+// TestRequestEndsWithTheMoment: a request that would end in mid-moment ends
+// where the moment begins, so that the next need not wait for it.
+func TestRequestEndsWithTheMoment(t *testing.T) {
+	limits := sink.Limits{Events: 10, OrderedBy: time.Millisecond, InFlight: 4}
+	m := newModel(t, buffer.Config{Limit: 1 << 20, Mode: buffer.Blocking, Sink: limits}, 1)
+	for ms, count := range []int{2, 3, 8, 1} {
+		for range count {
+			m.lines(m.streams[0], someday+int64(ms)*int64(time.Millisecond), "line")
+		}
+	}
+	for _, want := range []int{5, 9} {
+		s := m.take(true)
+		if len(s.events) != want || !s.whole.free() {
+			t.Errorf("a request has %d records and is free: %t; want %d that wait for nothing", len(s.events), s.whole.free(), want)
+		}
+	}
+	m.finish()
+}
