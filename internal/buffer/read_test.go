@@ -1,0 +1,132 @@
+package buffer_test
+
+import (
+	"time"
+
+	"github.com/spillway/spillway/internal/buffer"
+	"github.com/spillway/spillway/internal/ledger"
+	"github.com/spillway/spillway/internal/record"
+)
+
+// contents is what a request holds, in numbers.
+type contents struct {
+	events      []event
+	cost        int
+	first, last int64
+}
+
+// read reads a request; the first time, it moves the flows on.
+func (m *model) read(r *buffer.Request, first bool) contents {
+	m.Helper()
+	seen := contents{first: 1<<63 - 1}
+	marked := map[*flow]bool{} // its last event here was a marker
+	for index, b := range r.Batches() {
+		if index != len(seen.events) {
+			m.Fatalf("a batch has index %d, want %d", index, len(seen.events))
+		}
+		f := m.streams[b.Stream]
+		if b.Kind == record.KindLoss {
+			if first && marked[f] && !m.over {
+				m.Fatalf("%s: two markers with no record between them in one request", f.Name)
+			}
+			seen.cost += m.marker(f, b, first) + m.cfg.Sink.PerEvent
+			seen.events = append(seen.events, event{f, b.FirstSeq, true, b.Time, index})
+		} else {
+			seen.cost += m.records(f, b, first) + b.Count*m.cfg.Sink.PerEvent
+			for i := range b.Count {
+				seen.events = append(seen.events, event{f, b.FirstSeq + uint64(i), false, b.Time, index + i})
+			}
+		}
+		marked[f] = b.Kind == record.KindLoss
+		seen.first, seen.last = min(seen.first, b.Time), max(seen.last, b.Time)
+	}
+	if len(seen.events) != r.Events() || len(seen.events) == 0 {
+		m.Fatalf("a request of %d events has %d", r.Events(), len(seen.events))
+	}
+	return seen
+}
+
+// marker holds a loss marker to the gap that it stands in, and returns the
+// length of its text.
+func (m *model) marker(f *flow, b *record.Batch, first bool) int {
+	m.Helper()
+	l := b.Loss()
+	if m.cfg.NoLossMarkers {
+		m.Fatalf("%s: a marker though there should be none", f.Name)
+	}
+	if l.Lost <= 0 || l.LastSeq-l.FirstSeq+1 != uint64(l.Lost) || l.LastSeq > uint64(len(f.handed)) || l.FirstSeq != b.FirstSeq {
+		m.Fatalf("%s: a marker tells of %+v", f.Name, l)
+	}
+	if want := f.bytes(l.FirstSeq, l.LastSeq); l.Bytes != want {
+		m.Fatalf("%s: %+v should tell of %d bytes", f.Name, l, want)
+	}
+	m.checkTime(f, f.handed[l.FirstSeq-1], l.FirstTime)
+	m.checkTime(f, f.handed[l.LastSeq-1], l.LastTime)
+	if l.FirstTime != b.Time || !m.mayLose(ledger.Reason(l.Reason)) {
+		m.Fatalf("%s: %+v at %d, for a reason that cannot be", f.Name, l, b.Time)
+	}
+	if first {
+		if l.FirstSeq != f.taken+1 || b.Time < f.time {
+			m.Fatalf("%s: a marker of %d at %d stands behind %d at %d", f.Name, l.FirstSeq, b.Time, f.taken, f.time)
+		}
+		f.taken, f.time = l.LastSeq, b.Time
+		f.gaps = f.gaps.Plus(ledger.Count{Records: l.Lost, Bytes: l.Bytes})
+		f.markersOut++
+	}
+	return len(l.AppendText(nil))
+}
+
+// mayLose tells whether the buffer's mode can lose records for the reason.
+func (m *model) mayLose(why ledger.Reason) bool {
+	switch {
+	case why == ledger.Shutdown:
+		return m.over
+	case m.cfg.Mode == buffer.Blocking:
+		return m.cfg.MaxBlock > 0 && why == ledger.MaxBlock
+	}
+	return why == ledger.OverflowNewest || m.cfg.DropOldest && why == ledger.OverflowOldest
+}
+
+// records holds a batch to what was handed over, and returns what its bodies
+// take after repair.
+func (m *model) records(f *flow, b *record.Batch, first bool) int {
+	m.Helper()
+	if first {
+		if b.Time < f.time {
+			m.Fatalf("%s: time goes back from %d to %d", f.Name, f.time, b.Time)
+		}
+		if gap := b.FirstSeq - f.taken - 1; gap > 0 {
+			if !m.cfg.NoLossMarkers || b.FirstSeq <= f.taken {
+				m.Fatalf("%s: record %d comes after %d and no marker between them", f.Name, b.FirstSeq, f.taken)
+			}
+			f.gaps = f.gaps.Plus(ledger.Count{Records: int64(gap), Bytes: f.bytes(f.taken+1, b.FirstSeq-1)})
+		}
+		f.taken, f.time = b.FirstSeq+uint64(b.Count)-1, b.Time
+	}
+	if b.FirstSeq+uint64(b.Count)-1 > uint64(len(f.handed)) || b.Count <= 0 {
+		m.Fatalf("%s: %d records from %d on, but only %d were handed over", f.Name, b.Count, b.FirstSeq, len(f.handed))
+	}
+	size, repaired, frames := 0, 0, b.Frames
+	for i := range b.Count {
+		var body []byte
+		body, _, frames = record.Next(frames)
+		want := f.handed[b.FirstSeq-1+uint64(i)]
+		if string(body) != want.body || b.Part != want.part {
+			m.Fatalf("%s: record %d is %q %+v, want %q %+v", f.Name, b.FirstSeq+uint64(i), body, b.Part, want.body, want.part)
+		}
+		m.checkTime(f, want, b.Time)
+		size += len(body)
+		repaired += max(len(string([]rune(want.body))), 1)
+	}
+	if len(frames) != 0 || b.Bytes != size || b.Repair != repaired-size {
+		m.Fatalf("%s: %d bytes and %d of repair, want %d and %d; %d bytes are left", f.Name, b.Bytes, b.Repair, size, repaired-size, len(frames))
+	}
+	return repaired
+}
+
+func (m *model) checkTime(f *flow, h handed, got int64) {
+	m.Helper()
+	if got/int64(time.Millisecond) < h.at/int64(time.Millisecond) || got > h.at+int64(maxAhead) {
+		m.Fatalf("%s: what was read at %d has the time %d", f.Name, h.at, got)
+	}
+}
