@@ -110,6 +110,7 @@ func printExceptions(w io.Writer, s ledger.Sheet) error {
 		{s.Unaccounted, "UNACCOUNTED %d: this is a defect of spillway\n"},
 		{s.PossibleDuplicates, "delivered perhaps twice: %d\n"},
 		{s.Markers.Pending, "loss markers not delivered: %d\n"},
+		{s.Markers.Refused, "loss markers that the destination refused: %d\n"},
 		{s.Split, "lines cut into parts: %d\n"},
 		{s.InvalidUTF8, "bytes that are not UTF-8: %d\n"},
 	} {

@@ -25,11 +25,14 @@ type Numbers struct {
 	ByReason     map[Reason]int64 `json:"dropped_by_reason"`
 }
 
-// Markers counts loss markers, which are outside the balance.
+// Markers counts loss markers, which are outside the balance: made is always
+// delivered + pending + refused.
 type Markers struct {
 	Made      int64 `json:"made"`
 	Delivered int64 `json:"delivered"`
 	Pending   int64 `json:"pending"`
+	// Refused counts those that the destination will never take.
+	Refused int64 `json:"refused"`
 }
 
 // Sheet is one balance: the numbers of records, the same of bytes, and what
@@ -82,6 +85,7 @@ func Total(streams []StreamBalance) Sheet {
 		t.Markers.Made += s.Markers.Made
 		t.Markers.Delivered += s.Markers.Delivered
 		t.Markers.Pending += s.Markers.Pending
+		t.Markers.Refused += s.Markers.Refused
 		t.Lines.add(s.Lines)
 	}
 	return t

@@ -8,6 +8,7 @@ package ledger
 
 import (
 	"maps"
+	"strings"
 	"sync"
 )
 
@@ -27,6 +28,10 @@ const (
 	RejectedInvalid Reason = "rejected-invalid"  // refused for its content
 	RejectedTooLong Reason = "rejected-too-long" // refused for its size
 )
+
+// Rejected reports whether the destination refused the records for what they
+// are.
+func (r Reason) Rejected() bool { return strings.HasPrefix(string(r), "rejected-") }
 
 // MaxNamedStreams is how many streams are kept by name; stream names are
 // foreign data, and the rest are summed under OtherStreams.
@@ -83,6 +88,7 @@ type Account struct {
 	dropped                                      map[Reason]Count
 	possibleDuplicates                           int64
 	markersMade, markersDelivered                int64
+	markersRefused                               int64
 	lines                                        Lines
 }
 
@@ -140,9 +146,23 @@ func (a *Account) Markers(made, delivered int64) {
 	a.locked(func() { a.markersMade += made; a.markersDelivered += delivered })
 }
 
+// MarkersRefused counts n loss markers that the destination refused for good;
+// they are pending no longer.
+func (a *Account) MarkersRefused(n int64) {
+	a.locked(func() { a.markersRefused += n })
+}
+
 // Lines adds to the numbers beside the balance.
 func (a *Account) Lines(l Lines) {
 	a.locked(func() { a.lines.add(l) })
+}
+
+// markers draws the numbers of markers; the lock is held.
+func (a *Account) markers() Markers {
+	return Markers{
+		Made: a.markersMade, Delivered: a.markersDelivered, Refused: a.markersRefused,
+		Pending: a.markersMade - a.markersDelivered - a.markersRefused,
+	}
 }
 
 // Balance draws the balance of all streams. pending must hold, by the name of
@@ -157,7 +177,7 @@ func (l *Ledger) Balance(pending map[string]Count) Balance {
 		s := sums{
 			received: a.received, recovered: a.recovered, delivered: a.delivered, deadLettered: a.deadLettered,
 			pending: pending[a.name], dropped: maps.Clone(a.dropped),
-			markers:            Markers{Made: a.markersMade, Delivered: a.markersDelivered, Pending: a.markersMade - a.markersDelivered},
+			markers:            a.markers(),
 			possibleDuplicates: a.possibleDuplicates, lines: a.lines,
 		}
 		total.Streams = append(total.Streams, StreamBalance{Stream: a.name, Sheet: s.sheet()})

@@ -24,7 +24,7 @@ var (
 	sheetKeys = append([]string{
 		"possible_duplicates", "markers", "bytes", "lines_read", "split_lines", "empty_lines", "invalid_utf8",
 	}, numberKeys...)
-	markerKeys = []string{"made", "delivered", "pending"}
+	markerKeys = []string{"made", "delivered", "pending", "refused"}
 )
 
 // object reads a JSON object and holds its keys to the wanted ones.
@@ -80,8 +80,10 @@ func TestBalance(t *testing.T) {
 	a.Dropped(ledger.OverflowNewest, ledger.Count{Records: 1, Bytes: 50})
 	a.Dropped(ledger.RejectedTooOld, ledger.Count{Records: 1, Bytes: 150})
 	a.PossiblyDuplicated(2)
-	a.Markers(3, 0)
+	a.Markers(5, 0)
 	a.Markers(-1, 1)
+	a.MarkersRefused(1)
+	a.MarkersRefused(1)
 	a.Lines(ledger.Lines{Read: 9, Split: 1, Empty: 2, InvalidUTF8: 3})
 	a.Lines(ledger.Lines{Read: 1, Split: 1, Empty: 1, InvalidUTF8: 1})
 	l.Open("stderr").Received(ledger.Count{Records: 1, Bytes: 1})
@@ -92,7 +94,7 @@ func TestBalance(t *testing.T) {
 	out := ledger.Sheet{
 		Numbers:            ledger.Numbers{Received: 10, Delivered: 4, Dropped: 3, Pending: 3, ByReason: reasons(2, 1)},
 		Bytes:              ledger.Numbers{Received: 1000, Delivered: 400, Dropped: 300, Pending: 300, ByReason: reasons(150, 150)},
-		PossibleDuplicates: 2, Markers: ledger.Markers{Made: 2, Delivered: 1, Pending: 1},
+		PossibleDuplicates: 2, Markers: ledger.Markers{Made: 4, Delivered: 1, Pending: 1, Refused: 2},
 		Lines: ledger.Lines{Read: 10, Split: 2, Empty: 3, InvalidUTF8: 4},
 	}
 	none := map[ledger.Reason]int64{}

@@ -25,6 +25,7 @@ type Counts struct {
 		Made      int64 `json:"made"`
 		Delivered int64 `json:"delivered"`
 		Pending   int64 `json:"pending"`
+		Refused   int64 `json:"refused"`
 	} `json:"markers"`
 	LinesRead   int64 `json:"lines_read"`
 	SplitLines  int64 `json:"split_lines"`

@@ -37,9 +37,9 @@ func CheckBalance(t testing.TB, r launcher.Result) {
 			sum.Received, sum.Delivered, sum.Dropped, e.Received, e.Delivered, e.Dropped)
 	}
 	m := e.Markers
-	if m.Made != m.Delivered+m.Pending || sum.Markers.Made != m.Made || sum.Markers.Delivered != m.Delivered {
-		t.Errorf("markers: made %d, delivered %d, pending %d; the streams add up to made %d, delivered %d",
-			m.Made, m.Delivered, m.Pending, sum.Markers.Made, sum.Markers.Delivered)
+	if m.Made != m.Delivered+m.Pending+m.Refused || sum.Markers.Made != m.Made || sum.Markers.Delivered != m.Delivered {
+		t.Errorf("markers: made %d, delivered %d, pending %d, refused %d; the streams add up to made %d, delivered %d",
+			m.Made, m.Delivered, m.Pending, m.Refused, sum.Markers.Made, sum.Markers.Delivered)
 	}
 }
 
