@@ -21,6 +21,11 @@ type Resolved struct {
 	awsLevels []value // by row of awsKeys, for Explain
 	container Container
 	stateDir  string
+
+	// What only a buffer on disk remembers; see FromAbout.
+	run     string
+	attrs   []byte
+	leftOut []string
 }
 
 // value returns the value of an option that the table has.
@@ -86,13 +91,30 @@ func (r *Resolved) Container() Container { return r.container }
 
 // Buffer returns the settings of the buffer.
 func (r *Resolved) Buffer() Buffer {
-	return Buffer{
+	b := Buffer{
 		Mode:        Mode(r.value("mode").text),
 		Limit:       r.value("max-buffer-size").number,
-		Drop:        Drop(r.value("drop").text),
+		Drop:        r.drop(),
 		MaxBlock:    r.value("max-block").duration,
 		LossMarkers: r.value("loss-markers").text == "on",
 	}
+	if b.Mode == Spill {
+		b.MaxDisk = r.value("max-disk-size").number
+		b.MinFreeDisk = r.value("min-free-disk").number
+		b.WhenFull = WhenFull(r.value("when-full").text)
+		b.Durability = Durability(r.value("durability").text)
+	}
+	return b
+}
+
+// drop is what goes in a mode without a disk. Once max-block is over, when-full
+// says so too, for who left drop alone.
+func (r *Resolved) drop() Drop {
+	drop, full := r.value("drop"), r.value("when-full")
+	if r.value("max-block").given && drop.level == LevelBuiltIn && full.text == string(WhenFullDropOldest) {
+		return DropOldest
+	}
+	return Drop(drop.text)
 }
 
 // AWSLogs returns the settings of CloudWatch Logs.
@@ -130,6 +152,7 @@ func (r *Resolved) JSONFile() JSONFile {
 		Env:         names(r.value("env").text),
 		EnvRegex:    r.value("env-regex").text,
 		Tag:         r.value("tag").text,
+		Attrs:       r.attrs,
 	}
 }
 

@@ -7,13 +7,8 @@ import (
 	"time"
 )
 
-const (
-	// minBuffer is the smallest buffer: below it, a single part of a line and
-	// the reserve for one request would not fit side by side.
-	minBuffer = 64 << 10
-	// maxCleanup leaves one of containerd's 12 s for the end of the process.
-	maxCleanup = maxCleanupTime - time.Second
-)
+// maxCleanup leaves one of containerd's 12 s for the end of the process.
+const maxCleanup = maxCleanupTime - time.Second
 
 // value returns the value of an option for reading and changing.
 func (r *resolver) value(name string) *value { return r.out.value(name) }
@@ -48,27 +43,6 @@ func (r *resolver) rules() {
 	}
 	if !r.in.Partial {
 		r.required()
-	}
-}
-
-func (r *resolver) bufferRules() {
-	if size := r.value("max-buffer-size"); size.number < minBuffer {
-		size.note = "raised from " + size.text
-		r.warn("max-buffer-size %s is raised to 64k, the smallest that holds a part of a line and a request", size.text)
-		size.number, size.text = minBuffer, formatSize(minBuffer)
-	}
-	mode, maxBlock := r.value("mode"), r.value("max-block")
-	if maxBlock.given && mode.text != string(Blocking) {
-		if maxBlock.level.rank() < mode.level.rank() {
-			r.yield("max-block", "mode")
-		} else {
-			r.problems.add(&Problem{Where: maxBlock.origin(), Found: quote(maxBlock.text) + " beside mode " + mode.text + " (" + string(mode.level) + ")",
-				Expected: "mode blocking, the only one that waits", Do: "set mode to blocking or remove max-block"})
-		}
-	}
-	drop := r.value("drop")
-	if drop.level == LevelContainer && mode.text == string(Blocking) && !maxBlock.given {
-		r.warn("--drop has no effect: mode blocking without max-block drops nothing")
 	}
 }
 

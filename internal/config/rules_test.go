@@ -37,8 +37,7 @@ func TestRefusals(t *testing.T) {
 		{"option of the other program", false, with("awslogs", "--to=local"), "", []string{"--to: found an option of spillway exec; expected an option of spillway-shim"}},
 		{"option of the other program", true, []string{"--uid=1"}, "", []string{"--uid: found an option of spillway-shim; expected an option of spillway exec for the driver local"}},
 
-		{"bad mode", false, with("awslogs", "--mode=fast"), "", []string{`--mode: found "fast"; expected blocking or non-blocking`}},
-		{"spill", false, with("awslogs", "--mode=spill"), "", []string{`"spill" is not in this version of Spillway, it comes in a later one`}},
+		{"bad mode", false, with("awslogs", "--mode=fast"), "", []string{`--mode: found "fast"; expected blocking, non-blocking or spill`}},
 		{"bad size", false, with("awslogs", "--max-buffer-size=10x"), "", []string{`--max-buffer-size: found "10x"; expected a size above 0 such as 512k, 10m or 1g`}},
 		{"no size", false, with("awslogs", "--max-buffer-size=0"), "", []string{`--max-buffer-size: found "0"`}},
 		{"negative size", false, with("awslogs", "--max-buffer-size=-1m"), "", []string{`--max-buffer-size: found "-1m"`}},

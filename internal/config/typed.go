@@ -5,10 +5,11 @@ import "time"
 // Mode says what a full buffer does.
 type Mode string
 
-// The modes of this version.
+// The modes.
 const (
 	Blocking    Mode = "blocking"
 	NonBlocking Mode = "non-blocking"
+	Spill       Mode = "spill"
 )
 
 // Drop says what goes when there is no room.
@@ -20,16 +21,42 @@ const (
 	DropOldest Drop = "oldest"
 )
 
+// WhenFull says what mode spill does when the disk buffer is full as well.
+type WhenFull string
+
+// The choices of WhenFull.
+const (
+	WhenFullBlock      WhenFull = "block"
+	WhenFullDropNewest WhenFull = "drop-newest"
+	WhenFullDropOldest WhenFull = "drop-oldest"
+)
+
+// Durability says what a record that was admitted in mode spill survives.
+type Durability string
+
+// The choices of Durability, from the weakest.
+const (
+	DurabilityMemory Durability = "memory" // nothing but the destination's absence
+	DurabilityKernel Durability = "kernel" // the death of the process
+	DurabilityPower  Durability = "power"  // the loss of power
+)
+
 // FormatEMF is the one value of awslogs-format.
 const FormatEMF = "json/emf"
 
 // Buffer is what the options say about the buffer.
 type Buffer struct {
 	Mode        Mode
-	Limit       int64 // bytes, at least 64 KiB
-	Drop        Drop
+	Limit       int64         // bytes, at least 64 KiB
+	Drop        Drop          // without effect in mode spill
 	MaxBlock    time.Duration // 0 waits for ever
 	LossMarkers bool
+
+	// What follows is of mode spill, and zero in the others.
+	MaxDisk     int64 // bytes, at least Limit and 1 MiB
+	MinFreeDisk int64 // bytes; 0 is unset: 5 % of the file system, or 256 MiB where that is more
+	WhenFull    WhenFull
+	Durability  Durability
 }
 
 // AWSLogs is what the options say about CloudWatch Logs.
@@ -59,6 +86,10 @@ type JSONFile struct {
 	Env         []string
 	EnvRegex    string // likewise
 	Tag         string // a template; "" adds no tag
+	// Attrs is the object that a logger, which is gone, chose by the fields above;
+	// then they are empty. It is nil where they still choose, and holds {} where
+	// nothing was chosen.
+	Attrs []byte
 }
 
 // Container is what is known about the container.
