@@ -1,8 +1,10 @@
 // Package statedir is the one directory in which Spillway keeps its state: the
-// local store, the exit lines, the sockets that status asks, and the program's
-// own log where there is no journal. Which directory it is, config.StateDir says.
+// local store, the disk buffers, the exit lines, the sockets that status asks,
+// and the program's own log where there is no journal. Which directory it is,
+// config.StateDir says.
 //
 //	local/       the local store
+//	buffers/     one directory for each disk buffer: records not delivered yet
 //	run/         one socket for each process that runs
 //	log/         own logs
 //	exits.jsonl  one line for each process that ended, with its last balance
@@ -61,9 +63,10 @@ func Hash(name string) string {
 
 // Names of the parts.
 const (
-	Local = "local"
-	Run   = "run"
-	Log   = "log"
+	Local   = "local"
+	Run     = "run"
+	Log     = "log"
+	Buffers = "buffers"
 
 	exits    = "exits.jsonl"
 	oldExits = "exits.jsonl.1"
