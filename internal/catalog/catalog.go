@@ -49,6 +49,12 @@ type Destination struct {
 	FlushInterval time.Duration
 	// start matches the first line of a multiline event; nil where each line is one.
 	start *regexp.Regexp
+
+	// What was made of the container, which a buffer on disk outlives: the name of
+	// the log stream, the attributes of each line, the name of the process.
+	stream string
+	attrs  []byte
+	run    string
 }
 
 // Joiner returns a new joiner of multiline events of at most maxBytes, or nil
@@ -103,7 +109,7 @@ func openLocal(s Surroundings) (*Destination, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Destination{Name: "local " + s.Local, Sink: store}, nil
+	return &Destination{Name: "local " + s.Local, Sink: store, run: s.Run}, nil
 }
 
 func openAWSLogs(r *config.Resolved, s Surroundings) (*Destination, error) {
@@ -124,7 +130,7 @@ func openAWSLogs(r *config.Resolved, s Surroundings) (*Destination, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Destination{Name: "awslogs " + o.Group + "/" + stream, FlushInterval: o.FlushInterval}
+	d := &Destination{Name: "awslogs " + o.Group + "/" + stream, FlushInterval: o.FlushInterval, stream: stream}
 	if d.start, err = eventStart(o); err != nil {
 		return nil, err
 	}

@@ -12,8 +12,7 @@ import (
 
 func openJSONFile(r *config.Resolved, s Surroundings) (*Destination, error) {
 	o := r.JSONFile()
-	c, warnings := withEnvironment(o, r.Container())
-	attrs, err := fileAttrs(o, c)
+	attrs, warnings, err := fileAttrs(o, r.Container())
 	if err != nil {
 		return nil, err
 	}
@@ -27,13 +26,28 @@ func openJSONFile(r *config.Resolved, s Surroundings) (*Destination, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Destination{Name: "json-file " + o.Path, Sink: file, Warnings: warnings}, nil
+	return &Destination{Name: "json-file " + o.Path, Sink: file, Warnings: warnings, attrs: attrs}, nil
 }
 
 // fileAttrs is the object of the key attrs: the labels, variables and tag that
-// the options choose, or nil for none.
-func fileAttrs(o config.JSONFile, c config.Container) ([]byte, error) {
-	info := containerInfo(c)
+// the options choose, or nil for none. Of a logger that is gone it is what was
+// chosen then.
+func fileAttrs(o config.JSONFile, c config.Container) (attrs []byte, warnings []string, err error) {
+	if o.Attrs != nil {
+		if string(o.Attrs) == noAttrs {
+			return nil, nil, nil
+		}
+		return o.Attrs, nil, nil
+	}
+	c, warnings = withEnvironment(o, c)
+	attrs, err = chooseAttrs(o, containerInfo(c))
+	return attrs, warnings, err
+}
+
+// noAttrs is how it is remembered that nothing was chosen.
+const noAttrs = "{}"
+
+func chooseAttrs(o config.JSONFile, info tag.Info) ([]byte, error) {
 	attrs, err := tag.Extra(info, tag.Selection{
 		Labels: strings.Join(o.Labels, ","), LabelsRegex: o.LabelsRegex, Env: strings.Join(o.Env, ","), EnvRegex: o.EnvRegex,
 	})

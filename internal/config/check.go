@@ -10,6 +10,7 @@ import (
 	"regexp/syntax"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // The functions of this file are the checks of the table. Each returns what was
@@ -118,7 +119,7 @@ func logGroup(v value) string {
 
 // logStream follows the reference page of the service, API_CreateLogStream.
 func logStream(v value) string {
-	if len(v.text) > 512 || strings.ContainsAny(v.text, ":*") {
+	if utf8.RuneCountInString(v.text) > 512 || strings.ContainsAny(v.text, ":*") {
 		return "the name of a log stream: at most 512 characters, no : and no *"
 	}
 	return ""

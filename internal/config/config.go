@@ -13,7 +13,8 @@
 // found, what was expected and what to do, and all of them come at once.
 //
 // Its callers are the commands: spillway-shim through LoadArgs, "spillway exec"
-// through Flags and Load, "spillway explain" through Explain. It imports neither
+// through Flags and Load, "spillway explain" through Explain, "spillway drain"
+// through FromAbout. It imports neither
 // a command-line library nor anything else of Spillway, because the shim runs
 // once for each container and pays for every package that it links.
 package config
@@ -121,6 +122,7 @@ type Level string
 // The levels, from the strongest to the weakest.
 const (
 	LevelContainer   Level = "container"   // the container's own option, or the command line
+	LevelBuffer      Level = "buffer"      // what a buffer on disk remembers of its logger; nothing beats it
 	LevelNode        Level = "node"        // the node file
 	LevelEnvironment Level = "environment" // a variable of the process
 	LevelBuiltIn     Level = "built in"
@@ -129,7 +131,7 @@ const (
 // rank orders the levels; a larger one wins.
 func (l Level) rank() int {
 	switch l {
-	case LevelContainer:
+	case LevelContainer, LevelBuffer:
 		return 3
 	case LevelNode:
 		return 2
