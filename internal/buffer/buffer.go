@@ -107,6 +107,8 @@ type stream struct {
 	// lost is the run of arriving records dropped since the last admitted one,
 	// evicted the run of waiting ones dropped before the oldest that is kept.
 	lost, evicted record.Loss
+	// rejected are the runs that the destination refused and that no marker tells yet.
+	rejected []record.Loss
 	// last is the newest request that holds records of this stream, and lastMoment
 	// the time, in units of the sink's order, of its newest.
 	last       *Request

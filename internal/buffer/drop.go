@@ -114,7 +114,7 @@ func (b *Buffer) untold() bool {
 		return false
 	}
 	for _, st := range b.streams {
-		if st.lost.Lost > 0 || st.evicted.Lost > 0 {
+		if st.lost.Lost > 0 || st.evicted.Lost > 0 || len(st.rejected) > 0 {
 			return true
 		}
 	}

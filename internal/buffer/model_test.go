@@ -50,6 +50,8 @@ type flow struct {
 	rejected                  map[ledger.Reason]ledger.Count
 	repeated                  int64
 	markersOut, markersIn     int64
+	markersRefused            int64
+	refused                   map[uint64]ledger.Reason // rejected, and no marker has told it
 }
 
 // handed is a record as it was given to the buffer.
@@ -64,6 +66,8 @@ type event struct {
 	flow *flow
 	seq  uint64 // of the record, or the first that a marker tells of
 	loss bool
+	// late: a marker of rejected records, which comes after its place.
+	late bool
 	time int64
 	// index is its place in the request as it was taken.
 	index int
@@ -99,6 +103,7 @@ func newModel(t tb, cfg buffer.Config, streams int) *model {
 	for i := range streams {
 		m.streams = append(m.streams, &flow{
 			Stream: m.buf.Open(fmt.Sprint("stream ", i)), rejected: map[ledger.Reason]ledger.Count{},
+			refused: map[uint64]ledger.Reason{},
 		})
 	}
 	return m
@@ -150,7 +155,9 @@ func (m *model) take(small bool) *sending {
 	s.events = seen.events
 	m.checkLimits(seen)
 	for _, e := range s.events {
-		s.whole.moments[moment{e.flow, e.time / int64(time.Millisecond)}] = true
+		if !e.late {
+			s.whole.moments[moment{e.flow, e.time / int64(time.Millisecond)}] = true
+		}
 	}
 	m.flight = append(m.flight, s)
 	return s
@@ -198,6 +205,9 @@ func (m *model) checkOrder() {
 	})
 	last := map[*flow]uint64{}
 	for _, r := range m.readers {
+		if r.late {
+			continue
+		}
 		if r.seq <= last[r.flow] {
 			m.Fatalf("%s: a reader sees %d after %d", r.flow.Name, r.seq, last[r.flow])
 		}

@@ -1,6 +1,7 @@
 package buffer_test
 
 import (
+	"strings"
 	"time"
 
 	"github.com/spillway/spillway/internal/buffer"
@@ -25,19 +26,24 @@ func (m *model) read(r *buffer.Request, first bool) contents {
 			m.Fatalf("a batch has index %d, want %d", index, len(seen.events))
 		}
 		f := m.streams[b.Stream]
-		if b.Kind == record.KindLoss {
+		late := b.Kind == record.KindLoss && strings.HasPrefix(b.Loss().Reason, "rejected-")
+		switch {
+		case late:
+			seen.cost += m.rejectedMarker(f, b, first) + m.cfg.Sink.PerEvent
+			seen.events = append(seen.events, event{f, b.FirstSeq, true, true, b.Time, index})
+		case b.Kind == record.KindLoss:
 			if first && marked[f] && !m.over {
 				m.Fatalf("%s: two markers with no record between them in one request", f.Name)
 			}
 			seen.cost += m.marker(f, b, first) + m.cfg.Sink.PerEvent
-			seen.events = append(seen.events, event{f, b.FirstSeq, true, b.Time, index})
-		} else {
+			seen.events = append(seen.events, event{f, b.FirstSeq, true, false, b.Time, index})
+		default:
 			seen.cost += m.records(f, b, first) + b.Count*m.cfg.Sink.PerEvent
 			for i := range b.Count {
-				seen.events = append(seen.events, event{f, b.FirstSeq + uint64(i), false, b.Time, index + i})
+				seen.events = append(seen.events, event{f, b.FirstSeq + uint64(i), false, false, b.Time, index + i})
 			}
 		}
-		marked[f] = b.Kind == record.KindLoss
+		marked[f] = b.Kind == record.KindLoss && !late
 		seen.first, seen.last = min(seen.first, b.Time), max(seen.last, b.Time)
 	}
 	if len(seen.events) != r.Events() || len(seen.events) == 0 {
@@ -73,6 +79,35 @@ func (m *model) marker(f *flow, b *record.Batch, first bool) int {
 		f.gaps = f.gaps.Plus(ledger.Count{Records: l.Lost, Bytes: l.Bytes})
 		f.markersOut++
 	}
+	return len(l.AppendText(nil))
+}
+
+// rejectedMarker holds a marker of records that the destination refused to what
+// it did refuse, and returns the length of its text.
+func (m *model) rejectedMarker(f *flow, b *record.Batch, first bool) int {
+	m.Helper()
+	l := b.Loss()
+	if m.cfg.NoLossMarkers || l.FirstTime != b.Time || l.FirstSeq != b.FirstSeq || l.LastSeq-l.FirstSeq+1 < uint64(l.Lost) {
+		m.Fatalf("%s: a marker at %d tells of %+v", f.Name, b.Time, l)
+	}
+	if !first {
+		return len(l.AppendText(nil))
+	}
+	// Only where a stream has too many runs do some become one.
+	whole := l.LastSeq-l.FirstSeq+1 == uint64(l.Lost)
+	told, size := int64(0), int64(0)
+	for seq := l.FirstSeq; seq <= l.LastSeq && told < l.Lost; seq++ {
+		if why, ok := f.refused[seq]; !ok || whole && string(why) != l.Reason {
+			continue
+		}
+		delete(f.refused, seq)
+		told++
+		size += f.bytes(seq, seq)
+	}
+	if told != l.Lost || whole && size != l.Bytes {
+		m.Fatalf("%s: a marker tells of %+v, but only %d of them, %d bytes, were refused", f.Name, l, told, size)
+	}
+	f.markersOut++
 	return len(l.AppendText(nil))
 }
 

@@ -2,6 +2,7 @@ package buffer
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/record"
@@ -76,12 +77,13 @@ func (t *tally) batch(index int, batch *record.Batch) {
 		return
 	case batch.Kind == record.KindLoss:
 		t.untold = append(t.untold, batch.Loss())
+		st.account.MarkersRefused(1)
 		return
 	case !rejected:
 		t.delivered = t.delivered.Plus(ledger.Count{Records: int64(batch.Count), Bytes: int64(batch.Bytes)})
 		return
 	case why != "":
-		t.drop(st, why, ledger.Count{Records: int64(batch.Count), Bytes: int64(batch.Bytes)})
+		t.drop(st, why, batch, 0, ledger.Count{Records: int64(batch.Count), Bytes: int64(batch.Bytes)})
 		return
 	}
 	frames := batch.Frames
@@ -90,7 +92,7 @@ func (t *tally) batch(index int, batch *record.Batch) {
 		frames = rest
 		c := ledger.Count{Records: 1, Bytes: int64(len(body))}
 		if why := t.rejection(index + i); why != "" {
-			t.drop(st, why, c)
+			t.drop(st, why, batch, i, c)
 		} else {
 			t.delivered = t.delivered.Plus(c)
 		}
@@ -128,10 +130,45 @@ func reason(r sink.Rejection) ledger.Reason {
 	return cmp.Or(ledger.Reason(r.Reason), ledger.RejectedInvalid)
 }
 
-func (t *tally) drop(st *stream, why ledger.Reason, c ledger.Count) {
+// drop counts records of the batch, from the one at index skip on, as given up.
+// Whoever reads the stream is told, unless nothing more is going to be sent.
+func (t *tally) drop(st *stream, why ledger.Reason, batch *record.Batch, skip int, c ledger.Count) {
 	st.held.Records -= c.Records
 	st.held.Bytes -= c.Bytes
 	st.account.Dropped(why, c)
+	if why == ledger.Shutdown || t.buffer.cfg.NoLossMarkers {
+		return
+	}
+	first := batch.FirstSeq + uint64(skip)
+	st.reject(record.Loss{
+		Stream: st.Index, Lost: c.Records, Bytes: c.Bytes, FirstSeq: first, LastSeq: first + uint64(c.Records) - 1,
+		FirstTime: batch.Time, LastTime: batch.Time, Reason: string(why),
+	})
+}
+
+// maxRejectedRuns bounds what a stream remembers of rejected records until their
+// markers leave; what is beyond it is told together with the run before it.
+const maxRejectedRuns = 64
+
+// reject keeps a run of records that the destination will never take, for its
+// marker. Runs are kept in the order of the stream; neighbours are one run.
+func (st *stream) reject(l record.Loss) {
+	at, _ := slices.BinarySearchFunc(st.rejected, l, func(a, b record.Loss) int { return cmp.Compare(a.FirstSeq, b.FirstSeq) })
+	if at > 0 {
+		before := &st.rejected[at-1]
+		if before.LastSeq+1 == l.FirstSeq && before.Reason == l.Reason || len(st.rejected) >= maxRejectedRuns {
+			before.Add(l)
+			return
+		}
+	}
+	if at < len(st.rejected) {
+		after := &st.rejected[at]
+		if l.LastSeq+1 == after.FirstSeq && l.Reason == after.Reason || len(st.rejected) >= maxRejectedRuns {
+			after.Add(l)
+			return
+		}
+	}
+	st.rejected = slices.Insert(st.rejected, at, l)
 }
 
 func (t *tally) flush() {

@@ -48,6 +48,7 @@ func (m *model) settle(s *sending, fate buffer.Fate) {
 		}
 		if e.loss && why != "" {
 			refused = append(refused, e.seq)
+			e.flow.markersRefused++
 		}
 		m.book(e, s.whole.arrival, why, fate.Repeated)
 	}
@@ -74,6 +75,9 @@ func (m *model) book(e event, arrival int, why ledger.Reason, repeated bool) {
 	c := ledger.Count{Records: 1, Bytes: int64(len(f.handed[e.seq-1].body))}
 	if why != "" {
 		f.rejected[why] = f.rejected[why].Plus(c)
+		if !m.cfg.NoLossMarkers && why != ledger.Shutdown {
+			f.refused[e.seq] = why
+		}
 		return
 	}
 	f.delivered = f.delivered.Plus(c)
@@ -160,8 +164,10 @@ func (m *model) checkSheet(f *flow, s ledger.Sheet) {
 	got := ledger.Count{Records: s.Received, Bytes: s.Bytes.Received}
 	m.diff(f.Name+": received", want, got)
 	m.diff(f.Name+": delivered", f.delivered, ledger.Count{Records: s.Delivered, Bytes: s.Bytes.Delivered})
-	if s.Unaccounted != 0 || s.Bytes.Unaccounted != 0 || s.PossibleDuplicates != f.repeated || s.Markers.Delivered != f.markersIn {
-		m.Fatalf("%s: the balance is %+v; %d may be there twice, %d markers are delivered", f.Name, s, f.repeated, f.markersIn)
+	if s.Unaccounted != 0 || s.Bytes.Unaccounted != 0 || s.PossibleDuplicates != f.repeated ||
+		s.Markers.Delivered != f.markersIn || s.Markers.Refused != f.markersRefused {
+		m.Fatalf("%s: the balance is %+v; %d may be there twice, %d markers are delivered and %d refused",
+			f.Name, s, f.repeated, f.markersIn, f.markersRefused)
 	}
 	if overflow.Records < f.gaps.Records || overflow.Bytes < f.gaps.Bytes {
 		m.Fatalf("%s: %+v were lost by the balance, %+v by the gaps", f.Name, overflow, f.gaps)
@@ -200,6 +206,9 @@ func (m *model) finish() {
 
 func (m *model) checkEnd(f *flow, s ledger.Sheet) {
 	m.Helper()
+	if len(f.refused) > 0 && !m.over {
+		m.Fatalf("%s: no marker tells of %d refused records", f.Name, len(f.refused))
+	}
 	lost := f.gaps
 	if end := uint64(len(f.handed)); f.taken < end {
 		if !m.cfg.NoLossMarkers {

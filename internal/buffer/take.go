@@ -21,7 +21,7 @@ func (b *Buffer) Take(small bool) *Request {
 	w := &whole{done: make(chan struct{})}
 	r := &Request{whole: w}
 	g := gathering{buffer: b}
-	if b.tellAll(r, &g, func(st *stream) *record.Loss { return &st.evicted }) {
+	if b.tellRejected(r, &g) && b.tellAll(r, &g, func(st *stream) *record.Loss { return &st.evicted }) {
 		b.takeUntil(r, b.gather(&g))
 		if len(b.waiting) == 0 {
 			b.tellAll(r, &g, func(st *stream) *record.Loss { return &st.lost })
@@ -234,23 +234,47 @@ func (b *Buffer) follow(r *Request, batch *record.Batch) {
 // ones after it, where no later record carries them. It reports whether all
 // found room.
 func (b *Buffer) tellAll(r *Request, g *gathering, of func(*stream) *record.Loss) bool {
-	cost := b.cost(1, record.LossTextSize)
 	for _, st := range b.streams {
 		loss := of(st)
 		if loss.Lost == 0 {
 			continue
 		}
 		if !b.cfg.NoLossMarkers {
-			next := volume{g.total.events + 1, g.total.cost + cost}
-			if g.total.events > 0 && b.exceeds(next) || g.outlives(loss.FirstTime) {
+			if !b.fitsMarker(g, *loss) {
 				return false
 			}
-			g.spans(loss.FirstTime)
-			g.total = next
-			b.tell(r, st, *loss)
+			b.follow(r, b.tell(r, st, *loss))
 		}
 		*loss = record.Loss{}
 	}
+	return true
+}
+
+// tellRejected puts markers of rejected records into the request, as far as it
+// has room, and reports whether all found room. They come late for their place,
+// so no request has to wait for another because of them.
+func (b *Buffer) tellRejected(r *Request, g *gathering) bool {
+	for _, st := range b.streams {
+		for len(st.rejected) > 0 {
+			if !b.fitsMarker(g, st.rejected[0]) {
+				return false
+			}
+			b.tell(r, st, st.rejected[0])
+			st.rejected = st.rejected[1:]
+		}
+		st.rejected = nil
+	}
+	return true
+}
+
+// fitsMarker makes room for a marker in what is gathered, if there is any.
+func (b *Buffer) fitsMarker(g *gathering, loss record.Loss) bool {
+	next := volume{g.total.events + 1, g.total.cost + b.cost(1, record.LossTextSize)}
+	if g.total.events > 0 && b.exceeds(next) || g.outlives(loss.FirstTime) {
+		return false
+	}
+	g.spans(loss.FirstTime)
+	g.total = next
 	return true
 }
 
@@ -259,13 +283,13 @@ func (b *Buffer) exceeds(v volume) bool {
 	return v.cost > b.sizes.request || b.cfg.Sink.Events > 0 && v.events > b.cfg.Sink.Events
 }
 
-// tell puts one marker into the request.
-func (b *Buffer) tell(r *Request, st *stream, loss record.Loss) {
+// tell puts one marker into the request and returns it.
+func (b *Buffer) tell(r *Request, st *stream, loss record.Loss) *record.Batch {
 	marker := record.AppendLoss(nil, loss)
 	var batch record.Batch
 	record.Parse(marker, &batch)
-	b.follow(r, &batch)
 	st.account.Markers(1, 0)
 	r.runs = append(r.runs, run{marker: marker, events: 1})
 	r.events++
+	return &batch
 }

@@ -121,6 +121,7 @@ func (d *Deliverer) SlowAnswer() time.Duration { return d.gate.slow() }
 // ends: then what is in flight is given up, and what waits is left to the
 // buffer. It may be called once.
 func (d *Deliverer) Run(ctx context.Context) {
+	defer d.gate.tellTheRest()
 	defer d.senders.Wait()
 	timer := time.NewTimer(trimAfter)
 	defer timer.Stop()
@@ -251,8 +252,18 @@ func (d *Deliverer) refused(ctx context.Context, req *buffer.Request, out sink.O
 	d.gate.rejected([]sink.Rejection{{End: 1, Reason: string(why)}}, out.Err)
 }
 
+// refusedMarker is how the log calls a loss marker, in the place of rejected
+// records, that was rejected as well.
+const refusedMarker = "loss-marker"
+
 func (d *Deliverer) settle(req *buffer.Request, fate buffer.Fate) {
 	for _, loss := range d.buffer.Settle(req, fate) {
+		if ledger.Reason(loss.Reason).Rejected() {
+			// The log hears of those records anyway, and a destination that takes none of
+			// them takes no marker in their place either.
+			d.gate.rejected([]sink.Rejection{{End: 1, Reason: refusedMarker}}, nil)
+			continue
+		}
 		d.cfg.Log.Warn("a loss marker was not delivered", "destination", d.cfg.Name, "marker", string(loss.AppendText(nil)))
 	}
 	if n := len(fate.Rejected); n > 0 {

@@ -41,6 +41,7 @@ type gate struct {
 	said    time.Time      // when the log last said that it is away
 	told    time.Time      // when the log last told of rejected events
 	refused map[string]int // rejected events by reason since then
+	why     error          // why the last of those were, where it is known
 }
 
 // Health is how a destination does.
@@ -212,19 +213,38 @@ func (g *gate) failed(p pass, out sink.Outcome) {
 }
 
 // rejected keeps the log informed, at most once a minute, of events that the
-// destination rejected, and why where it said so; the ledger has every one.
+// destination rejected, and why where it said so; the ledger has every one. What
+// is held back for that is told with the next, or by tellTheRest.
 func (g *gate) rejected(events []sink.Rejection, why error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, r := range events {
 		g.refused[r.Reason] += r.End - r.First
 	}
-	if now := time.Now(); now.Sub(g.told) >= sayAgain {
-		g.told = now
-		g.log.Warn("the destination rejects records; they are dropped and counted", "destination", g.name,
-			"by_reason", g.refused, "error", why)
-		g.refused = make(map[string]int)
+	if why != nil {
+		g.why = why
 	}
+	if time.Since(g.told) >= sayAgain {
+		g.tellRejected()
+	}
+}
+
+// tellTheRest tells of the rejected events that the log was spared so far. It is
+// called when the last request is settled.
+func (g *gate) tellTheRest() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.refused) > 0 {
+		g.tellRejected()
+	}
+}
+
+// tellRejected logs the rejected events of which the log does not know; the lock
+// is held.
+func (g *gate) tellRejected() {
+	g.log.Warn("the destination rejects records; they are dropped and counted", "destination", g.name,
+		"by_reason", g.refused, "error", g.why)
+	g.told, g.refused, g.why = time.Now(), make(map[string]int), nil
 }
 
 // took remembers how long answers take.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,14 +47,27 @@ func TestRefusedIsHalved(t *testing.T) {
 		if diff := cmp.Diff(map[ledger.Reason]int64{ledger.RejectedInvalid: 2}, b.ByReason); diff != "" || b.Delivered != 98 {
 			t.Errorf("%d are delivered; dropped (-want +got):\n%s", b.Delivered, diff)
 		}
-		if !slices.IsSorted(r.has) {
-			t.Error("what was delivered is not in order")
+		records, markers := apart(r.has)
+		if !slices.IsSorted(records) || len(markers) != 2 {
+			t.Errorf("what was delivered is not in order, or has not two markers but %q", markers)
 		}
 		// Two culprits among a hundred are found by halving, not one by one.
 		if n := len(r.attempts); n > 30 {
 			t.Errorf("%d attempts were made", n)
 		}
 	})
+}
+
+// apart parts records from loss markers.
+func apart(texts []string) (records, markers []string) {
+	for _, text := range texts {
+		if strings.HasSuffix(text, ":!") {
+			markers = append(markers, text)
+		} else {
+			records = append(records, text)
+		}
+	}
+	return records, markers
 }
 
 // TestRefusedAnywhere draws the culprits.
@@ -136,6 +150,26 @@ func TestRejectedByReason(t *testing.T) {
 	})
 }
 
+// TestRejectionsAreToldAtTheEnd: the log is spared those that come within a
+// minute, but hears of each before the end, and why.
+func TestRejectionsAreToldAtTheEnd(t *testing.T) {
+	in(t, func(t *testing.T) {
+		r := start(t, buffer.Config{}, refusing("rejected-invalid", "0:000001", "0:000002", "0:000003"), deliver.Config{})
+		const told = "WARN the destination rejects records"
+		for want := range 3 {
+			r.hand(0, 1)
+			time.Sleep(time.Second)
+			if got := r.log.count(told); got != 1 {
+				t.Errorf("after %d rejections the log tells %d times of them: %q", want+1, got, r.log.lines)
+			}
+		}
+		r.drain()
+		if r.log.count(told) != 2 || r.log.count("rejected-invalid:2") != 1 || r.log.count("malformed") != 2 {
+			t.Errorf("at the end the log does not tell of the other two: %q", r.log.lines)
+		}
+	})
+}
+
 // TestRefusedMarkerIsLogged: a loss marker that the destination will not take
 // goes into the log with its text.
 func TestRefusedMarkerIsLogged(t *testing.T) {
@@ -154,7 +188,7 @@ func TestRefusedMarkerIsLogged(t *testing.T) {
 			return delivered
 		})
 		b := r.drain()
-		if b.Dropped != lost || b.Markers != (ledger.Markers{Made: 1, Pending: 1}) {
+		if b.Dropped != lost || b.Markers != (ledger.Markers{Made: 1, Refused: 1}) {
 			t.Errorf("%d are dropped, want %d; markers are %+v", b.Dropped, lost, b.Markers)
 		}
 		if text := fmt.Sprintf(`spillway-loss {"lost":%d,`, lost); r.log.count(text) != 1 || r.log.count("WARN a loss marker") != 1 {
