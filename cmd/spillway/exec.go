@@ -71,11 +71,13 @@ func commandArgs(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// bindOptions makes the table's options flags of cmd.
+// bindOptions makes the table's options flags of cmd. Those of destinations that
+// come later are taken too, and not shown, so that config can say just that.
 func bindOptions(cmd *cobra.Command, given *config.Flags, p config.Program) {
-	for _, o := range config.Options(p) {
+	for _, o := range append(config.Options(p), config.LaterOptions(p)...) {
 		f := cmd.Flags().VarPF(given.Var(o), o.Name, "", o.Usage())
 		f.NoOptDefVal = o.NoOptDefault()
+		f.Hidden = o.Later()
 	}
 }
 
@@ -148,12 +150,19 @@ func (e *execution) level() slog.Level {
 	return slog.LevelWarn
 }
 
+// listen opens the socket on which status asks; the server is nil where the state
+// directory has no room for its name.
 func (e *execution) listen() (*console.Server, error) {
 	run, err := e.dir.Sub(statedir.Run)
 	if err != nil {
 		return nil, err
 	}
-	return console.Listen(run, fmt.Sprintf("exec-%d", os.Getpid()))
+	server, err := console.Listen(run, fmt.Sprintf("exec-%d", os.Getpid()))
+	if errors.Is(err, console.ErrPathTooLong) {
+		e.log.Warn("spillway status will not see this run", "error", err)
+		return nil, nil
+	}
+	return server, err
 }
 
 // start makes the pipeline to the destination of the options.

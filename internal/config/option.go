@@ -91,6 +91,18 @@ func Options(p Program) []Option {
 	return offered
 }
 
+// LaterOptions returns the options of a program whose drivers come in a later
+// version. A command-line library that knows them leaves it to Resolve to say so.
+func LaterOptions(p Program) []Option {
+	var later []Option
+	for i := range table {
+		if o := &table[i]; o.Programs.Has(p) && o.Later() {
+			later = append(later, *o)
+		}
+	}
+	return later
+}
+
 // Lookup returns the option of that name.
 func Lookup(name string) (Option, bool) {
 	if i := indexOf(name); i >= 0 {

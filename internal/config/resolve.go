@@ -236,6 +236,9 @@ func (r *resolver) foreign(s Setting, row int) *Problem {
 			found = "an option of " + otherProgram(r.in.Program).String()
 		default:
 			found = "an option that belongs to the driver " + owners(o.Drivers)
+			if o.Later() {
+				found += ", which is not in this version of Spillway and comes in a later one"
+			}
 		}
 	}
 	expected := "an option of " + r.in.Program.String()

@@ -26,11 +26,17 @@ const statusPath = "/api/status"
 // maxSocketPath is the longest path of a unix socket, in bytes.
 const maxSocketPath = 107
 
+// ErrPathTooLong is the error of Listen in a folder whose path leaves no room for
+// a socket's name. A process can do its work without one, unseen by Ask.
+var ErrPathTooLong = errors.New("the path is too long for a socket")
+
 // timeout bounds one question.
 const timeout = 2 * time.Second
 
-// Server answers for one process.
+// Server answers for one process. A nil Server answers nobody; Serve and Close
+// do nothing to it.
 type Server struct {
+	path     string
 	listener net.Listener
 	server   http.Server
 	serving  bool
@@ -42,21 +48,44 @@ type Server struct {
 func Listen(dir, name string) (*Server, error) {
 	path := filepath.Join(dir, name+".sock")
 	if len(path) > maxSocketPath {
-		return nil, fmt.Errorf("open the status socket: %s is %d bytes long, and a socket's path has at most %d; "+
-			"choose a shorter --state-dir", path, len(path), maxSocketPath)
+		return nil, fmt.Errorf("open the status socket: %w: %s is %d bytes long, and a socket's path has at most %d; "+
+			"choose a shorter --state-dir", ErrPathTooLong, path, len(path), maxSocketPath)
 	}
 	if err := sweep(dir); err != nil {
 		return nil, err
 	}
-	// A socket of that name is left from a process that was killed.
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("open the status socket: %w", err)
-	}
-	l, err := net.Listen("unix", path)
+	l, err := listen(filepath.Join(dir, name), path)
 	if err != nil {
 		return nil, fmt.Errorf("open the status socket: %w", err)
 	}
-	return &Server{listener: l, done: make(chan error, 1)}, nil
+	return &Server{path: path, listener: l, done: make(chan error, 1)}, nil
+}
+
+// listen opens the socket under another name, which is shorter, and gives it its
+// own when it listens: between the two steps of that a socket looks like one
+// that nobody listens on any more, and would be swept away. A socket of either
+// name is left from a process that was killed.
+func listen(scratch, path string) (net.Listener, error) {
+	if err := removeSocket(scratch); err != nil {
+		return nil, err
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: scratch, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	l.SetUnlinkOnClose(false)
+	if err := os.Rename(scratch, path); err != nil {
+		return nil, errors.Join(err, l.Close(), os.Remove(scratch))
+	}
+	return l, nil
+}
+
+// removeSocket removes a socket that may be gone already.
+func removeSocket(path string) error {
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // sweepMost bounds how many sockets a start looks at.
@@ -80,9 +109,7 @@ func sweep(dir string) error {
 		case err == nil:
 			errs = append(errs, conn.Close())
 		case errors.Is(err, syscall.ECONNREFUSED):
-			if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
-				errs = append(errs, err)
-			}
+			errs = append(errs, removeSocket(path))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -94,6 +121,9 @@ func sweep(dir string) error {
 // Serve begins to answer with what report returns. It and Close are called by
 // one goroutine.
 func (s *Server) Serve(report func() any) {
+	if s == nil {
+		return
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+statusPath, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -108,10 +138,17 @@ func (s *Server) Serve(report func() any) {
 // Close ends the answering and removes the socket, as far as the process may
 // still do so.
 func (s *Server) Close() error {
-	if !s.serving {
-		return s.listener.Close()
+	if s == nil {
+		return nil
 	}
-	err := s.server.Close()
+	gone := removeSocket(s.path)
+	if errors.Is(gone, fs.ErrPermission) {
+		gone = nil // The next process sweeps it away.
+	}
+	if !s.serving {
+		return errors.Join(gone, s.listener.Close())
+	}
+	err := errors.Join(gone, s.server.Close())
 	if served := <-s.done; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
 	}
@@ -134,7 +171,7 @@ func Ask(ctx context.Context, dir string) ([]json.RawMessage, error) {
 		answer, err := ask(ctx, path)
 		switch {
 		case errors.Is(err, syscall.ECONNREFUSED):
-			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err := removeSocket(path); err != nil {
 				errs = append(errs, fmt.Errorf("remove the socket of a process that is gone: %w", err))
 			}
 		case errors.Is(err, fs.ErrNotExist):

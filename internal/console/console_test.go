@@ -126,13 +126,59 @@ func TestLongPaths(t *testing.T) {
 		t.Errorf("a path of %d bytes: %s, %v", maxSocketPath, answers, err)
 	}
 	_, err = Listen(dir, fits+"n")
-	if err == nil {
-		t.Fatalf("a path of %d bytes is taken", maxSocketPath+1)
+	if !errors.Is(err, ErrPathTooLong) {
+		t.Fatalf("a path of %d bytes: %v, want %v", maxSocketPath+1, err, ErrPathTooLong)
 	}
 	for _, part := range []string{dir, "108 bytes", "107", "--state-dir"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("the error does not say %q: %v", part, err)
 		}
+	}
+}
+
+// TestASweepSparesASocketThatIsJustOpened: a neighbour may look at the very
+// moment when the socket is there and nobody listens on it yet.
+func TestASweepSparesASocketThatIsJustOpened(t *testing.T) {
+	dir := socketDir(t)
+	over, swept := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for {
+			select {
+			case <-over:
+				swept <- nil
+				return
+			default:
+			}
+			if err := sweep(dir); err != nil {
+				swept <- err
+				return
+			}
+		}
+	}()
+	for range 2000 {
+		s, err := Listen(dir, "x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !isThere(t, filepath.Join(dir, "x.sock")) {
+			t.Fatal("the socket was swept away")
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(over)
+	if err := <-swept; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestNoServer is what a process has whose folder has no room for a socket.
+func TestNoServer(t *testing.T) {
+	var s *Server
+	s.Serve(func() any { return nil })
+	if err := s.Close(); err != nil {
+		t.Error(err)
 	}
 }
 
