@@ -32,6 +32,7 @@ type logger struct {
 	options     *config.Resolved
 	log         *slog.Logger
 	closers     []io.Closer
+	state       *statedir.Dir
 	exits       *os.File
 	console     *console.Server
 	destination *catalog.Destination
@@ -87,6 +88,7 @@ func (l *logger) openState(name string) error {
 	if err != nil {
 		return err
 	}
+	l.state = dir
 	l.closers = append(l.closers, dir)
 	log, closer, err := openLog(dir.Path(), containerName(), l.options.Verbose())
 	if err != nil {
@@ -102,7 +104,12 @@ func (l *logger) openState(name string) error {
 	if err != nil {
 		return err
 	}
-	if l.console, err = console.Listen(run, name); err != nil {
+	l.console, err = console.Listen(run, name)
+	if errors.Is(err, console.ErrPathTooLong) {
+		l.log.Warn("spillway status will not see this logger", "error", err)
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	l.closers = append(l.closers, l.console)
@@ -284,16 +291,26 @@ func (l *logger) end() int {
 		return l.fail(errors.Join(append(errs, err)...))
 	}
 	line = append(line, '\n')
-	for _, w := range []io.Writer{l.exits, os.Stderr} {
-		_, err := w.Write(line)
-		errs = append(errs, err)
-	}
+	_, err = os.Stderr.Write(line)
+	errs = append(errs, err, l.appendExit(line))
 	l.log.Info("the container's output has ended", "balance", string(line[:len(line)-1]))
 	if err := errors.Join(errs...); err != nil {
 		return l.fail(err)
 	}
 	l.close()
 	return exitDone
+}
+
+// appendExit writes the exit line into the state directory. A logger that has
+// outlived the file and may not open another has the line on standard error and
+// in its log, so that is no failure.
+func (l *logger) appendExit(line []byte) error {
+	err := l.state.AppendExit(l.exits, line)
+	if errors.Is(err, statedir.ErrExitsGone) {
+		l.log.Warn("the exit line stands in this log only", "error", err)
+		return nil
+	}
+	return err
 }
 
 // fail ends the process with a message where people look.
