@@ -6,14 +6,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"os/signal"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
-	"golang.org/x/term"
 
 	"github.com/spillway/spillway/internal/source/pipe"
 )
@@ -106,68 +103,6 @@ func (e *execution) read(readers []*pipe.Reader) <-chan error {
 		done <- errors.Join(errs...)
 	}()
 	return done
-}
-
-// watcher passes signals on to the command, and lets a second one end the
-// delivery after the command has ended.
-type watcher struct {
-	execution *execution
-	signals   chan os.Signal
-	process   atomic.Pointer[os.Process]
-	ended     atomic.Bool
-	over      chan struct{}
-	done      chan struct{}
-}
-
-func (e *execution) watchSignals() *watcher {
-	w := &watcher{execution: e, signals: make(chan os.Signal, 8), over: make(chan struct{}), done: make(chan struct{})}
-	signal.Notify(w.signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2)
-	go w.run()
-	return w
-}
-
-func (w *watcher) forwardTo(p *os.Process) { w.process.Store(p) }
-func (w *watcher) commandEnded()           { w.ended.Store(true) }
-
-// stop ends the watching. Signals stay caught, since the program is about to end
-// by itself, with a status of its own.
-func (w *watcher) stop() {
-	close(w.over)
-	<-w.done
-}
-
-func (w *watcher) run() {
-	defer close(w.done)
-	ending := 0
-	for {
-		var s os.Signal
-		select {
-		case s = <-w.signals:
-		case <-w.over:
-			return
-		}
-		if s == unix.SIGINT || s == unix.SIGTERM {
-			ending++
-		}
-		switch {
-		case w.ended.Load() && ending > 1:
-			w.execution.pipeline.StopBy(time.Now())
-		case w.ended.Load():
-			w.execution.log.Warn("the command has ended and its output is being delivered; a second signal drops what is left")
-		case fromTerminal(s):
-			// The terminal has sent it to the command as well.
-		case w.process.Load() != nil:
-			if err := w.process.Load().Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
-				w.execution.log.Warn("passing a signal on to the command failed", "signal", s.String(), "error", err)
-			}
-		}
-	}
-}
-
-// fromTerminal reports whether s may have come from the terminal's keys, which
-// signal the whole foreground process group.
-func fromTerminal(s os.Signal) bool {
-	return (s == unix.SIGINT || s == unix.SIGQUIT) && term.IsTerminal(int(os.Stdin.Fd()))
 }
 
 // exitStatus is the status as a shell gives it.
