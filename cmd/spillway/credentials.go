@@ -28,5 +28,6 @@ assumed roles need more of the SDK than a process for each container should carr
 	}
 	cmd.Flags().StringVar(&o.CredentialsFile, "credentials-file", "", "a shared credentials file instead of the usual one")
 	cmd.Flags().StringVar(&o.Profile, "profile", "", "the profile instead of the usual one")
+	cmd.Flags().StringVar(&o.CAFile, "ca-file", "", "a file of certificates in PEM form, to be trusted beside the system's")
 	return cmd
 }

@@ -45,7 +45,8 @@ type Options struct {
 	// hosts are never reached through a proxy: they are this node, which a proxy cannot be.
 	Proxy string `json:"-"`
 
-	// CAFile is a PEM file of the authorities to trust instead of the system's; empty means that of AWS_CA_BUNDLE.
+	// CAFile is a PEM file of authorities to trust beside the system's; empty means that of AWS_CA_BUNDLE, which replaces
+	// them.
 	CAFile string
 
 	// Region is the option awslogs-region.

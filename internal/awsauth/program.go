@@ -57,6 +57,10 @@ func newProgram(o Options) (*program, error) {
 	if o.Profile != "" {
 		args = append(args, "--profile", o.Profile)
 	}
+	if o.CAFile != "" {
+		// AWS_CA_BUNDLE would replace the system's authorities.
+		args = append(args, "--ca-file", o.CAFile)
+	}
 	return &program{path: path, args: args, o: o}, nil
 }
 
@@ -148,9 +152,6 @@ func (p *program) environment() []string {
 	}
 	if p.o.Proxy != "" {
 		set["HTTPS_PROXY"], set["HTTP_PROXY"] = p.o.Proxy, p.o.Proxy
-	}
-	if p.o.CAFile != "" {
-		set["AWS_CA_BUNDLE"] = p.o.CAFile
 	}
 	if p.o.Region != "" {
 		set["AWS_REGION"] = p.o.Region

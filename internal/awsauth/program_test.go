@@ -124,10 +124,14 @@ func TestProgramEnvironment(t *testing.T) {
 	want := map[string]string{
 		"HOME": home, "PATH": fallbackPath, "AWS_PROFILE": "from-environment", "NO_PROXY": "10.0.0.0/8",
 		"HTTP_PROXY": "http://u:p@proxy.example:1", "HTTPS_PROXY": "http://u:p@proxy.example:1",
-		"AWS_CA_BUNDLE": "/ca.pem", "AWS_REGION": "eu-north-1", "AWS_EC2_METADATA_DISABLED": "true",
+		"AWS_REGION": "eu-north-1", "AWS_EC2_METADATA_DISABLED": "true",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("environment (-want +got):\n%s", diff)
+	}
+	arguments := []string{"aws-credentials", "--credentials-file", note, "--profile", "env", "--ca-file", "/ca.pem"}
+	if diff := cmp.Diff(arguments, p.args); diff != "" {
+		t.Errorf("arguments (-want +got):\n%s", diff)
 	}
 }
 

@@ -34,7 +34,7 @@ const (
 )
 
 // HTTPClient makes the client for requests to the logs service: HTTP/1.1, through the proxy of the options or of the
-// environment, trusting the authorities of the options or of AWS_CA_BUNDLE. It follows no redirect, which would send
+// environment, trusting the authorities of the options beside the system's, or those of AWS_CA_BUNDLE alone. It follows no redirect, which would send
 // a signed body elsewhere, and undoes no compression. Dialling and the TLS handshake take at most 5 s each. There is no
 // limit on the whole request: the context of the request sets it.
 //
@@ -156,20 +156,29 @@ func trust(transport *http.Transport, o Options) error {
 	return nil
 }
 
-// loadAuthorities reads a PEM file of authorities. Like AWS_CA_BUNDLE it replaces the system's; nil means the system's.
+// loadAuthorities gives the authorities of the option ca-file and those of the system, or else those of AWS_CA_BUNDLE
+// alone, which replaces the system's in every tool of AWS; nil means the system's.
 func loadAuthorities(path string) (*x509.CertPool, error) {
-	name := "aws: ca-file"
-	if path == "" {
-		name, path = "AWS_CA_BUNDLE", os.Getenv("AWS_CA_BUNDLE")
+	if path != "" {
+		pool, err := x509.SystemCertPool()
+		if err != nil {
+			return nil, fmt.Errorf("aws: read the system's authorities, which ca-file adds to: %w", err)
+		}
+		return addAuthorities(pool, "aws: ca-file", path)
 	}
+	path = os.Getenv("AWS_CA_BUNDLE")
 	if path == "" {
 		return nil, nil
 	}
+	return addAuthorities(x509.NewCertPool(), "AWS_CA_BUNDLE", path)
+}
+
+// addAuthorities adds those of the PEM file that name stands for.
+func addAuthorities(pool *x509.CertPool, name, path string) (*x509.CertPool, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("%s: read the authorities: %w", name, err)
 	}
-	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {
 		return nil, fmt.Errorf("%s: expected at least one PEM certificate in %s, found none", name, path)
 	}

@@ -2,6 +2,7 @@ package awsauth
 
 import (
 	"bufio"
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"io"
@@ -68,6 +69,35 @@ func TestClientTLS(t *testing.T) {
 	t.Setenv("AWS_CA_BUNDLE", file)
 	if got, err := get(Options{}); got != "HTTP/1.1" || err != nil {
 		t.Errorf("with AWS_CA_BUNDLE: %q, %v, want HTTP/1.1", got, err)
+	}
+}
+
+// TestAuthorities checks that ca-file adds to the system's authorities, and that AWS_CA_BUNDLE replaces them, as it does
+// in every tool of AWS.
+func TestAuthorities(t *testing.T) {
+	isolate(t)
+	system, err := x509.SystemCertPool()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if system.Equal(x509.NewCertPool()) {
+		t.Skip("not run: this system has no authorities")
+	}
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	alone := x509.NewCertPool()
+	alone.AddCert(server.Certificate())
+	system.AddCert(server.Certificate())
+	file := authorityFile(t, server)
+	if got, err := loadAuthorities(file); err != nil || !got.Equal(system) {
+		t.Errorf("ca-file gives other authorities than the system's and its own (%v)", err)
+	}
+	t.Setenv("AWS_CA_BUNDLE", file)
+	if got, err := loadAuthorities(""); err != nil || !got.Equal(alone) {
+		t.Errorf("AWS_CA_BUNDLE gives other authorities than its own (%v)", err)
+	}
+	if got, err := loadAuthorities(file); err != nil || !got.Equal(system) {
+		t.Errorf("beside AWS_CA_BUNDLE ca-file gives other authorities than the system's and its own (%v)", err)
 	}
 }
 

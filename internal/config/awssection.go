@@ -8,7 +8,7 @@ type AWS struct {
 	CredentialsFile string // a shared credentials file; "" means the SDK's places
 	Profile         string // a profile of that file; "" means the default one
 	IMDS            bool   // whether the instance metadata service may be asked
-	Proxy           string // the URL of an HTTP proxy; "" means none; may hold a password
+	Proxy           string // the URL of an HTTP proxy; "" means that of the environment; may hold a password
 	CAFile          string // certificates to trust beside the system's; "" means none
 }
 
@@ -28,8 +28,8 @@ var awsKeys = []Option{
 	{Name: "profile", Help: "Names the profile in that file."},
 	{Name: "imds", Kind: KindBool, Default: "true",
 		Help: "Says whether the instance metadata service may be asked for credentials and region; AWS_EC2_METADATA_DISABLED=true says no as well."},
-	{Name: "proxy", Kind: KindSecret, Help: "Names the URL of a proxy for all requests to AWS; its password is never shown.", check: httpURL},
-	{Name: "ca-file", Help: "Names a file of certificates in PEM form, to be trusted beside the system's.", check: absolutePath},
+	{Name: "proxy", Kind: KindSecret, Help: "Names the URL of a proxy for all requests to AWS; its password is never shown; unset means that of HTTPS_PROXY, HTTP_PROXY and NO_PROXY in the environment.", check: httpURL},
+	{Name: "ca-file", Help: "Names a file of certificates in PEM form, to be trusted beside the system's; unset means AWS_CA_BUNDLE, which replaces them.", check: absolutePath},
 }
 
 // AWSKeys returns a copy of the keys of the node file's section aws.

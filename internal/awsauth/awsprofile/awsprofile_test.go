@@ -32,6 +32,8 @@ func TestMain(m *testing.M) {
 				o.CredentialsFile = os.Args[i+1]
 			case "--profile":
 				o.Profile = os.Args[i+1]
+			case "--ca-file":
+				o.CAFile = os.Args[i+1]
 			}
 		}
 		if err := WriteProcessCredentials(context.Background(), os.Stdout, o); err != nil {

@@ -3,6 +3,7 @@ package awsprofile
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -79,11 +80,10 @@ func checkFile(path string) error {
 }
 
 func loadOptions(o awsauth.Options, from files) ([]func(*config.LoadOptions) error, error) {
-	proxy, err := awsauth.ProxyFunc(o.Proxy)
+	client, authorities, err := newClient(o)
 	if err != nil {
 		return nil, err
 	}
-	client := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.Proxy = proxy })
 	options := []func(*config.LoadOptions) error{
 		config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }),
 		config.WithHTTPClient(client),
@@ -103,14 +103,31 @@ func loadOptions(o awsauth.Options, from files) ([]func(*config.LoadOptions) err
 	if !o.IMDS {
 		options = append(options, config.WithEC2IMDSClientEnableState(imds.ClientDisabled))
 	}
-	if o.CAFile != "" {
-		authorities, err := os.ReadFile(o.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("aws: ca-file: read the authorities: %w", err)
-		}
+	if authorities != nil {
 		options = append(options, config.WithCustomCABundle(bytes.NewReader(authorities)))
 	}
 	return options, nil
+}
+
+// newClient makes the client, and reads the authorities of ca-file, if it is set: the SDK adds them to those that the
+// client has, and passes over AWS_CA_BUNDLE then.
+func newClient(o awsauth.Options) (client *awshttp.BuildableClient, authorities []byte, err error) {
+	proxy, err := awsauth.ProxyFunc(o.Proxy)
+	if err != nil {
+		return nil, nil, err
+	}
+	client = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.Proxy = proxy })
+	if o.CAFile == "" {
+		return client, nil, nil
+	}
+	if authorities, err = os.ReadFile(o.CAFile); err != nil {
+		return nil, nil, fmt.Errorf("aws: ca-file: read the authorities: %w", err)
+	}
+	system, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, nil, fmt.Errorf("aws: read the system's authorities, which ca-file adds to: %w", err)
+	}
+	return client.WithTransportOptions(func(t *http.Transport) { t.TLSClientConfig.RootCAs = system }), authorities, nil
 }
 
 // profileName is the profile that is asked for by name, if one is. A file that is asked for needs a name as well: only
