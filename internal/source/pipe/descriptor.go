@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +24,9 @@ type Descriptor struct {
 	fd      int
 	wake    int // an eventfd that ends the waiting
 	stopped atomic.Bool
+
+	closing sync.Mutex // keeps stop away from descriptors that are others' by now
+	closed  bool
 }
 
 // Open takes over the reading end fd of a pipe, which errors call name. A child
@@ -48,12 +52,26 @@ func (d *Descriptor) Grow() (int, error) {
 	return size, errors.Join(grown, err)
 }
 
-// Close closes the pipe, of which no read is under way.
-func (d *Descriptor) Close() error { return errors.Join(unix.Close(d.fd), unix.Close(d.wake)) }
+// Close closes the pipe, of which no read is under way. A second call does
+// nothing.
+func (d *Descriptor) Close() error {
+	d.closing.Lock()
+	defer d.closing.Unlock()
+	if d.closed {
+		return nil
+	}
+	d.closed = true
+	return errors.Join(unix.Close(d.fd), unix.Close(d.wake))
+}
 
-// stop ends the waiting for good.
+// stop ends the waiting for good. After Close there is none, and nothing to do.
 func (d *Descriptor) stop() error {
 	d.stopped.Store(true)
+	d.closing.Lock()
+	defer d.closing.Unlock()
+	if d.closed {
+		return nil
+	}
 	one := [8]byte{1}
 	if _, err := unix.Write(d.wake, one[:]); err != nil && !errors.Is(err, unix.EAGAIN) {
 		return fmt.Errorf("end the reading of %s: %w", d.name, err)

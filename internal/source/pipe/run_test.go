@@ -45,6 +45,38 @@ func TestRun(t *testing.T) {
 	all.Wait()
 }
 
+// TestStopAfterClose leaves those alone who have got the descriptor's number since
+// then: a deadline may pass when everything is over.
+func TestStopAfterClose(t *testing.T) {
+	d, w := newPipe(t)
+	r := New(d, stdout, &recorder{max: 1000}, Options{})
+	wake := d.wake
+	if err := errors.Join(w.Close(), r.Run(), d.Close()); err != nil {
+		t.Fatal(err)
+	}
+	other, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if other != wake {
+		if err := errors.Join(unix.Dup3(other, wake, unix.O_CLOEXEC), unix.Close(other)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.Stop(); err != nil {
+		t.Error(err)
+	}
+	if n, err := unix.Read(wake, make([]byte, 8)); !errors.Is(err, unix.EAGAIN) {
+		t.Errorf("Stop wrote into what has the number now: %d, %v", n, err)
+	}
+	if err := unix.Close(wake); err != nil {
+		t.Error(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Errorf("closing twice: %v", err)
+	}
+}
+
 // TestStopReadsWhatIsThere: a grandchild may hold the pipe open for ever.
 func TestStopReadsWhatIsThere(t *testing.T) {
 	text := []byte(strings.Repeat("a line of some words\n", 2500) + "and one that is not finished")
