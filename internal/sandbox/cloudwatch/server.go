@@ -28,7 +28,7 @@ import (
 
 // Options says how a Server listens and misbehaves. The zero value is an endpoint that works.
 type Options struct {
-	// Listen is the address of ListenAndServe: a loopback host and a port, 0 for any.
+	// Listen is the address of Listen: a loopback host and a port, 0 for any. Empty is for who uses the Handler.
 	Listen string
 	// Latency delays each answer of the API. The body is read and the events are stored before it.
 	Latency time.Duration
@@ -125,6 +125,11 @@ func (o *Options) check() error {
 	if o.Latency < 0 || o.FaultAt < 0 || o.FaultFor < 0 {
 		return errors.New("latency, fault-at and fault-for must not be negative")
 	}
+	if o.Listen != "" {
+		if err := checkListen(o.Listen); err != nil {
+			return err
+		}
+	}
 	if o.Fault == "" {
 		if o.FaultAt != 0 || o.FaultFor != 0 {
 			return errors.New("fault-at and fault-for need a fault: set fault, too")
@@ -188,18 +193,26 @@ func (s *Server) Handler() http.Handler { return s.handler }
 
 // Listen opens Options.Listen, which must be a loopback address: the endpoint trusts everyone.
 func (s *Server) Listen() (net.Listener, error) {
-	host, _, err := net.SplitHostPort(s.options.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("sandbox cloudwatch: listen address %q: expected HOST:PORT such as 127.0.0.1:8080: %w", s.options.Listen, err)
-	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, fmt.Errorf("sandbox cloudwatch: listen address %q: expected a loopback host such as 127.0.0.1, because the endpoint lets everyone in", s.options.Listen)
+	if err := checkListen(s.options.Listen); err != nil {
+		return nil, fmt.Errorf("sandbox cloudwatch: %w", err)
 	}
 	ln, err := net.Listen("tcp", s.options.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("sandbox cloudwatch: %w", err)
 	}
 	return ln, nil
+}
+
+// checkListen refuses what is no address, and addresses that others than this machine reach.
+func checkListen(address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("listen address %q: expected HOST:PORT such as 127.0.0.1:8080: %w", address, err)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("listen address %q: expected a loopback host such as 127.0.0.1, because the endpoint lets everyone in", address)
+	}
+	return nil
 }
 
 // ListenAndServe listens on Options.Listen and serves until ctx ends.
