@@ -20,7 +20,8 @@ func explainCommand() *cobra.Command {
 		Short: "Show every option, its value, and which level set it",
 		Long: `Show which value every option has and where it comes from: the container's own, which
 is this command line, the node's defaults, the environment, or built in. It takes the options
-of exec, and with --log-driver those of spillway-shim, and connects to nothing.`,
+of exec, which are listed here, and with --log-driver those of spillway-shim, which
+"spillway-shim --help" lists. It connects to nothing.`,
 		Example: `  spillway explain --to cloudwatch --mode non-blocking
   spillway explain --log-driver awslogs --config /etc/spillway/spillway.yaml`,
 		DisableFlagParsing: true,
@@ -51,6 +52,10 @@ of exec, and with --log-driver those of spillway-shim, and connects to nothing.`
 			return printOptions(os.Stdout, resolved)
 		},
 	}
+	// These are for the help alone: config reads the arguments, as it does for the
+	// shim.
+	bindOptions(cmd, &config.Flags{}, config.ProgramExec)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the options as JSON: a list of objects")
 	return cmd
 }
 

@@ -10,6 +10,9 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,10 +25,9 @@ import (
 
 // logsRequest is what the options of logs ask for.
 type logsRequest struct {
-	stateDir, since, until string
-	tail                   int
-	query                  local.Query
-	json                   bool
+	stateDir, since, until, tail string
+	query                        local.Query
+	json                         bool
 }
 
 func logsCommand() *cobra.Command {
@@ -51,7 +53,7 @@ lost. The store keeps the newest GiB.`,
 	f.BoolVarP(&r.query.Follow, "follow", "f", false, "go on with what is written later, until interrupted")
 	f.StringVar(&r.since, "since", "", "only records of this time or later: a time such as 2026-11-20T12:00:00Z, or a duration before now such as 10m")
 	f.StringVar(&r.until, "until", "", "only records before this time or duration")
-	f.IntVar(&r.tail, "tail", 0, "only the last so many records of those that are there")
+	f.StringVar(&r.tail, "tail", "", "only the last so many records of those that are there, a `number`")
 	f.StringArrayVar(&r.query.Streams, "stream", nil, "only this stream, stdout or stderr; may be given again")
 	f.BoolVar(&r.json, "json", false, "print each record as the store has it, a JSON object a line")
 	f.StringVar(&r.stateDir, "state-dir", "", "the state directory with the store")
@@ -72,13 +74,40 @@ func (r *logsRequest) parse(tailGiven bool) error {
 			return fmt.Errorf("--until: %w", err)
 		}
 	}
-	switch {
-	case tailGiven && r.tail < 0:
-		return fmt.Errorf("--tail: found %d; expected a number of records, 0 or more", r.tail)
-	case tailGiven && r.tail == 0:
+	if !tailGiven {
+		return nil
+	}
+	n, err := strconv.Atoi(r.tail)
+	if err != nil || n < 0 {
+		return fmt.Errorf("--tail: found %q; expected a number of records, 0 or more", r.tail)
+	}
+	if r.query.Tail = n; n == 0 {
 		r.query.Tail = local.NoTail
-	default:
-		r.query.Tail = r.tail
+	}
+	return nil
+}
+
+// checkStreams refuses streams that are not in the store, which a wrong name
+// would be. Those of exec are known; for another name the store is read.
+func (r *logsRequest) checkStreams(ctx context.Context, dir string) error {
+	known := []string{"stdout", "stderr"}
+	missing := slices.DeleteFunc(slices.Clone(r.query.Streams), func(name string) bool { return slices.Contains(known, name) })
+	if len(missing) == 0 {
+		return nil
+	}
+	err := local.Read(ctx, dir, local.Query{}, func(e local.Entry) error {
+		if !slices.Contains(known, e.Stream) {
+			known = append(known, e.Stream)
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, name := range missing {
+		if !slices.Contains(known, name) {
+			return usage(fmt.Errorf("--stream: found %q; expected a stream of the local store: %s", name, strings.Join(known, ", ")))
+		}
 	}
 	return nil
 }
@@ -92,6 +121,9 @@ func (r *logsRequest) run(ctx context.Context) (err error) {
 		fmt.Fprintf(os.Stderr, "spillway: %s at byte %d: %d bytes are no record: %v\n", d.Segment, d.Offset, d.Size, d.Err)
 	}
 	dir := filepath.Join(config.StateDir(r.stateDir, os.Getenv), statedir.Local)
+	if err := r.checkStreams(ctx, dir); err != nil {
+		return err
+	}
 	err = local.Read(ctx, dir, r.query, func(e local.Entry) error {
 		if err := r.print(out, e); err != nil || !r.query.Follow {
 			return err

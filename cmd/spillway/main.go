@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -49,6 +50,18 @@ func usage(err error) error {
 // noArgs refuses arguments of a command that has options only.
 func noArgs(cmd *cobra.Command, args []string) error { return usage(cobra.NoArgs(cmd, args)) }
 
+// sayOptions writes [options] into the usage lines, where the library has
+// [flags]: they are called options everywhere else.
+func sayOptions(cmd *cobra.Command) {
+	if !cmd.DisableFlagsInUseLine && !strings.Contains(cmd.Use, "[options]") {
+		cmd.Use += " [options]"
+	}
+	cmd.DisableFlagsInUseLine = true
+	for _, c := range cmd.Commands() {
+		sayOptions(c)
+	}
+}
+
 func main() { os.Exit(run(os.Args[1:])) }
 
 func run(args []string) int {
@@ -67,6 +80,9 @@ counted losses where asked to fail on them (exec --fail-on-loss).`,
 	root.SetArgs(args)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	root.AddCommand(execCommand(), logsCommand(), statusCommand(), explainCommand(), sandboxCommand(), credentialsCommand())
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd(args...)
+	sayOptions(root)
 	err := root.ExecuteContext(context.Background())
 	if err == nil {
 		return exitDone
