@@ -1,20 +1,235 @@
 package diskbuffer
 
-// Store is one disk buffer.
-type Store struct{}
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"sync"
+)
 
-func OpenDir(path string, owner Owner) (FS, error)    { panic("todo") }
-func Create(fs FS, m Meta, o Options) (*Store, error) { panic("todo") }
-func Open(fs FS, o Options) (*Store, *Found, error)   { panic("todo") }
-func (s *Store) AddStream(st Stream) error            { panic("todo") }
-func (s *Store) Append(payload []byte) (Place, error) { panic("todo") }
-func (s *Store) Sync() (Position, error)              { panic("todo") }
-func (s *Store) Seek(p Place)                         { panic("todo") }
-func (s *Store) Read(dst []byte) (Chunk, error)       { panic("todo") }
-func (s *Store) Next() (int, error)                   { panic("todo") }
-func (s *Store) Settle(p Position) error              { panic("todo") }
-func (s *Store) Offer(events uint64) error            { panic("todo") }
-func (s *Store) Tidy() error                          { panic("todo") }
-func (s *Store) Usage() Usage                         { panic("todo") }
-func (s *Store) Close(clean bool) error               { panic("todo") }
-func (s *Store) Remove() error                        { panic("todo") }
+// errClosed is what a store returns after Close.
+var errClosed = errors.New("disk buffer is closed")
+
+// Store is one disk buffer. Append and AddStream have one caller at a time, and
+// so do Read, Seek and Next; all other methods are for any goroutine, all at the
+// same time.
+//
+// Locks are taken in this order: tidying, syncing, writing, mu. Only mu is short;
+// it is never held over a call of the file system.
+type Store struct {
+	dir      FS
+	options  Options
+	segment  int64 // size of segments
+	tag      tag
+	header   segmentHeader // what all segments have in common
+	cursor   *cursor
+	read     reader
+	tidying  sync.Mutex
+	syncing  sync.Mutex
+	writing  sync.Mutex
+	appender // belongs to writing
+
+	mu       sync.Mutex
+	segments []*segment // by position; the last may be written
+	next     uint64     // number of the next segment
+	end      Position
+	used     int64 // bytes of all files
+	streams  map[uint32]*Stream
+	free     int64 // on the file system, at the last look
+	readAt   Position
+	changed  bool // since the last streams frame that ends the buffer
+	unnamed  bool // a segment's name may not be durable
+	closed   bool
+}
+
+// Create makes a buffer in dir, locks it, and owns dir from then on; on an error
+// it closes dir. A buffer that is there already is fs.ErrExist. What an earlier
+// Create left unfinished is replaced.
+func Create(dir FS, m Meta, o Options) (*Store, error) {
+	s, err := create(dir, m, o)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("create disk buffer: %w", err), dir.Close())
+	}
+	return s, nil
+}
+
+func create(dir FS, m Meta, o Options) (*Store, error) {
+	if m.Incarnation == ([12]byte{}) {
+		m.Incarnation = newIncarnation()
+	}
+	text, err := m.encode()
+	if err != nil {
+		return nil, err
+	}
+	if err := dir.Lock(); err != nil {
+		return nil, err
+	}
+	entries, err := dir.List()
+	if err != nil {
+		return nil, err
+	}
+	s := newStore(dir, o)
+	for _, e := range entries {
+		if _, ok := segmentNumber(e.Name); ok || e.Name == metaName {
+			return nil, fmt.Errorf("%s is there already: %w", e.Name, fs.ErrExist)
+		}
+		if e.Name != cursorName && e.Name != metaTempName {
+			s.used += e.Size
+		}
+	}
+	s.used += int64(len(text)) + cursorSize
+	s.identify(m)
+	if need := s.reserve(); s.used+need > o.Max {
+		return nil, &FullError{Need: need, Used: s.used, Max: o.Max}
+	}
+	if s.cursor, err = createCursor(dir, slot{}); err != nil {
+		return nil, err
+	}
+	// Last, since it is what makes the directory a buffer.
+	if err := writeMeta(dir, text); err != nil {
+		return nil, errors.Join(err, s.cursor.file.Close())
+	}
+	return s, nil
+}
+
+func newStore(dir FS, o Options) *Store {
+	if o.Segment <= 0 {
+		o.Segment = segmentSize(o.Max)
+	}
+	s := &Store{dir: dir, options: o, segment: o.Segment, next: 1, streams: map[uint32]*Stream{}}
+	s.pack.kind = o.Compression
+	s.read.store = s
+	return s
+}
+
+// identify takes over what every segment repeats of the meta data.
+func (s *Store) identify(m Meta) {
+	s.header = segmentHeader{Limit: m.Limit, Incarnation: m.Incarnation, Identity: identitySum(m.Identity)}
+	s.tag = s.header.tag()
+}
+
+// allStreams returns a copy of the streams, by index; the lock is held.
+func (s *Store) allStreams() []Stream {
+	all := make([]Stream, 0, len(s.streams))
+	for _, st := range s.streams {
+		all = append(all, *st)
+	}
+	slices.SortFunc(all, func(a, b Stream) int { return cmp.Compare(a.Index, b.Index) })
+	return all
+}
+
+// Settle says that all events before p are settled: they are not read again
+// after the next Open. It never goes back, and costs one write at most; Tidy
+// makes it durable.
+func (s *Store) Settle(p Position) error {
+	s.mu.Lock()
+	end := s.end
+	s.mu.Unlock()
+	if p.Events > end.Events {
+		return fmt.Errorf("settle events up to %d of a disk buffer that ends at %d", p.Events, end.Events)
+	}
+	return s.cursor.settle(p)
+}
+
+// Offer says that events below the given one may be delivered from now on. A
+// process that dies then leaves word that they are possible duplicates.
+func (s *Store) Offer(events uint64) error { return s.cursor.offer(events) }
+
+// Usage says what the store holds.
+func (s *Store) Usage() Usage {
+	settled := s.cursor.settled()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Usage{
+		Bytes: s.used, Max: s.options.Max, Segments: len(s.segments), Free: s.free,
+		Pending: Position{s.end.Events - settled.Events, s.end.Records - settled.Records},
+	}
+}
+
+// Close closes the files and gives the lock back; the buffer stays on the disk.
+// A clean Close writes the totals of all streams, makes all of it durable, and
+// says in the cursor where it ends, so that the next Open can tell if anything
+// is missing. An unclean one leaves the directory as a killed process would.
+func (s *Store) Close(clean bool) error {
+	s.tidying.Lock()
+	defer s.tidying.Unlock()
+	var err error
+	if clean {
+		err = s.finish()
+	}
+	return errors.Join(err, s.release())
+}
+
+// finish makes the end of the buffer known and durable.
+func (s *Store) finish() error {
+	err := s.writeClosing()
+	if _, syncErr := s.Sync(); syncErr != nil {
+		// The end that was promised would not be there.
+		return errors.Join(err, syncErr, s.cursor.both())
+	}
+	s.mu.Lock()
+	end := s.end
+	s.mu.Unlock()
+	return errors.Join(err, s.cursor.finish(end))
+}
+
+// release closes everything, once nobody uses it.
+func (s *Store) release() error {
+	s.syncing.Lock()
+	defer s.syncing.Unlock()
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.mu.Lock()
+	segments := slices.Clone(s.segments)
+	closed := s.closed
+	s.closed = true
+	s.mu.Unlock()
+	if closed {
+		return errClosed
+	}
+	err := s.read.close()
+	for _, seg := range segments {
+		if seg.file != nil {
+			err = errors.Join(err, seg.file.Close())
+			seg.file = nil
+		}
+	}
+	return errors.Join(err, s.cursor.file.Close(), s.dir.Close())
+}
+
+// Remove deletes a buffer of which all is settled, with its directory, and
+// closes it. The cursor goes last, so that a Remove that was cut short leaves
+// nothing that would be read again.
+func (s *Store) Remove() error {
+	s.tidying.Lock()
+	defer s.tidying.Unlock()
+	s.mu.Lock()
+	end, segments := s.end, slices.Clone(s.segments)
+	s.mu.Unlock()
+	if settled := s.cursor.settled(); settled.Events < end.Events {
+		return fmt.Errorf("remove disk buffer: %d events in it are not settled", end.Events-settled.Events)
+	}
+	if _, err := s.cursor.sync(); err != nil {
+		return fmt.Errorf("remove disk buffer: %w", err)
+	}
+	names := []string{}
+	for _, seg := range segments {
+		names = append(names, seg.name)
+	}
+	var err error
+	for _, name := range append(names, metaName, cursorName, lockName) {
+		if e := s.dir.Remove(name); e != nil && !errors.Is(e, fs.ErrNotExist) {
+			err = e
+			break
+		}
+	}
+	if dir, ok := s.dir.(interface{ RemoveDir() error }); ok && err == nil {
+		err = dir.RemoveDir()
+	}
+	if err != nil {
+		err = fmt.Errorf("remove disk buffer: %w", err)
+	}
+	return errors.Join(err, s.release())
+}

@@ -1,0 +1,349 @@
+package diskbuffer
+
+import (
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"math"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/spillway/spillway/internal/record"
+)
+
+// spaceEvery is how much is written before the free space is looked at again.
+const spaceEvery = 4 << 20
+
+// appender is what a writer needs from one append to the next, so that none
+// takes new memory.
+type appender struct {
+	pack      packer
+	pieces    [][]byte
+	head      [frameHeaderSize]byte
+	lead      []byte   // what goes before the frame: a segment's opening, new streams
+	announce  []Stream // streams that the disk does not know yet
+	sinceFree int64    // bytes written since the last look at the free space
+}
+
+// AddStream makes a stream known, before its first batch. It goes to the disk
+// together with that. A stream that is known already under this name is left as
+// it is.
+func (s *Store) AddStream(st Stream) error {
+	if len(st.Name) > MaxName {
+		return fmt.Errorf("add stream %d: its name has %d bytes, at most %d are possible", st.Index, len(st.Name), MaxName)
+	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known := s.streams[st.Index]; known != nil {
+		if known.Name != st.Name {
+			return fmt.Errorf("add stream %d: its name is %q already, not %q", st.Index, known.Name, st.Name)
+		}
+		return nil
+	}
+	s.streams[st.Index] = &st
+	s.announce = append(s.announce, st)
+	s.changed = true
+	return nil
+}
+
+// Append writes a payload: whole batches, of streams that were added, at most
+// MaxPayload bytes. They are in the kernel's hands then, and survive this
+// process. On an error nothing of it counts as written; a *FullError says that
+// it does not fit now.
+func (s *Store) Append(payload []byte) (Place, error) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	h := frameHeader{Kind: kindBatches, Raw: uint32(len(payload)), Tag: s.tag}
+	if len(payload) == 0 || len(payload) > MaxPayload {
+		return Place{}, fmt.Errorf("append %d bytes to the disk buffer: 1 to %d are possible", len(payload), MaxPayload)
+	}
+	if err := s.count(&h, payload); err != nil {
+		return Place{}, err
+	}
+	stored, compression, err := s.pack.pack(payload)
+	if err != nil {
+		return Place{}, err
+	}
+	h.Compression = compression
+	return s.write(&h, stored, payload)
+}
+
+// count fills in what the payload holds. A batch of a stream that was not added
+// is an error of the caller's.
+func (s *Store) count(h *frameHeader, payload []byte) error {
+	var b record.Batch
+	var events, records int
+	for rest := payload; len(rest) > 0; {
+		rest = rest[record.Parse(rest, &b):]
+		if s.streams[b.Stream] == nil {
+			return fmt.Errorf("append to the disk buffer: stream %d was not added", b.Stream)
+		}
+		events += b.Count
+		if b.Kind == record.KindRecords {
+			records += b.Count
+			h.Bytes += uint64(b.Bytes)
+		}
+	}
+	if events > math.MaxUint32 {
+		return fmt.Errorf("append to the disk buffer: %d events are too many for one frame", events)
+	}
+	h.Events, h.Records = uint32(events), uint32(records)
+	return nil
+}
+
+// total adds a payload to the totals of its streams; the lock is held.
+func (s *Store) total(payload []byte) {
+	var b record.Batch
+	for rest := payload; len(rest) > 0; {
+		rest = rest[record.Parse(rest, &b):]
+		s.streams[b.Stream].add(&b)
+	}
+}
+
+// add counts a batch of the stream. A marker takes the numbers of the records
+// whose loss it tells.
+func (st *Stream) add(b *record.Batch) {
+	if b.Kind == record.KindLoss {
+		l := b.Loss()
+		st.LastSeq, st.LastTime = max(st.LastSeq, l.LastSeq), max(st.LastTime, l.LastTime)
+		return
+	}
+	st.Records += uint64(b.Count)
+	st.Bytes += uint64(b.Bytes)
+	st.LastSeq, st.LastTime = b.FirstSeq+uint64(b.Count)-1, b.Time
+}
+
+// write puts one frame behind the last one, in a new segment if need be.
+func (s *Store) write(h *frameHeader, stored, payload []byte) (Place, error) {
+	h.Stored, h.PayloadSum = uint32(len(stored)), crc32.Checksum(stored, castagnoli)
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return Place{}, errClosed
+	}
+	h.First = s.end
+	seg := s.active()
+	fresh := seg == nil || seg.written > seg.head && seg.written+s.announceSize()+h.size() > s.segment
+	s.lead = s.lead[:0]
+	if fresh {
+		seg = s.open()
+	} else if len(s.announce) > 0 {
+		s.lead = s.appendStreamsFrame(s.lead, 0, s.announce)
+	}
+	s.mu.Unlock()
+	h.put(s.head[:])
+	s.pieces = append(s.pieces[:0], s.lead, s.head[:], stored)
+	pieces := s.pieces
+	if len(s.lead) == 0 {
+		pieces = pieces[1:]
+	}
+	place := Place{seg.number, seg.written + int64(len(s.lead)), h.First}
+	size := int64(len(s.lead)) + h.size()
+	err := s.room(size, fresh)
+	if err == nil {
+		err = s.put(seg, fresh, size, pieces)
+	}
+	clear(s.pieces) // The payload is the caller's.
+	if err != nil {
+		return Place{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.publish(seg, fresh, size)
+	s.end, s.changed = h.end(), true
+	seg.last = s.end
+	s.total(payload)
+	return place, nil
+}
+
+// active is the segment that may be written, nil if a new one is needed; the
+// lock is held.
+func (s *Store) active() *segment {
+	if n := len(s.segments); n > 0 && !s.segments[n-1].sealed && s.segments[n-1].file != nil {
+		return s.segments[n-1]
+	}
+	return nil
+}
+
+// announceSize is what the streams take that the disk does not know yet.
+func (s *Store) announceSize() int64 {
+	if len(s.announce) == 0 {
+		return 0
+	}
+	return streamsSize(s.announce)
+}
+
+// open begins a new segment in memory, and leaves its first bytes in lead; the
+// lock is held.
+func (s *Store) open() *segment {
+	h := s.header
+	h.Number, h.First = s.next, s.end
+	s.lead = append(s.lead[:0], make([]byte, segmentHeaderSize)...)
+	h.put(s.lead)
+	s.lead = s.appendStreamsFrame(s.lead, streamsComplete, s.allStreams())
+	return &segment{
+		number: s.next, name: segmentName(s.next), first: s.end, last: s.end, synced: s.end, head: int64(len(s.lead)),
+	}
+}
+
+// appendStreamsFrame encodes a streams frame; the lock is held.
+func (s *Store) appendStreamsFrame(dst []byte, flags uint32, streams []Stream) []byte {
+	at := len(dst)
+	dst = append(dst, make([]byte, frameHeaderSize)...)
+	dst = appendStreams(dst, flags, streams)
+	payload := dst[at+frameHeaderSize:]
+	h := frameHeader{
+		Kind: kindStreams, Stored: uint32(len(payload)), Raw: uint32(len(payload)), First: s.end, Tag: s.tag,
+		PayloadSum: crc32.Checksum(payload, castagnoli),
+	}
+	h.put(dst[at:])
+	return dst
+}
+
+// put writes the pieces, which are size bytes, to the end of a segment.
+func (s *Store) put(seg *segment, fresh bool, size int64, pieces [][]byte) error {
+	if fresh {
+		f, err := s.dir.Create(seg.name)
+		if err != nil {
+			return s.failed(size, fmt.Errorf("create segment %s: %w", seg.name, err))
+		}
+		seg.file = f
+	}
+	if err := seg.file.WriteAt(seg.written, pieces...); err != nil {
+		return s.failed(size, errors.Join(fmt.Errorf("append to segment %s: %w", seg.name, err), s.undo(seg, fresh, size)))
+	}
+	s.sinceFree += size
+	return nil
+}
+
+// publish makes what was put count; the lock is held.
+func (s *Store) publish(seg *segment, fresh bool, size int64) {
+	if fresh {
+		s.join(seg)
+	}
+	seg.written += size
+	seg.size, seg.cooled = seg.written, false
+	s.used += size
+	s.free -= size
+	s.announce = s.announce[:0]
+}
+
+// join makes a new segment the last one; the lock is held.
+func (s *Store) join(seg *segment) {
+	if n := len(s.segments); n > 0 {
+		s.segments[n-1].sealed = true
+	}
+	s.segments = append(s.segments, seg)
+	s.next = seg.number + 1
+	s.unnamed = true
+}
+
+// undo takes back what a failed write may have left. Where that fails, too, the
+// segment is never written again; what is behind its last whole frame counts
+// against the bound.
+func (s *Store) undo(seg *segment, fresh bool, size int64) error {
+	if fresh {
+		err := seg.file.Close()
+		seg.file = nil
+		if e := s.dir.Remove(seg.name); e != nil {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.join(seg)
+			seg.sealed, seg.size, seg.syncedTo = true, size, seg.written
+			s.used += size
+			return errors.Join(err, fmt.Errorf("take back segment %s: %w", seg.name, e))
+		}
+		return err
+	}
+	err := seg.file.Truncate(seg.written)
+	if err == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seg.sealed, seg.size = true, seg.written+size
+	s.used += size
+	return fmt.Errorf("take back the end of segment %s: %w", seg.name, err)
+}
+
+// failed says what a failed write means: no space is a matter of policy.
+func (s *Store) failed(size int64, err error) error {
+	if !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EDQUOT) {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sinceFree = spaceEvery
+	return &FullError{Need: size, Used: s.used, Max: s.options.Max, Free: s.free, MinFree: s.options.MinFree, Err: err}
+}
+
+// reserve is what must stay for a clean close: at worst a new segment with all
+// streams. The lock is held.
+func (s *Store) reserve() int64 {
+	size := int64(segmentHeaderSize + frameHeaderSize + streamsHeadSize)
+	for _, st := range s.streams {
+		size += streamFixedSize + int64(len(st.Name))
+	}
+	return size
+}
+
+// room makes sure that size more bytes keep all bounds.
+func (s *Store) room(size int64, fresh bool) error {
+	s.mu.Lock()
+	full := &FullError{Need: size + s.reserve(), Used: s.used, Max: s.options.Max, Free: s.free, MinFree: s.options.MinFree}
+	s.mu.Unlock()
+	if full.Used+full.Need > full.Max {
+		return full
+	}
+	if !fresh && s.sinceFree < spaceEvery && full.Free-size >= full.MinFree {
+		return nil
+	}
+	free, _, err := s.dir.Space()
+	if err != nil {
+		return fmt.Errorf("append to the disk buffer: %w", err)
+	}
+	s.sinceFree, full.Free = 0, free
+	s.mu.Lock()
+	s.free = free
+	s.mu.Unlock()
+	if free-size < full.MinFree {
+		return full
+	}
+	return nil
+}
+
+// writeClosing writes the totals of all streams where they are not the last
+// thing that the buffer says.
+func (s *Store) writeClosing() error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.mu.Lock()
+	if !s.changed || len(s.segments) == 0 && len(s.streams) == 0 {
+		s.mu.Unlock()
+		return nil
+	}
+	const flags = streamsComplete | streamsClosing
+	seg := s.active()
+	fresh := seg == nil
+	if fresh {
+		seg = s.open()
+		s.lead = s.appendStreamsFrame(s.lead[:segmentHeaderSize], flags, s.allStreams())
+	} else {
+		s.lead = s.appendStreamsFrame(s.lead[:0], flags, s.allStreams())
+	}
+	full := s.used+int64(len(s.lead)) > s.options.Max
+	s.mu.Unlock()
+	if full {
+		return fmt.Errorf("close the disk buffer: %w: the totals of the streams do not fit", ErrFull)
+	}
+	if err := s.put(seg, fresh, int64(len(s.lead)), [][]byte{s.lead}); err != nil {
+		return fmt.Errorf("close the disk buffer: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.publish(seg, fresh, int64(len(s.lead)))
+	s.changed = false
+	return nil
+}

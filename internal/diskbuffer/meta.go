@@ -1,0 +1,112 @@
+package diskbuffer
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+)
+
+// maxMeta bounds buffer.json, in bytes.
+const maxMeta = 1 << 20
+
+// metaJSON is the form of Meta in buffer.json.
+type metaJSON struct {
+	Version     int             `json:"version"`
+	Identity    string          `json:"identity"`
+	Made        time.Time       `json:"made"`
+	Incarnation string          `json:"incarnation"`
+	Limit       int64           `json:"limit"`
+	About       json.RawMessage `json:"about,omitempty"`
+}
+
+func (m *Meta) encode() ([]byte, error) {
+	text, err := json.Marshal(metaJSON{version, m.Identity, m.Made.UTC(), hex.EncodeToString(m.Incarnation[:]), m.Limit, m.About})
+	return append(text, '\n'), err
+}
+
+// decodeMeta reads buffer.json; err says what is wrong with it.
+func decodeMeta(text []byte) (m Meta, err error) {
+	var j metaJSON
+	if err := json.Unmarshal(text, &j); err != nil {
+		return m, err
+	}
+	incarnation, err := hex.DecodeString(j.Incarnation)
+	switch {
+	case err != nil:
+		return m, fmt.Errorf("incarnation %q is not hexadecimal", j.Incarnation)
+	case len(incarnation) != len(m.Incarnation):
+		return m, fmt.Errorf("incarnation has %d bytes, want %d", len(incarnation), len(m.Incarnation))
+	case j.Version != version:
+		return m, fmt.Errorf("version is %d, want %d", j.Version, version)
+	}
+	m = Meta{Identity: j.Identity, Made: j.Made, Limit: j.Limit, About: j.About}
+	copy(m.Incarnation[:], incarnation)
+	return m, nil
+}
+
+// readMeta reads buffer.json. Damage is an error other than fs.ErrNotExist.
+func readMeta(dir FS) (m Meta, err error) {
+	f, err := dir.Open(metaName, false)
+	if err != nil {
+		return m, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	text, err := readAll(f, maxMeta)
+	if err != nil {
+		return m, err
+	}
+	return decodeMeta(text)
+}
+
+// readAll reads a small file.
+func readAll(f File, limit int) ([]byte, error) {
+	buf := make([]byte, 0, 4096)
+	for len(buf) < limit {
+		if len(buf) == cap(buf) {
+			buf = append(buf, make([]byte, len(buf))...)[:len(buf)]
+		}
+		n, err := readFull(f, buf[len(buf):cap(buf)], int64(len(buf)))
+		buf = buf[:len(buf)+n]
+		if err != nil || len(buf) < cap(buf) {
+			return buf, err
+		}
+	}
+	return buf, nil
+}
+
+// writeMeta puts buffer.json in place, durably and at once.
+func writeMeta(dir FS, text []byte) error {
+	// One that was not finished may be there.
+	if err := dir.Remove(metaTempName); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := dir.Create(metaTempName)
+	if err != nil {
+		return err
+	}
+	err = f.WriteAt(0, text)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := dir.Rename(metaTempName, metaName); err != nil {
+		return err
+	}
+	return dir.Sync()
+}
+
+// identitySum is how a segment header names the identity.
+func identitySum(identity string) [32]byte { return sha256.Sum256([]byte(identity)) }
+
+// newIncarnation draws a name for a new buffer.
+func newIncarnation() (id [12]byte) {
+	rand.Read(id[:]) //nolint:errcheck // It ends the program rather than fail.
+	return id
+}

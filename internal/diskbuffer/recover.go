@@ -1,0 +1,373 @@
+package diskbuffer
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+)
+
+// Open opens the buffer in dir, locks it, and owns dir from then on; on an error
+// it closes dir. Where there is no buffer the error is fs.ErrNotExist, and where
+// another process has it, ErrLocked. It reads the header of every segment, and
+// what the last one and the one with the cursor hold; more only where these are
+// damaged. It changes nothing but for a torn end of the last segment, which it
+// cuts off: bytes in which there is no whole frame.
+func Open(dir FS, o Options) (*Store, *Found, error) {
+	s, found, err := openStore(dir, o)
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("open disk buffer: %w", err), dir.Close())
+	}
+	return s, found, nil
+}
+
+func openStore(dir FS, o Options) (*Store, *Found, error) {
+	if err := dir.Lock(); err != nil {
+		return nil, nil, err
+	}
+	entries, err := dir.List()
+	if err != nil {
+		return nil, nil, err
+	}
+	r := &recovery{Store: newStore(dir, o), found: &Found{}}
+	if err := r.open(entries); err != nil {
+		for _, seg := range r.segments {
+			if seg.file != nil {
+				err = errors.Join(err, seg.file.Close())
+			}
+		}
+		if r.cursor != nil {
+			err = errors.Join(err, r.cursor.file.Close())
+		}
+		return nil, nil, err
+	}
+	return r.Store, r.found, nil
+}
+
+// recovery is a store that is being opened.
+type recovery struct {
+	*Store
+	found *Found
+	any   bool // nothing says which frames are this buffer's: the first one does
+	good  int  // slots of the cursor that were good
+}
+
+func (r *recovery) note(format string, args ...any) {
+	r.found.Notes = append(r.found.Notes, fmt.Sprintf(format, args...))
+}
+
+func (r *recovery) open(entries []Entry) error {
+	meta, err := readMeta(r.dir)
+	known := err == nil
+	var names []Entry
+	for _, e := range entries {
+		r.used += e.Size
+		if _, ok := segmentNumber(e.Name); ok {
+			names = append(names, e)
+		}
+	}
+	switch {
+	case known:
+	case len(names) == 0:
+		// Without its meta data and without records it never was one.
+		return fmt.Errorf("%w: %w", fs.ErrNotExist, err)
+	default:
+		r.note("%s: %v; identity, destination and options are unknown", metaName, err)
+	}
+	slices.SortFunc(names, func(a, b Entry) int { return cmp.Compare(a.Name, b.Name) })
+	if err := r.headers(names, &meta, known); err != nil {
+		return err
+	}
+	r.found.Meta = meta
+	if err := r.readCursor(); err != nil {
+		return err
+	}
+	if err := r.readEnd(); err != nil {
+		return err
+	}
+	return r.readPending()
+}
+
+// headers reads the header of every segment file and puts them into the order
+// of what they hold.
+func (r *recovery) headers(names []Entry, meta *Meta, known bool) error {
+	if known {
+		r.identify(*meta)
+	}
+	for _, e := range names {
+		h, ok, err := readSegmentHeader(r.dir, e.Name)
+		if err != nil {
+			return err
+		}
+		number, _ := segmentNumber(e.Name)
+		r.next = max(r.next, number+1)
+		switch {
+		case !ok:
+			r.note("%s: its header is damaged", e.Name)
+		case !known:
+			// The first good header tells what buffer.json does not.
+			known = true
+			r.header = h
+			r.tag = h.tag()
+			meta.Incarnation, meta.Limit = h.Incarnation, h.Limit
+		case h.tag() != r.tag:
+			r.note("%s: it belongs to another buffer and is left alone", e.Name)
+			continue
+		}
+		if ok && h.Number != number {
+			r.note("%s: it holds segment %d", e.Name, h.Number)
+			r.next = max(r.next, h.Number+1)
+		}
+		if !ok {
+			h = segmentHeader{First: never}
+		}
+		r.segments = append(r.segments, &segment{
+			number: number, name: e.Name, first: h.First, headed: ok, head: segmentHeaderSize, written: e.Size, size: e.Size,
+		})
+	}
+	r.any = !known
+	return r.order()
+}
+
+// order sorts the segments by position. One whose header is damaged begins with
+// its first frame, or is where its number says if it has none.
+func (r *recovery) order() error {
+	for _, seg := range r.segments {
+		if seg.first != never {
+			continue
+		}
+		f, ok, err := r.firstFrame(seg)
+		if err != nil {
+			return err
+		}
+		if ok {
+			seg.first = f.First
+		}
+	}
+	next := never
+	for i := len(r.segments) - 1; i >= 0; i-- {
+		if r.segments[i].first == never {
+			r.segments[i].first = next
+		}
+		next = r.segments[i].first
+	}
+	slices.SortFunc(r.segments, func(a, b *segment) int {
+		return cmp.Or(cmp.Compare(a.first.Events, b.first.Events), cmp.Compare(a.number, b.number))
+	})
+	return nil
+}
+
+// firstFrame is the first whole frame of a segment. The first one of all says
+// what tag frames have, where nothing else does.
+func (r *recovery) firstFrame(seg *segment) (scanned, bool, error) {
+	fr, ok, err := firstFrame(r.dir, seg.name, seg.written, r.tag, r.any)
+	if ok && r.any {
+		r.any, r.tag = false, fr.Tag
+		copy(r.header.Incarnation[:], fr.Tag[:])
+	}
+	return fr, ok, err
+}
+
+func firstFrame(dir FS, name string, size int64, t tag, any bool) (fr scanned, ok bool, err error) {
+	f, err := dir.Open(name, false)
+	if errors.Is(err, fs.ErrNotExist) {
+		return scanned{}, false, nil // It was settled.
+	}
+	if err != nil {
+		return scanned{}, false, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	s := newScan(f, 0, size, t)
+	defer s.unpack.close()
+	s.any = any
+	fr, err = s.next()
+	if isEnd(err) {
+		return scanned{}, false, nil
+	}
+	if err != nil {
+		return scanned{}, false, fmt.Errorf("read segment %s: %w", name, err)
+	}
+	return fr, true, nil
+}
+
+// opening is the end of what opens a segment, if that names all streams.
+func opening(dir FS, span frameSpan, t tag) (end int64, ok bool, err error) {
+	fr, ok, err := firstFrame(dir, span.name, span.limit, t, false)
+	if err != nil || !ok || fr.Kind != kindStreams {
+		return 0, false, err
+	}
+	flags, _, _ := parseStreams(fr.payload)
+	return fr.off + fr.size(), flags&streamsComplete != 0, nil
+}
+
+// based goes back from a segment to one that begins with all streams.
+func based(dir FS, all []frameSpan, from int, t tag) (int, error) {
+	for ; from > 0; from-- {
+		if _, ok, err := opening(dir, all[from], t); ok || err != nil {
+			return from, err
+		}
+	}
+	return 0, nil
+}
+
+func readSegmentHeader(dir FS, name string) (h segmentHeader, ok bool, err error) {
+	f, err := dir.Open(name, false)
+	if err != nil {
+		return h, false, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	var buf [segmentHeaderSize]byte
+	if _, err := readFull(f, buf[:], 0); err != nil {
+		return h, false, fmt.Errorf("read the header of segment %s: %w", name, err)
+	}
+	return h, h.parse(buf[:]), nil
+}
+
+// readCursor reads the cursor, or makes a new one. Where a slot is damaged,
+// nobody knows what was offered: all may have been delivered.
+func (r *recovery) readCursor() error {
+	c, good, err := openCursor(r.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		r.note("%s: it is missing; all records are delivered again", cursorName)
+		if c, err = createCursor(r.dir, slot{}); err == nil {
+			r.used += cursorSize
+		}
+	}
+	if err != nil {
+		return err
+	}
+	r.cursor, r.good = c, good
+	if good > 0 {
+		if good == 1 {
+			r.note("%s: one of its two states is damaged", cursorName)
+		}
+		return nil
+	}
+	r.note("%s: it is damaged; all records are delivered again", cursorName)
+	if len(r.segments) > 0 && r.segments[0].first != never {
+		c.state.Settled = r.segments[0].first
+	}
+	return nil
+}
+
+// readEnd finds where the buffer ends and what the streams are there.
+func (r *recovery) readEnd() error {
+	all := spans(r.segments)
+	from, whole := 0, false
+	if last := len(all) - 1; last >= 0 {
+		head, ok, err := opening(r.dir, all[last], r.tag)
+		if err != nil {
+			return err
+		}
+		all[last].head, whole, from = head, ok && all[last].headed, last
+		if !ok {
+			if from, err = based(r.dir, all, last, r.tag); err != nil {
+				return err
+			}
+		}
+	}
+	state := &r.cursor.state
+	v := newSurvey(state.Settled)
+	if len(r.segments) > 0 && r.segments[from].first != never {
+		v.pos = r.segments[from].first
+	}
+	end := int64(0)
+	for i := from; i < len(all); i++ {
+		var err error
+		if end, err = v.walk(r.dir, all[i], r.tag, r.any); err != nil {
+			return fmt.Errorf("read segment %s: %w", all[i].name, err)
+		}
+	}
+	read := v.pos
+	v.finish(later(v.pos, state.Settled), nil)
+	if state.Clean {
+		v.finish(later(v.pos, state.End), nil)
+	}
+	r.end = v.pos
+	r.found.Clean = state.Clean && read == state.End && r.end == read && len(v.gaps) == 0
+	r.changed = len(all) > 0 && (!v.closing || r.end != read)
+	for i, st := range v.streams {
+		r.streams[i] = st
+	}
+	r.fill()
+	for _, seg := range r.segments {
+		if seg.first == never {
+			seg.first = r.end
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return r.resume(end, whole && r.end == read, state.Clean && r.end != read)
+}
+
+// later is the later one of two positions.
+func later(a, b Position) Position {
+	return Position{max(a.Events, b.Events), max(a.Records, b.Records)}
+}
+
+// fill makes the indexes of the streams complete: a list of them is then by
+// index.
+func (r *recovery) fill() {
+	const most = 1 << 12
+	last := uint32(0)
+	for i := range r.streams {
+		last = max(last, i)
+	}
+	for i := range last {
+		if r.streams[i] == nil && last < most {
+			r.streams[i] = &Stream{Index: i, Name: lostName(i)}
+		}
+	}
+}
+
+// resume cuts a torn end off the last segment and opens it for more, if it may
+// be continued. A promise says that what is behind the last frame was more than
+// a write that did not come to its end, so that it stays.
+func (r *recovery) resume(end int64, whole, promise bool) error {
+	ends := spans(r.segments)
+	for i, seg := range r.segments {
+		seg.sealed = i < len(r.segments)-1
+		seg.synced, seg.last = seg.first, ends[i].until
+		if seg.last == never {
+			seg.last = r.end
+		}
+		if r.found.Clean {
+			seg.synced, seg.syncedTo, seg.named = seg.last, seg.written, true
+		}
+	}
+	r.unnamed = !r.found.Clean
+	seg := r.segments[len(r.segments)-1]
+	if seg.headed {
+		end = max(end, segmentHeaderSize)
+	}
+	torn := seg.size - end
+	if torn > 0 && promise {
+		seg.sealed = true
+		r.note("%s: its last %d bytes are damaged", seg.name, torn)
+		return nil
+	}
+	if !whole && torn <= 0 {
+		seg.sealed = true
+		return nil
+	}
+	f, err := r.dir.Open(seg.name, true)
+	if err != nil {
+		return err
+	}
+	seg.file = f
+	if torn > 0 {
+		r.note("%s: a torn end of %d bytes was cut off", seg.name, torn)
+		if err := f.Truncate(seg.size - torn); err != nil {
+			seg.sealed = true
+			r.note("%s: %v", seg.name, err)
+			return nil
+		}
+		seg.size -= torn
+		seg.written = seg.size
+		r.used -= torn
+	}
+	seg.sealed = !whole
+	return nil
+}

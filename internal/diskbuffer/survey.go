@@ -1,0 +1,358 @@
+package diskbuffer
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/spillway/spillway/internal/record"
+)
+
+// survey walks over frames and finds out what is missing, and of which stream.
+// Between two streams frames that name all streams, the totals tell exactly how
+// many records of each are missing; where there are several gaps between two
+// such frames, sequence numbers tell which of them are whose. The outcome
+// depends on what is on the disk alone, so that what Open counts as pending is
+// what Read later returns or reports.
+type survey struct {
+	pos     Position
+	streams map[uint32]*Stream // totals before pos
+	based   bool               // a streams frame has named all streams
+	gaps    []gap
+	told    int            // of gaps, those whose shares are known
+	seen    map[uint32]int // of a stream, how many gaps there were at its last batch
+	closing bool           // the last frame was that of a clean close
+
+	// mark is a position whose totals are wanted, at what they are.
+	mark *Position
+	at   *marked
+	// until ends the walk behind it, once no gap is open.
+	until Position
+}
+
+// gap is a range of positions that is missing.
+type gap struct {
+	from, to Position
+	hints    map[uint32]missing // by stream, what is missing by its sequence numbers
+	shares   []Lost
+}
+
+// missing are records of consecutive numbers.
+type missing struct{ records, first uint64 }
+
+// marked is what was counted before the mark.
+type marked struct {
+	totals map[uint32]Count
+	// place is where the frame with the mark begins.
+	place Place
+	// gaps[from:to] are before the mark and had no shares then.
+	from, to int
+}
+
+func newSurvey(from Position) *survey {
+	return &survey{pos: from, streams: map[uint32]*Stream{}, seen: map[uint32]int{}, until: never}
+}
+
+// walk takes in one segment and returns the end of its last whole frame. A
+// segment that is gone was settled.
+func (v *survey) walk(dir FS, span frameSpan, t tag, any bool) (end int64, err error) {
+	f, err := dir.Open(span.name, false)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	s := newScan(f, 0, span.limit, t)
+	s.any = any
+	defer s.unpack.close()
+	for !v.done() {
+		fr, err := s.next()
+		if isEnd(err) {
+			break
+		}
+		if err != nil {
+			return end, err
+		}
+		end = s.at
+		if fr.Kind == kindStreams {
+			v.named(&fr)
+		} else if fr.First.Events < span.until.Events {
+			v.batches(&fr, span.number)
+		}
+	}
+	return end, nil
+}
+
+// done says that all that is wanted is known.
+func (v *survey) done() bool {
+	if v.told < len(v.gaps) {
+		return false
+	}
+	return v.pos.Events >= v.until.Events || v.mark != nil && v.at != nil
+}
+
+// named takes in a streams frame.
+func (v *survey) named(f *scanned) {
+	flags, streams, _ := parseStreams(f.payload)
+	if f.First.Events < v.pos.Events {
+		return // A copy of what was there already.
+	}
+	if flags&streamsComplete == 0 {
+		for _, st := range streams {
+			v.stream(st.Index).Name = st.Name
+			v.stream(st.Index).LastSeq = max(v.stream(st.Index).LastSeq, st.LastSeq)
+		}
+		return
+	}
+	v.reach(f.First)
+	v.tell(streams)
+	v.based, v.closing = true, flags&streamsClosing != 0
+}
+
+// batches takes in a frame of batches.
+func (v *survey) batches(f *scanned, segment uint64) {
+	if f.First.Events < v.pos.Events {
+		return
+	}
+	v.reach(f.First)
+	v.closing = false
+	if v.mark != nil && v.at == nil && f.end().Events > v.mark.Events {
+		v.note(Place{segment, f.off, f.First})
+		v.countTo(f.payload, v.mark.Events-f.First.Events)
+	}
+	var b record.Batch
+	for rest := f.payload; len(rest) > 0; {
+		rest = rest[record.Parse(rest, &b):]
+		v.hint(&b)
+		v.stream(b.Stream).add(&b)
+	}
+	v.pos = f.end()
+}
+
+// reach moves to a position; what is before it is missing.
+func (v *survey) reach(to Position) {
+	if to.Events <= v.pos.Events {
+		return
+	}
+	if v.mark != nil && v.at == nil && to.Events > v.mark.Events {
+		v.note(Place{Position: to})
+		v.at.to++ // It is in this gap, or right before it.
+	}
+	v.gaps = append(v.gaps, gap{from: v.pos, to: to, hints: map[uint32]missing{}})
+	v.pos = to
+}
+
+// stream is the entry of a stream, which is made where it is missing: damage may
+// have taken its name.
+func (v *survey) stream(index uint32) *Stream {
+	st := v.streams[index]
+	if st == nil {
+		st = &Stream{Index: index, Name: lostName(index)}
+		v.streams[index] = st
+	}
+	return st
+}
+
+// hint notes the records that are missing before a batch by its number.
+func (v *survey) hint(b *record.Batch) {
+	first := v.seen[b.Stream]
+	v.seen[b.Stream] = len(v.gaps)
+	last := v.stream(b.Stream).LastSeq
+	if b.FirstSeq <= last+1 {
+		return
+	}
+	lacking := b.FirstSeq - last - 1
+	for i := max(first, v.told); i < len(v.gaps) && lacking > 0; i++ {
+		n := min(lacking, v.gaps[i].records())
+		v.gaps[i].hints[b.Stream] = missing{n, last + 1}
+		lacking, last = lacking-n, last+n
+	}
+}
+
+func (g *gap) records() uint64 { return g.to.Records - min(g.from.Records, g.to.Records) }
+
+// note remembers what was counted before the mark.
+func (v *survey) note(place Place) {
+	v.at = &marked{totals: map[uint32]Count{}, place: place, from: v.told, to: len(v.gaps)}
+	for i, st := range v.streams {
+		v.at.totals[i] = Count{st.Records, st.Bytes}
+	}
+}
+
+// countTo adds the first events of a payload to what is before the mark.
+func (v *survey) countTo(payload []byte, events uint64) {
+	var b record.Batch
+	for events > 0 && len(payload) > 0 {
+		payload = payload[record.Parse(payload, &b):]
+		if events < uint64(b.Count) {
+			b.Slice(0, int(events))
+		}
+		events -= uint64(b.Count)
+		if b.Kind == record.KindRecords {
+			c := v.at.totals[b.Stream]
+			v.at.totals[b.Stream] = Count{c.Records + uint64(b.Count), c.Bytes + uint64(b.Bytes)}
+		}
+	}
+}
+
+// finish ends the walk at a position, with the totals there, or nil where
+// nobody knows them.
+func (v *survey) finish(end Position, totals []Stream) {
+	v.reach(end)
+	v.tell(totals)
+	if v.mark != nil && v.at == nil {
+		v.note(Place{Position: end})
+	}
+}
+
+// tell divides the open gaps among the streams, so that the totals result, and
+// goes on with these.
+func (v *survey) tell(totals []Stream) {
+	var owed map[uint32]*Count
+	if totals != nil && v.based {
+		owed = map[uint32]*Count{}
+		for _, st := range totals {
+			had := v.stream(st.Index)
+			owed[st.Index] = &Count{st.Records - min(had.Records, st.Records), st.Bytes - min(had.Bytes, st.Bytes)}
+		}
+	}
+	if totals != nil {
+		for _, st := range totals {
+			v.stream(st.Index).Name = st.Name
+		}
+	}
+	one := len(v.gaps)-v.told == 1
+	for ; v.told < len(v.gaps); v.told++ {
+		v.divide(&v.gaps[v.told], owed, one)
+	}
+	for _, st := range totals {
+		*v.streams[st.Index] = st
+	}
+}
+
+// divide gives each stream its share of a gap: first what sequence numbers say,
+// then what the totals do, and the rest to the last stream.
+func (v *survey) divide(g *gap, owed map[uint32]*Count, one bool) {
+	rest := g.records()
+	indexes := slices.Sorted(maps.Keys(v.streams))
+	shares := map[uint32]uint64{}
+	give := func(i uint32, n uint64) {
+		n = min(n, rest)
+		if owed != nil {
+			c := owed[i]
+			if c == nil {
+				return
+			}
+			n = min(n, c.Records)
+			c.Records -= n
+		}
+		shares[i] += n
+		rest -= n
+	}
+	for _, i := range indexes {
+		give(i, g.hints[i].records)
+	}
+	for _, i := range indexes {
+		if owed != nil {
+			give(i, rest)
+		}
+	}
+	if rest > 0 {
+		last := uint32(0)
+		if len(indexes) > 0 {
+			last = indexes[len(indexes)-1]
+		}
+		shares[last] += rest
+	}
+	for _, i := range slices.Sorted(maps.Keys(shares)) {
+		if shares[i] == 0 {
+			continue
+		}
+		l := Lost{Stream: i, Records: shares[i], Bytes: -1}
+		if one && owed != nil && owed[i] != nil {
+			l.Bytes = int64(owed[i].Bytes)
+		}
+		l.FirstSeq, l.LastSeq = v.numbers(g, i, shares[i])
+		v.stream(i).Records += shares[i]
+		g.shares = append(g.shares, l)
+	}
+}
+
+// numbers is the range of sequence numbers of a share, as far as it is known.
+func (v *survey) numbers(g *gap, stream uint32, records uint64) (first, last uint64) {
+	switch h := g.hints[stream]; {
+	case h.records == records:
+		first = h.first
+	case v.based && v.seen[stream] <= v.told && h.records == 0:
+		first = v.stream(stream).LastSeq + 1 // Nothing of it came after the gap.
+	default:
+		return 0, 0
+	}
+	return first, first + records - 1
+}
+
+// lostAt returns what is missing between two positions, which are inside of one
+// gap: gaps may have been settled in part.
+func lostAt(gaps []gap, from, to Position) []Lost {
+	var all []Lost
+	for i := range gaps {
+		g := &gaps[i]
+		if g.to.Events <= from.Events || g.from.Events >= to.Events {
+			continue
+		}
+		skip := from.Records - min(from.Records, g.from.Records)
+		want := min(to.Records, g.to.Records) - max(from.Records, g.from.Records)
+		all = append(all, slice(g.shares, skip, want)...)
+	}
+	return all
+}
+
+// slice cuts shares: want records behind the first skip ones.
+func slice(shares []Lost, skip, want uint64) []Lost {
+	var all []Lost
+	for _, l := range shares {
+		cut := min(skip, l.Records)
+		skip -= cut
+		n := min(l.Records-cut, want)
+		want -= n
+		if n == 0 {
+			continue
+		}
+		if n < l.Records {
+			l.Bytes = -1
+			if l.FirstSeq > 0 {
+				l.FirstSeq += cut
+				l.LastSeq = l.FirstSeq + n - 1
+			}
+			l.Records = n
+		}
+		all = append(all, l)
+	}
+	return all
+}
+
+// before returns the totals before the mark, by stream. The survey is finished.
+func (v *survey) before() map[uint32]Count {
+	totals := v.at.totals
+	for _, g := range v.gaps[v.at.from:v.at.to] {
+		to := g.to
+		if to.Events > v.mark.Events {
+			to = *v.mark
+		}
+		for _, l := range lostAt([]gap{g}, g.from, to) {
+			c := totals[l.Stream]
+			totals[l.Stream] = Count{c.Records + l.Records, c.Bytes + uint64(max(l.Bytes, 0))}
+		}
+	}
+	return totals
+}
+
+// lostName is what a stream is called whose name was lost.
+func lostName(index uint32) string { return "stream" + strconv.FormatUint(uint64(index), 10) }
+
+func isEnd(err error) bool { return errors.Is(err, io.EOF) }

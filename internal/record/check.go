@@ -1,0 +1,79 @@
+package record
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// errCut says that a layout ends before it should.
+var errCut = errors.New("cut short")
+
+// Check says whether payload is whole batches, one behind the other, which
+// Parse, Next, Slice and Loss can walk without looking: it is for bytes that
+// come from a disk. It returns how many events (records and markers) and records
+// there are, and the sum of the body lengths of the records. It does not look at
+// what is in the bodies.
+func Check(payload []byte) (events, records, bytes int, err error) {
+	for at := 0; at < len(payload); {
+		rest := payload[at:]
+		if len(rest) < HeaderSize || uint64(len(rest)-HeaderSize) < uint64(binary.LittleEndian.Uint32(rest[12:])) {
+			return 0, 0, 0, fmt.Errorf("batch at byte %d of %d: %w", at, len(payload), errCut)
+		}
+		var b Batch
+		n := Parse(rest, &b)
+		if err := b.check(); err != nil {
+			return 0, 0, 0, fmt.Errorf("batch at byte %d: %w", at, err)
+		}
+		events += b.Count
+		if b.Kind == KindRecords {
+			records += b.Count
+			bytes += b.Bytes
+		}
+		at += n
+	}
+	return events, records, bytes, nil
+}
+
+// check holds the frames of a batch to its header.
+func (b *Batch) check() error {
+	count, sum := 0, 0
+	for frames := b.Frames; len(frames) > 0; count++ {
+		if len(frames) < FrameSize {
+			return fmt.Errorf("record %d: %w", count, errCut)
+		}
+		n := int(binary.LittleEndian.Uint32(frames) & MaxBodySize)
+		if n > len(frames)-FrameSize {
+			return fmt.Errorf("record %d of %d bytes: %w", count, n, errCut)
+		}
+		sum += n
+		frames = frames[FrameSize+n:]
+	}
+	switch {
+	case count != b.Count || count == 0:
+		return fmt.Errorf("%d records, want %d", count, b.Count)
+	case b.Kind == KindLoss:
+		return b.checkLoss()
+	case b.Kind != KindRecords:
+		return fmt.Errorf("kind %d is unknown", b.Kind)
+	case sum != b.Bytes:
+		return fmt.Errorf("bodies of %d bytes, want %d", sum, b.Bytes)
+	case b.Repair > 2*b.Bytes+b.Count:
+		return fmt.Errorf("repair of %d bytes for %d", b.Repair, b.Bytes)
+	}
+	return nil
+}
+
+// checkLoss holds a marker to what Loss reads and the sinks write as it is.
+func (b *Batch) checkLoss() error {
+	body, _, _ := Next(b.Frames)
+	if b.Count != 1 || len(body) < lossFixed || len(body) > lossFixed+maxReason {
+		return fmt.Errorf("marker of %d records and %d bytes", b.Count, len(body))
+	}
+	for _, c := range body[lossFixed:] {
+		if c != '-' && (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return fmt.Errorf("marker with the reason %q", body[lossFixed:])
+		}
+	}
+	return nil
+}
