@@ -226,7 +226,15 @@ func (f *file) WriteAt(off int64, pieces ...[]byte) error {
 	}
 	k := f.dir.disk
 	if fault.Err != nil && len(data) > 0 {
-		data = data[:k.random.IntN(len(data)+1)]
+		n := k.random.IntN(len(data))
+		if fault.Err == ErrPower {
+			n = k.random.IntN(len(data) + 1)
+		}
+		if end := off + int64(n); fault.Err == ErrPower && n < len(data) {
+			// A process that is killed leaves off at the end of a page.
+			n = max(n-int(end%4096), 0)
+		}
+		data = data[:n]
 	}
 	grows := off + int64(len(data)) - int64(len(f.data))
 	if free := k.free(); k.names[f.name] == f.inode && grows > max(free, 0) {
