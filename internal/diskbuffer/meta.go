@@ -1,12 +1,14 @@
 package diskbuffer
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"time"
 )
@@ -24,25 +26,38 @@ type metaJSON struct {
 	About       json.RawMessage `json:"about,omitempty"`
 }
 
+// sumKey begins the last key of buffer.json: the CRC32C, in hexadecimal, of all
+// that is before it in the file. A changed destination must not be believed.
+const sumKey = `,"sum":"`
+
+var errSum = errors.New("its sum does not agree with what it says")
+
 func (m *Meta) encode() ([]byte, error) {
 	text, err := json.Marshal(metaJSON{version, m.Identity, m.Made.UTC(), hex.EncodeToString(m.Incarnation[:]), m.Limit, m.About})
-	return append(text, '\n'), err
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", metaName, err)
+	}
+	text = text[:len(text)-1] // The closing brace.
+	return fmt.Appendf(text, "%s%08x\"}\n", sumKey, crc32.Checksum(text, castagnoli)), nil
 }
 
-// decodeMeta reads buffer.json; err says what is wrong with it.
+// decodeMeta reads buffer.json; err says what is wrong with it. Even then there
+// may be an identity, to be compared to what the segments say of it.
 func decodeMeta(text []byte) (m Meta, err error) {
 	var j metaJSON
 	if err := json.Unmarshal(text, &j); err != nil {
 		return m, err
 	}
+	m.Identity = j.Identity
 	incarnation, err := hex.DecodeString(j.Incarnation)
+	at := max(bytes.LastIndex(text, []byte(sumKey)), 0)
 	switch {
-	case err != nil:
-		return m, fmt.Errorf("incarnation %q is not hexadecimal", j.Incarnation)
-	case len(incarnation) != len(m.Incarnation):
-		return m, fmt.Errorf("incarnation has %d bytes, want %d", len(incarnation), len(m.Incarnation))
+	case string(text[at:]) != fmt.Sprintf("%s%08x\"}\n", sumKey, crc32.Checksum(text[:at], castagnoli)):
+		return m, errSum
+	case err != nil || len(incarnation) != len(m.Incarnation):
+		return m, fmt.Errorf("its incarnation is %q, not 24 hexadecimal digits", j.Incarnation)
 	case j.Version != version:
-		return m, fmt.Errorf("version is %d, want %d", j.Version, version)
+		return m, fmt.Errorf("its version is %d, want %d", j.Version, version)
 	}
 	m = Meta{Identity: j.Identity, Made: j.Made, Limit: j.Limit, About: j.About}
 	copy(m.Incarnation[:], incarnation)

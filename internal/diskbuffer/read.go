@@ -146,6 +146,7 @@ func (s *Store) Read(dst []byte) (Chunk, error) {
 		}
 		if c.N == 0 {
 			c.First = r.head.First
+			c.Place = Place{Segment: r.seg.number, Offset: r.off, Position: c.First}
 			if c.Lost, err = r.lost(c.First); err != nil {
 				return Chunk{}, err
 			}

@@ -67,13 +67,11 @@ func (r *recovery) open(entries []Entry) error {
 			names = append(names, e)
 		}
 	}
-	switch {
-	case known:
-	case len(names) == 0:
-		// Without its meta data and without records it never was one.
-		return fmt.Errorf("%w: %w", fs.ErrNotExist, err)
-	default:
-		r.note("%s: %v; identity, destination and options are unknown", metaName, err)
+	if !known {
+		if errors.Is(err, fs.ErrNotExist) && len(names) == 0 {
+			return err // A Create, or a Remove, that did not come to its end.
+		}
+		r.note("%s: %v; where the records were going is unknown", metaName, err)
 	}
 	slices.SortFunc(names, func(a, b Entry) int { return cmp.Compare(a.Name, b.Name) })
 	if err := r.headers(names, &meta, known); err != nil {
@@ -111,6 +109,9 @@ func (r *recovery) headers(names []Entry, meta *Meta, known bool) error {
 			r.header = h
 			r.tag = h.tag()
 			meta.Incarnation, meta.Limit = h.Incarnation, h.Limit
+			if identitySum(meta.Identity) != h.Identity {
+				meta.Identity = ""
+			}
 		case h.tag() != r.tag:
 			r.note("%s: it belongs to another buffer and is left alone", e.Name)
 			continue
@@ -127,6 +128,10 @@ func (r *recovery) headers(names []Entry, meta *Meta, known bool) error {
 		})
 	}
 	r.any = !known
+	if len(r.segments) == 0 && !known {
+		r.identify(Meta{Incarnation: newIncarnation()})
+		meta.Incarnation, meta.Identity = r.header.Incarnation, ""
+	}
 	return r.order()
 }
 
@@ -280,6 +285,12 @@ func (r *recovery) readEnd() error {
 		}
 	}
 	read := v.pos
+	// A segment says where it begins even if nothing in it is whole.
+	for _, seg := range r.segments {
+		if seg.headed {
+			v.finish(later(v.pos, seg.first), nil)
+		}
+	}
 	v.finish(later(v.pos, state.Settled), nil)
 	if state.Clean {
 		v.finish(later(v.pos, state.End), nil)
