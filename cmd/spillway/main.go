@@ -79,7 +79,7 @@ counted losses where asked to fail on them (exec --fail-on-loss).`,
 	}
 	root.SetArgs(args)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
-	root.AddCommand(execCommand(), logsCommand(), statusCommand(), explainCommand(), sandboxCommand(), credentialsCommand())
+	root.AddCommand(execCommand(), logsCommand(), statusCommand(), explainCommand(), bufferCommand(), sandboxCommand(), credentialsCommand())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd(args...)
 	sayOptions(root)

@@ -25,6 +25,8 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"spillway": main,
+		"fill":     func() { helper(fillBuffer(os.Args[1:])) },
+		"hold":     func() { helper(holdBuffer(os.Args[1:])) },
 		"sandbox":  func() { helper(askSandbox(os.Args[1:])) },
 		"keys":     func() { helper(printKeys(os.Stdin, os.Stdout)) },
 		"value":    func() { helper(printValue(os.Stdin, os.Stdout, os.Args[1])) },

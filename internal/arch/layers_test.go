@@ -31,6 +31,11 @@ var layers = []layer{
 	{"internal/tag", nil, nil, "templates of foreign text, kept away from everything"},
 	{"internal/selflog", nil, []string{"github.com/coreos/go-systemd/v22/journal"}, "it must never log what passes through"},
 	{"internal/console", nil, nil, "it shows what it is given and can change nothing"},
+	{
+		"internal/diskbuffer", []string{"internal/record"}, []string{"github.com/klauspost/compress/", "golang.org/x/sys/"},
+		"files of batches; what a full disk means, and what is written to it, is its caller's business",
+	},
+	{"internal/diskbuffer/disktest", []string{"internal/diskbuffer"}, nil, "a disk that goes wrong, for tests alone"},
 
 	// The contracts, and the queue between them.
 	{"internal/source", []string{"internal/ledger", "internal/record"}, nil, "a source is handed an intake and never sees a buffer"},
@@ -121,8 +126,8 @@ var layers = []layer{
 	{
 		"cmd/spillway",
 		[]string{
-			"internal/awsauth", "internal/awsauth/awsprofile", "internal/catalog", "internal/config", "internal/console", "internal/ledger",
-			"internal/pipeline", "internal/sandbox/cloudwatch", "internal/sink/local",
+			"internal/awsauth", "internal/awsauth/awsprofile", "internal/catalog", "internal/config", "internal/console",
+			"internal/diskbuffer", "internal/ledger", "internal/pipeline", "internal/record", "internal/sandbox/cloudwatch", "internal/sink/local",
 			"internal/source/pipe", "internal/statedir", "internal/version",
 		},
 		[]string{

@@ -271,18 +271,22 @@ func (in *inspection) with(name string, do func(f File) error) error {
 	return errors.Join(do(f), f.Close())
 }
 
-// findTag finds out whose frames belong here, as Open does: those of buffer.json,
-// else those of the first good header, else those of the first whole frame.
+// findTag finds out whose frames belong here: those of most headers, else those
+// of buffer.json, else those of the first whole frame.
 func (in *inspection) findTag() {
-	if in.hasMeta {
-		in.mine, in.known = tag(in.meta.Incarnation[:8]), true
-		return
-	}
+	in.mine, in.known = tag(in.meta.Incarnation[:8]), in.hasMeta
+	votes := make(map[tag]int)
 	for _, s := range in.found {
-		if s.valid {
-			in.mine, in.known = s.header.tag(), true
-			return
+		if !s.valid {
+			continue
 		}
+		t := s.header.tag()
+		if votes[t]++; len(votes) == 1 || votes[t] > votes[in.mine] {
+			in.mine, in.known = t, true
+		}
+	}
+	if in.hasMeta && in.mine != tag(in.meta.Incarnation[:8]) {
+		in.damage(Damage{File: metaName, What: "it is of another buffer than the segments, or damaged"})
 	}
 }
 
