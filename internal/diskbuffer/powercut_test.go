@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -31,6 +32,7 @@ type world struct {
 	synced, settled, written, kept, offered uint64
 	// made says that a Create returned without an error.
 	made bool
+	told bool
 	log  []string
 	cuts int
 }
@@ -51,9 +53,10 @@ func TestPowerCut(t *testing.T) {
 			t.Fatal(err)
 		}
 		w := newWorld(seed)
-		if err := w.run(func(call string) { t.Log("    ", call) }); err != nil {
-			t.Fatal(err)
+		if err := w.run(true); err != nil {
+			t.Error(err)
 		}
+		t.Log(w.story())
 		return
 	}
 	var done, seeds atomic.Int64
@@ -64,8 +67,9 @@ func TestPowerCut(t *testing.T) {
 				seed := uint64(seeds.Add(1))
 				w := newWorld(seed)
 				watched(t, fmt.Sprintf("SPILLWAY_SEED=%d", seed), func() {
-					if err := w.run(nil); err != nil {
-						t.Errorf("%v", err)
+					if err := w.run(false); err != nil {
+						again := newWorld(seed)
+						t.Errorf("SPILLWAY_SEED=%d: %v; once more: %v%s", seed, err, again.run(true), again.story())
 					}
 				})
 				done.Add(int64(w.cuts))
@@ -82,30 +86,40 @@ func newWorld(seed uint64) *world {
 		Max: 1 << 20, Segment: []int64{600, 2000, 5000, 20_000}[w.random.IntN(4)],
 		Compression: []diskbuffer.Compression{diskbuffer.None, diskbuffer.S2, diskbuffer.Zstd}[w.random.IntN(3)],
 	}
-	w.note("seed %d, options %+v, tears %t", seed, w.options, w.disk.Tears())
 	return w
 }
 
+// note keeps what happened. It costs more than what it tells of, so that a world
+// that fails is made once more for its log.
 func (w *world) note(format string, args ...any) {
+	if !w.told {
+		return
+	}
 	w.log = append(w.log, fmt.Sprintf(format, args...))
 }
 
-// run is the whole life of the machine. The error carries its log.
-func (w *world) run(watch func(string)) error {
-	w.disk.Watch = watch
-	if watch != nil {
-		w.disk.Watch = func(call string) { w.log = append(w.log, "      "+call) }
-	}
+// run is the whole life of the machine; told says that it keeps a log.
+func (w *world) run(told bool) error {
+	w.tell(told)
+	w.note("options %+v, tears %t", w.options, w.disk.Tears())
 	for range 4 {
 		if err := w.power(); err != nil {
-			text := ""
-			for _, line := range w.log {
-				text += "\n  " + line
-			}
-			return fmt.Errorf("%w; what happened:%s\n  %v", err, text, w.disk)
+			return err
 		}
 	}
 	return nil
+}
+
+// tell makes the world keep a log of what it does and of each call.
+func (w *world) tell(told bool) {
+	if w.told = told; told {
+		w.disk.Watch = func(call string) { w.note("      %s", call) }
+	}
+}
+
+// story is the log, and what files there are.
+func (w *world) story() string {
+	return "\n  " + strings.Join(w.log, "\n  ") + "\n  " + w.disk.String()
 }
 
 // power is the time between two power cuts, or kills.
