@@ -28,10 +28,11 @@ func (b *Buffer) Lines(s *record.Stream, t int64, lines []byte, valid bool) {
 		at, room := b.stamp(st, t, first)
 		if b.begin(st, at, record.Part{}, first) {
 			frames, taken, added := record.AppendLines(b.tail.mem[:b.tail.used], lines, valid, room)
-			b.admitted(st, len(frames), added)
-			st.account.Lines(beside(added, added.Count))
-			lines = lines[taken:]
-			continue
+			if b.admitted(st, len(frames), added) {
+				st.account.Lines(beside(added, added.Count))
+				lines = lines[taken:]
+				continue
+			}
 		}
 		if why, ok := b.makeRoom(st, first); !ok {
 			records, size := record.CountLines(lines)
@@ -48,15 +49,19 @@ func (b *Buffer) Body(s *record.Stream, t int64, body []byte, part record.Part) 
 	defer b.mu.Unlock()
 	st := b.streams[s.Index]
 	at, _ := b.stamp(st, t, len(body))
-	for !b.begin(st, at, part, len(body)) {
+	for {
+		if b.begin(st, at, part, len(body)) {
+			frames, added := record.AppendBody(b.tail.mem[:b.tail.used], body)
+			if b.admitted(st, len(frames), added) {
+				st.account.Lines(beside(added, 0))
+				return
+			}
+		}
 		if why, ok := b.makeRoom(st, len(body)); !ok {
 			b.lose(st, at, ledger.Count{Records: 1, Bytes: int64(len(body))}, why)
 			return
 		}
 	}
-	frames, added := record.AppendBody(b.tail.mem[:b.tail.used], body)
-	b.admitted(st, len(frames), added)
-	st.account.Lines(beside(added, 0))
 }
 
 // beside is what stands beside the balance of what was added.
@@ -127,8 +132,9 @@ func (b *Buffer) begin(st *stream, t int64, part record.Part, size int) bool {
 	if b.tail == nil || b.abandoned {
 		return false
 	}
-	if b.tail.items == 0 {
-		b.tail.used, b.tail.taken, b.tail.skip, b.openAt = 0, 0, 0, -1
+	if b.tail.items == 0 && b.tail.used > 0 {
+		// The block as it was may still be what a request remembers.
+		b.tail, b.openAt = &block{mem: b.tail.mem}, -1
 	}
 	grows := b.openAt >= 0 && st.lost.Lost == 0 && part.Ordinal == 0 && b.open.Part.Ordinal == 0 &&
 		b.open.Stream == st.Index && sameMillisecond(b.open.Time, t)
@@ -142,8 +148,8 @@ func (b *Buffer) begin(st *stream, t int64, part record.Part, size int) bool {
 	if b.tail.used+need > len(b.tail.mem) {
 		return false
 	}
-	if st.lost.Lost > 0 {
-		b.mark(st)
+	if st.lost.Lost > 0 && !b.mark(st) {
+		return false
 	}
 	if !grows {
 		b.open = record.Batch{Stream: st.Index, Kind: record.KindRecords, Time: t, FirstSeq: st.seq + 1, Part: part}
@@ -154,12 +160,15 @@ func (b *Buffer) begin(st *stream, t int64, part record.Part, size int) bool {
 }
 
 // admitted makes what was just written at the end of the tail part of the open
-// batch.
-func (b *Buffer) admitted(st *stream, used int, added record.Added) {
+// batch, or reports that the disk does not take it, and takes it back.
+func (b *Buffer) admitted(st *stream, used int, added record.Added) bool {
 	b.open.Count += added.Count
 	b.open.Bytes += added.Bytes
 	b.open.Repair += added.Repair
 	record.PutHeader(b.tail.mem[b.openAt:], &b.open, used-b.openAt-record.HeaderSize)
+	if !b.persist(b.openAt, used) {
+		return false
+	}
 	v := volume{added.Count, b.cost(added.Count, added.Bytes+added.Repair)}
 	b.enqueue(used, v)
 	st.moment.events += v.events
@@ -168,25 +177,38 @@ func (b *Buffer) admitted(st *stream, used int, added record.Added) {
 	c := ledger.Count{Records: int64(added.Count), Bytes: int64(added.Bytes)}
 	st.held = st.held.Plus(c)
 	st.account.Received(c)
+	return true
 }
 
-// mark writes the run of lost records into the tail, as a loss marker.
-func (b *Buffer) mark(st *stream) {
-	loss := st.lost
-	st.lost = record.Loss{}
+// mark writes the run of lost records into the tail, as a loss marker, or
+// reports that the disk does not take it.
+func (b *Buffer) mark(st *stream) bool {
 	if b.cfg.NoLossMarkers {
-		return
+		st.lost = record.Loss{}
+		return true
 	}
-	frames := record.AppendLoss(b.tail.mem[:b.tail.used], loss)
-	var batch record.Batch
-	record.Parse(frames[b.tail.used:], &batch)
+	from := b.tail.used
+	frames := record.AppendLoss(b.tail.mem[:from], st.lost)
 	b.openAt = -1
-	b.enqueue(len(frames), volume{1, b.cost(1, batch.Bytes+batch.Repair)})
-	st.account.Markers(1, 0)
+	if !b.persist(from, len(frames)) {
+		return false
+	}
+	st.lost = record.Loss{}
+	var batch record.Batch
+	record.Parse(frames[from:], &batch)
+	if b.enqueue(len(frames), volume{1, b.cost(1, batch.Bytes+batch.Repair)}) {
+		st.account.Markers(1, 0)
+	}
+	return true
 }
 
-// enqueue makes the tail, now used bytes long, wait with v more in it.
-func (b *Buffer) enqueue(used int, v volume) {
+// enqueue makes the tail, now used bytes long, wait with v more in it, unless
+// what was written there stands in the backlog now.
+func (b *Buffer) enqueue(used int, v volume) bool {
+	if b.disk != nil && b.disk.backlog {
+		b.forgetTail()
+		return false
+	}
 	// Whoever takes requests is woken when there is something to take and when
 	// there is a whole request, not for each record between.
 	was := b.pending
@@ -201,6 +223,8 @@ func (b *Buffer) enqueue(used int, v volume) {
 		b.tail.queued = true
 		b.waiting = append(b.waiting, b.tail)
 	}
+	b.hold(b.tail)
+	return true
 }
 
 // fills reports whether v is enough for a whole request.
@@ -211,92 +235,6 @@ func (b *Buffer) fills(v volume) bool {
 // cost is what events take of a request, as the sink counts.
 func (b *Buffer) cost(events, bytes int) int { return bytes + events*b.cfg.Sink.PerEvent }
 
-// makeRoom gives the tail room for a record of size bytes, or says for which
-// reason the record must go instead.
-func (b *Buffer) makeRoom(st *stream, size int) (ledger.Reason, bool) {
-	need := size + record.FrameSize + record.HeaderSize
-	if st.lost.Lost > 0 {
-		need += record.LossSize
-	}
-	patience := patience{buffer: b}
-	defer patience.end()
-	for evicted := false; ; evicted = true {
-		for !b.abandoned && !b.grow(need) {
-			if b.cfg.Mode == Blocking && !b.gaveUp {
-				patience.wait()
-			} else if b.cfg.Mode == Blocking || !b.pack() {
-				break
-			}
-		}
-		newest, oldest := ledger.OverflowNewest, ledger.OverflowOldest
-		if b.cfg.Mode == Blocking {
-			newest, oldest = ledger.MaxBlock, ledger.MaxBlock
-		}
-		switch {
-		case b.abandoned:
-			return ledger.Shutdown, false
-		case b.grow(need):
-			// Room that was made at the cost of others does not end the giving up.
-			b.gaveUp = b.gaveUp && evicted
-			return "", true
-		case !b.cfg.DropOldest || !b.evict(oldest):
-			return newest, false
-		}
-	}
-}
-
-// patience is how long one call waits for room in blocking mode.
-type patience struct {
-	buffer *Buffer
-	timer  *time.Timer
-	over   bool
-}
-
-// wait waits for a change of the buffer. After max-block it makes the buffer
-// give up: from then on records that find no room are dropped, until there is
-// room again.
-func (p *patience) wait() {
-	b := p.buffer
-	if p.timer == nil && b.cfg.MaxBlock > 0 {
-		p.timer = time.AfterFunc(b.cfg.MaxBlock, func() {
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			p.over = true
-			b.changed.Broadcast()
-		})
-	}
-	b.poke()
-	b.changed.Wait()
-	b.gaveUp = b.gaveUp || p.over
-}
-
-func (p *patience) end() {
-	if p.timer != nil {
-		p.timer.Stop()
-	}
-}
-
-// grow gives the tail room for need bytes without taking from anyone.
-func (b *Buffer) grow(need int) bool {
-	if b.tail != nil && b.tail.items == 0 {
-		if need <= len(b.tail.mem) {
-			return true
-		}
-		b.releaseTail()
-	}
-	if b.tail != nil && b.tail.used+need <= len(b.tail.mem) {
-		return true
-	}
-	mem, ok, err := b.arena.Get(max(need, b.arena.BlockSize()))
-	if err != nil {
-		b.fault = err
-	}
-	if ok {
-		b.tail, b.openAt = &block{mem: mem}, -1
-	}
-	return ok
-}
-
 // lose counts arriving records as received and dropped, and keeps the run for
 // the marker.
 func (b *Buffer) lose(st *stream, t int64, c ledger.Count, why ledger.Reason) {
@@ -305,7 +243,7 @@ func (b *Buffer) lose(st *stream, t int64, c ledger.Count, why ledger.Reason) {
 	st.account.Received(c)
 	st.account.Dropped(why, c)
 	run := &st.lost
-	if run.Lost == 0 && len(b.waiting) == 0 && st.evicted.Lost > 0 {
+	if run.Lost == 0 && len(b.waiting) == 0 && !b.hasBacklog() && st.evicted.Lost > 0 {
 		// Nothing stands between these and the records that were evicted before them.
 		run = &st.evicted
 	}

@@ -12,7 +12,8 @@
 // When there is no room, the mode decides: blocking waits; non-blocking holds
 // waiting blocks compressed, and when that is not enough drops the newest or
 // the oldest records, whose number, place and reason a loss marker tells in the
-// stream itself.
+// stream itself; spill has a second half on the disk, which the buffer writes
+// to and reads back as one queue.
 //
 // The buffer knows one lock. The ledger's lock is taken inside it, never the
 // other way round.
@@ -25,6 +26,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/spillway/spillway/internal/budget"
+	"github.com/spillway/spillway/internal/diskbuffer"
 	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/record"
 	"github.com/spillway/spillway/internal/sink"
@@ -37,6 +39,7 @@ type Mode string
 const (
 	Blocking    Mode = "blocking"
 	NonBlocking Mode = "non-blocking"
+	Spill       Mode = "spill"
 )
 
 // Config says how a buffer behaves.
@@ -49,6 +52,8 @@ type Config struct {
 	DropOldest bool
 	// MaxBlock bounds how long admission waits in blocking mode; 0 is for ever.
 	MaxBlock time.Duration
+	// Disk is what mode spill has beside memory; the buffer owns it from New on.
+	Disk *Disk
 	// NoLossMarkers keeps the marks of lost records out of the stream.
 	NoLossMarkers bool
 	// Sink are the limits of the destination, to which requests are gathered.
@@ -89,6 +94,7 @@ type Buffer struct {
 	abandoned  bool
 	fault      error // the last failure to get memory
 	packing    packer
+	disk       *disk // nil unless the mode is Spill
 }
 
 // volume is an amount of records as a request to the sink counts it.
@@ -107,8 +113,12 @@ type stream struct {
 	// lost is the run of arriving records dropped since the last admitted one,
 	// evicted the run of waiting ones dropped before the oldest that is kept.
 	lost, evicted record.Loss
-	// rejected are the runs that the destination refused and that no marker tells yet.
+	// rejected are the runs that the destination refused, or a damaged disk lost, and
+	// that no marker tells yet.
 	rejected []record.Loss
+	// announced: the disk knows it; recovered: from there we do, and no source has
+	// opened it yet.
+	announced, recovered bool
 	// last is the newest request that holds records of this stream, and lastMoment
 	// the time, in units of the sink's order, of its newest.
 	last       *Request
@@ -127,6 +137,16 @@ type block struct {
 	queued bool // it is in waiting
 	stiff  bool // compression gains nothing
 
+	// What follows is for a buffer with a disk: how much of the block is stored
+	// there, from where to where; how much of its beginning no longer waits; up to where
+	// it may be offered; and whether it is in the list of what is held.
+	stored int
+	place  diskbuffer.Place
+	end    diskbuffer.Position
+	gone   diskbuffer.Position
+	sure   int
+	listed bool
+
 	decoder *zstd.Decoder
 }
 
@@ -136,13 +156,23 @@ func New(cfg Config, l *ledger.Ledger) *Buffer {
 	b := &Buffer{cfg: cfg, sizes: sizesFor(cfg), ledger: l, ready: make(chan struct{}, 1), openAt: -1}
 	b.changed.L = &b.mu
 	b.arena = budget.NewArena(b.sizes.data, b.sizes.block)
+	if cfg.Disk != nil {
+		b.newDisk(*cfg.Disk)
+	}
 	return b
 }
 
-// Open adds a stream and returns it; its records are numbered from 1.
+// Open adds a stream and returns it. Its records are numbered from 1, or on from
+// where they were where the disk knows a stream of that name.
 func (b *Buffer) Open(name string) *record.Stream {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	for _, st := range b.streams {
+		if st.recovered && st.Name == name {
+			st.recovered = false
+			return st.Stream
+		}
+	}
 	s := &record.Stream{Index: uint32(len(b.streams)), Name: name}
 	b.streams = append(b.streams, &stream{Stream: s, account: b.ledger.Open(name)})
 	return s
@@ -171,14 +201,15 @@ func (b *Buffer) poke() {
 
 // State is what the buffer holds at a moment.
 type State struct {
-	Limit     int64  `json:"limit"`           // bytes
-	Held      int64  `json:"held"`            // bytes handed out of the arena
-	Peak      int64  `json:"peak"`            // bytes, the most so far
-	Waiting   int    `json:"waiting"`         // records and markers
-	InFlight  int    `json:"in_flight"`       // requests
-	Window    int    `json:"window"`          // requests, the most at once
-	Abandoned bool   `json:"-"`               // admission drops everything
-	Fault     string `json:"fault,omitempty"` // the last failure to get or give back memory
+	Limit     int64      `json:"limit"`           // bytes
+	Held      int64      `json:"held"`            // bytes handed out of the arena
+	Peak      int64      `json:"peak"`            // bytes, the most so far
+	Waiting   int        `json:"waiting"`         // records and markers
+	InFlight  int        `json:"in_flight"`       // requests
+	Window    int        `json:"window"`          // requests, the most at once
+	Abandoned bool       `json:"-"`               // admission drops everything
+	Disk      *DiskState `json:"disk,omitempty"`  // in mode spill
+	Fault     string     `json:"fault,omitempty"` // the last failure to get or give back memory
 }
 
 // State returns what the buffer holds now.
@@ -191,6 +222,10 @@ func (b *Buffer) State() State {
 	}
 	if b.fault != nil {
 		s.Fault = b.fault.Error()
+	}
+	if b.disk != nil {
+		s.Disk = b.diskState()
+		s.Waiting += s.Disk.Backlog
 	}
 	return s
 }
@@ -212,7 +247,10 @@ func (b *Buffer) Balance() ledger.Balance {
 func (b *Buffer) Idle() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.pending.events == 0 && b.flight == 0 && (b.abandoned || !b.untold())
+	if b.disk != nil && b.disk.handedOver {
+		return b.flight == 0
+	}
+	return b.pending.events == 0 && b.flight == 0 && !b.hasBacklog() && (b.abandoned || !b.untold())
 }
 
 // Trim gives memory that is not in use back to the system.
@@ -264,7 +302,8 @@ func sizesFor(cfg Config) sizes {
 		s.body = min(s.body, n)
 	}
 	s.flight = s.data
-	if cfg.Mode == NonBlocking {
+	if cfg.Mode != Blocking {
+		// What is in flight cannot make room, so it may not be everything.
 		s.flight = s.data / share
 	}
 	return s

@@ -95,17 +95,34 @@ func (b *Buffer) releaseTail() {
 	}
 }
 
-// Abandon ends the waiting for good: everything that waits is dropped under the
-// reason, and so is whatever is still admitted. What is in flight is left to
+// Abandon ends the waiting for good: everything that waits and is not on a disk
+// is dropped under the reason shutdown, and so is whatever is still admitted. What is in flight is left to
 // whoever sends it.
 func (b *Buffer) Abandon() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.abandoned = true
+	kept := b.keepStored()
 	for b.evict(ledger.Shutdown) {
 	}
+	b.waiting = kept
 	b.changed.Broadcast()
 	b.poke()
+}
+
+// keepStored takes what the disk keeps off the queue and returns it.
+func (b *Buffer) keepStored() []*block {
+	if b.disk == nil {
+		return nil
+	}
+	b.handOver(true)
+	n := 0
+	for n < len(b.waiting) && b.waiting[n].stored == b.waiting[n].used {
+		n++
+	}
+	kept := b.waiting[:n:n]
+	b.waiting = b.waiting[n:]
+	return kept
 }
 
 // untold reports whether a loss waits for its marker.

@@ -4,6 +4,7 @@ import (
 	"iter"
 	"slices"
 
+	"github.com/spillway/spillway/internal/diskbuffer"
 	"github.com/spillway/spillway/internal/record"
 )
 
@@ -20,18 +21,31 @@ type Request struct {
 type whole struct {
 	open  int   // events that are not settled
 	held  int64 // bytes of blocks
-	after []*whole
+	waits []*whole
 	done  chan struct{}
+
+	// What it holds of the disk: from so far into the block first to so far into
+	// last, or what was moved from there to the end. What ended undelivered is kept:
+	// it is left to the disk.
+	first, last   *block
+	before, after diskbuffer.Position
+	moved         *diskbuffer.Position
+	runs          []run
+	events        int
+	kept          bool
+	keptRuns      []run
+	keptEvents    int
 }
 
 // run is a range of one block's batches, or a marker that is in no block.
 type run struct {
 	block  *block
 	marker []byte
-	from   int // offset of the first batch
-	to     int // offset after the last
-	skip   int // records of the first batch that are not in the range
-	events int // records and markers that are
+	from   int    // offset of the first batch
+	to     int    // offset after the last
+	skip   int    // records of the first batch that are not in the range
+	events int    // records and markers that are
+	at     uint64 // events of the block before the range
 }
 
 // Events is the number of records and loss markers.
@@ -41,8 +55,8 @@ func (r *Request) Events() int { return r.events }
 // holds records of the same stream and the same moment of the destination's
 // order.
 func (r *Request) After() []<-chan struct{} {
-	wait := make([]<-chan struct{}, len(r.whole.after))
-	for i, w := range r.whole.after {
+	wait := make([]<-chan struct{}, len(r.whole.waits))
+	for i, w := range r.whole.waits {
 		wait[i] = w.done
 	}
 	return wait
@@ -107,6 +121,7 @@ func (r *Request) Split(n int) (*Request, *Request) {
 // skipEvents takes the first n events off the range.
 func (n *run) skipEvents(count int) {
 	n.events -= count
+	n.at += uint64(count)
 	if n.block == nil {
 		return
 	}
@@ -128,7 +143,7 @@ func (n *run) skipEvents(count int) {
 
 // waitFor makes w wait for what holds an earlier record of the same moment.
 func (w *whole) waitFor(earlier *whole) {
-	if earlier != w && !slices.Contains(w.after, earlier) {
-		w.after = append(w.after, earlier)
+	if earlier != w && !slices.Contains(w.waits, earlier) {
+		w.waits = append(w.waits, earlier)
 	}
 }

@@ -26,13 +26,14 @@ type Fate struct {
 func (b *Buffer) Settle(r *Request, fate Fate) (untold []record.Loss) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	t := tally{buffer: b, fate: fate}
-	for index, batch := range r.Batches() {
-		t.batch(index, batch)
+	t := tally{buffer: b, fate: fate, whole: r.whole}
+	index := 0
+	for i := range r.runs {
+		t.run(&r.runs[i], &index)
 	}
 	t.flush()
 	for _, n := range r.runs {
-		if n.block != nil {
+		if n.block != nil && !b.keeps(&n, fate) {
 			n.block.items -= n.events
 			b.release(n.block)
 		}
@@ -49,6 +50,10 @@ func (b *Buffer) Settle(r *Request, fate Fate) (untold []record.Loss) {
 			}
 		}
 	}
+	if b.disk != nil {
+		b.remember()
+		b.rest()
+	}
 	b.changed.Broadcast()
 	b.poke()
 	return t.untold
@@ -61,7 +66,45 @@ type tally struct {
 
 	stream    *stream
 	delivered ledger.Count
-	untold    []record.Loss
+	// repeated: what is delivered may have been delivered before.
+	repeated bool
+	whole    *whole
+	untold   []record.Loss
+}
+
+// keep leaves a range to the disk. Its memory stays until the buffer is closed;
+// a marker that has no memory of its own waits to be told again.
+func (t *tally) keep(n *run) {
+	if n.block == nil {
+		var batch record.Batch
+		record.Parse(n.marker, &batch)
+		st := t.buffer.streams[batch.Stream]
+		st.account.Markers(-1, 0)
+		st.reject(batch.Loss())
+		return
+	}
+	t.whole.kept = true
+	t.whole.keptRuns = append(t.whole.keptRuns, *n)
+	t.whole.keptEvents += n.events
+}
+
+// run counts what became of the events of one range.
+func (t *tally) run(n *run, index *int) {
+	if t.buffer.keeps(n, t.fate) {
+		t.keep(n)
+		*index += n.events
+		return
+	}
+	at := n.at
+	n.batches(index, func(index int, batch *record.Batch) bool {
+		if repeated := t.fate.Repeated || t.buffer.offeredBefore(n.block, at); repeated != t.repeated {
+			t.flush()
+			t.repeated = repeated
+		}
+		at += uint64(batch.Count)
+		t.batch(index, batch)
+		return true
+	})
 }
 
 func (t *tally) batch(index int, batch *record.Batch) {
@@ -178,7 +221,7 @@ func (t *tally) flush() {
 	t.stream.held.Records -= t.delivered.Records
 	t.stream.held.Bytes -= t.delivered.Bytes
 	t.stream.account.Delivered(t.delivered)
-	if t.fate.Repeated {
+	if t.repeated {
 		t.stream.account.PossiblyDuplicated(t.delivered.Records)
 	}
 	t.delivered = ledger.Count{}

@@ -10,9 +10,12 @@ import (
 // small it takes whatever waits; without, only what fills a request. It returns
 // nil, too, while the window is full.
 func (b *Buffer) Take(small bool) *Request {
+	if b.disk != nil {
+		b.load()
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !small && !b.fills(b.pending) {
+	if !small && !b.fills(b.pending) || b.disk != nil && b.disk.handedOver {
 		return nil
 	}
 	if b.flight >= b.sizes.window || b.flight > 0 && b.flightHeld >= b.sizes.flight {
@@ -23,7 +26,7 @@ func (b *Buffer) Take(small bool) *Request {
 	g := gathering{buffer: b}
 	if b.tellRejected(r, &g) && b.tellAll(r, &g, func(st *stream) *record.Loss { return &st.evicted }) {
 		b.takeUntil(r, b.gather(&g))
-		if len(b.waiting) == 0 {
+		if len(b.waiting) == 0 && !b.hasBacklog() {
 			b.tellAll(r, &g, func(st *stream) *record.Loss { return &st.lost })
 		}
 	}
@@ -33,6 +36,9 @@ func (b *Buffer) Take(small bool) *Request {
 	w.open = r.events
 	b.flight++
 	b.flightHeld += w.held
+	if b.disk != nil {
+		b.offer(r)
+	}
 	return r
 }
 
@@ -67,6 +73,11 @@ func (b *Buffer) gather(g *gathering) position {
 		if full {
 			return end
 		}
+		if sure := b.sure(blk); sure < blk.used && sure > blk.taken {
+			return position{blocks: i, offset: sure}
+		} else if sure < blk.used {
+			return position{blocks: i}
+		}
 	}
 	return position{blocks: len(b.waiting)}
 }
@@ -74,7 +85,7 @@ func (b *Buffer) gather(g *gathering) position {
 func (g *gathering) block(i int, blk *block, mem []byte) (position, bool) {
 	var batch record.Batch
 	off, skip := blk.taken, blk.skip
-	for off < blk.used {
+	for off < g.buffer.sure(blk) {
 		here := position{i, off, skip}
 		if off == blk.taken && skip == blk.skip {
 			// The whole of the block is still waiting; nothing of it is taken yet.
@@ -180,7 +191,11 @@ func (b *Buffer) takeUntil(r *Request, end position) {
 // takeBlock makes what waits in blk, up to the batch at offset to and skip of
 // its records, part of the request.
 func (b *Buffer) takeBlock(r *Request, blk *block, to, skip int) {
-	n := run{block: blk, from: blk.taken, to: to, skip: blk.skip}
+	n := run{block: blk, from: blk.taken, to: to, skip: blk.skip, at: blk.gone.Events}
+	if r.whole.first == nil {
+		r.whole.first, r.whole.before = blk, blk.gone
+	}
+	r.whole.last = blk
 	mem, done := blk.memory()
 	defer done()
 	var batch record.Batch
@@ -189,6 +204,7 @@ func (b *Buffer) takeBlock(r *Request, blk *block, to, skip int) {
 	take := func(count int) {
 		batch.Slice(before, count)
 		n.events += batch.Count
+		blk.gone = plus(blk.gone, extent(&batch))
 		b.pending.events -= batch.Count
 		b.pending.cost -= b.cost(batch.Count, batch.Bytes+batch.Repair)
 		b.follow(r, &batch)
@@ -208,6 +224,7 @@ func (b *Buffer) takeBlock(r *Request, blk *block, to, skip int) {
 	if blk == b.tail && n.to > b.openAt {
 		b.openAt = -1
 	}
+	r.whole.after = blk.gone
 	r.whole.held += int64(n.to - n.from)
 	if blk.raw > 0 {
 		r.whole.held -= int64(n.to-n.from) * int64(blk.raw-blk.size()) / int64(blk.raw)

@@ -380,11 +380,11 @@ func (r *reader) load(dst []byte) (bool, error) {
 	} else if len(dst)-len(raw) >= frameHeaderSize && r.off+h.size()+frameHeaderSize <= r.limit {
 		more = frameHeaderSize // One call reads the next header, too.
 	}
-	n, err := readFull(r.file, stored[:len(stored)+more], r.off+frameHeaderSize)
+	n, sum, err := r.payload(stored[:len(stored)+more], len(stored))
 	if err != nil {
 		return false, r.unreadable(err)
 	}
-	if n < len(stored) || crc32.Checksum(stored, castagnoli) != h.PayloadSum {
+	if n < len(stored) || sum != h.PayloadSum {
 		return false, r.find(r.off + 1)
 	}
 	if h.Compression != None {
@@ -400,6 +400,26 @@ func (r *reader) load(dst []byte) (bool, error) {
 		copy(r.buf[:], stored[len(stored):n])
 	}
 	return true, nil
+}
+
+// payload reads what is behind the header at off into p, and sums the first size
+// bytes. It does so in pieces: the kernel reads ahead during the sum, and the
+// piece is in the processor's cache.
+func (r *reader) payload(p []byte, size int) (n int, sum uint32, err error) {
+	const piece = 128 << 10
+	for n < len(p) {
+		part := p[n:min(n+piece, len(p))]
+		if len(p)-n < piece+frameHeaderSize {
+			part = p[n:]
+		}
+		m, err := readFull(r.file, part, r.off+frameHeaderSize+int64(n))
+		sum = crc32.Update(sum, castagnoli, p[min(n, size):min(n+m, size)])
+		n += m
+		if err != nil || m < len(part) {
+			return n, sum, err
+		}
+	}
+	return n, sum, nil
 }
 
 // lost says what is missing between the last frame and a position.

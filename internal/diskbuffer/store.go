@@ -137,6 +137,13 @@ func (s *Store) Settle(p Position) error {
 // process that dies then leaves word that they are possible duplicates.
 func (s *Store) Offer(events uint64) error { return s.cursor.offer(events) }
 
+// End is where the next append goes.
+func (s *Store) End() Position {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.end
+}
+
 // Usage says what the store holds.
 func (s *Store) Usage() Usage {
 	settled := s.cursor.settled()

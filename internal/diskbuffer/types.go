@@ -77,6 +77,8 @@ type Found struct {
 
 // Chunk is what Read has put into dst.
 type Chunk struct {
+	// Place is that of the first frame in it, for Seek.
+	Place Place
 	// First is the position of the first event in dst[:N]; all events in it are
 	// consecutive.
 	First Position

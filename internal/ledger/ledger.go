@@ -21,6 +21,8 @@ const (
 	OverflowNewest  Reason = "overflow-newest"   // the buffer was full and the arriving record was refused
 	OverflowOldest  Reason = "overflow-oldest"   // the buffer was full and a waiting record made room
 	MaxBlock        Reason = "max-block"         // blocking had lasted for max-block
+	DiskFailed      Reason = "disk-failed"       // the disk was to hold the record and took nothing
+	DiskDamage      Reason = "disk-damage"       // the disk lost what it had taken
 	Shutdown        Reason = "shutdown"          // the time to deliver was over
 	RejectedTooOld  Reason = "rejected-too-old"  // the destination takes no records that old
 	RejectedTooNew  Reason = "rejected-too-new"  // nor with a time so far ahead
@@ -123,6 +125,11 @@ func (a *Account) locked(f func()) {
 // Received counts records that came from the source.
 func (a *Account) Received(c Count) {
 	a.locked(func() { a.received = a.received.Plus(c) })
+}
+
+// Recovered counts records that another process had left behind.
+func (a *Account) Recovered(c Count) {
+	a.locked(func() { a.recovered = a.recovered.Plus(c) })
 }
 
 // Delivered counts records that the destination has.

@@ -1,0 +1,240 @@
+package buffer
+
+import (
+	"errors"
+	"io"
+
+	"github.com/spillway/spillway/internal/diskbuffer"
+	"github.com/spillway/spillway/internal/ledger"
+	"github.com/spillway/spillway/internal/record"
+)
+
+// load reads as much of the backlog as the next requests need.
+func (b *Buffer) load() {
+	for b.loadOne() {
+	}
+}
+
+// loadOne reads one block of the backlog, without the lock, and reports whether
+// there may be use for another.
+func (b *Buffer) loadOne() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	blk := b.slot()
+	if blk == nil {
+		return false
+	}
+	b.disk.loading = true
+	b.mu.Unlock()
+	chunk, err := b.disk.Store.Read(blk.mem)
+	b.mu.Lock()
+	b.disk.loading = false
+	b.changed.Broadcast()
+	return b.loaded(blk, chunk, err)
+}
+
+// slot returns memory for the next block of the backlog, or nil where there is
+// none, enough waits already, or the room is wanted for what arrives.
+func (b *Buffer) slot() *block {
+	d := b.disk
+	if d == nil || !d.backlog || d.loading || d.handedOver || b.abandoned {
+		return nil
+	}
+	if !b.moreToRead() {
+		return nil
+	}
+	if d.Durability == Power && d.from.Events >= d.durable.Events {
+		return nil
+	}
+	if b.fills(b.pending) && b.pending.cost >= 2*b.sizes.request {
+		return nil
+	}
+	size, err := d.Store.Next()
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.fault = err
+		b.chore()
+		return nil
+	}
+	size = max(size, b.arena.BlockSize())
+	if len(b.waiting) > 0 && b.arena.Held()+int64(size) > b.sizes.data/4*3 {
+		return nil
+	}
+	mem, ok, err := b.arena.Get(size)
+	if err != nil {
+		b.fault = err
+	}
+	if !ok {
+		return nil
+	}
+	return &block{mem: mem}
+}
+
+// loaded makes what was read wait, and reports whether there may be more.
+func (b *Buffer) loaded(blk *block, chunk diskbuffer.Chunk, err error) bool {
+	for _, lost := range chunk.Lost {
+		b.damaged(lost)
+	}
+	if chunk.N == 0 {
+		b.giveBack(blk.mem)
+		if len(chunk.Lost) > 0 {
+			b.disk.from = chunk.First
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			b.fault = err
+			b.chore()
+			return false
+		}
+		return b.moreToRead()
+	}
+	b.resume(blk, chunk)
+	return true
+}
+
+// moreToRead ends the backlog if everything in the store was read, and reports
+// whether there is more.
+func (b *Buffer) moreToRead() bool {
+	d := b.disk
+	if d.from.Events < d.Store.End().Events {
+		return true
+	}
+	d.backlog = false
+	b.rest()
+	b.remember()
+	return false
+}
+
+// rest stops writing where only the overflow is to be written, and there is
+// none any more.
+func (b *Buffer) rest() {
+	d := b.disk
+	if d.Durability == Memory && d.writing && !d.backlog && !d.handedOver && b.arena.Held() <= b.sizes.data/2 {
+		d.writing = false
+	}
+}
+
+// resume puts a chunk of the backlog into the queue, but for what is settled.
+func (b *Buffer) resume(blk *block, chunk diskbuffer.Chunk) {
+	d := b.disk
+	blk.used, blk.stored, blk.place = chunk.N, chunk.N, chunk.Place
+	blk.place.Position = chunk.First
+	skip := uint64(0)
+	if d.from.Events > chunk.First.Events {
+		skip = d.from.Events - chunk.First.Events
+	}
+	var v volume
+	var batch record.Batch
+	for off := 0; off < blk.used; {
+		size := record.Parse(blk.mem[off:], &batch)
+		switch left := uint64(batch.Count); {
+		case skip >= left:
+			skip -= left
+			blk.taken = off + size
+			blk.gone = plus(blk.gone, extent(&batch))
+		default:
+			if skip > 0 {
+				before := batch
+				before.Slice(0, int(skip))
+				blk.gone = plus(blk.gone, extent(&before))
+				blk.skip = int(skip)
+				batch.Slice(int(skip), batch.Count-int(skip))
+				skip = 0
+			}
+			v.events += batch.Count
+			v.cost += b.cost(batch.Count, batch.Bytes+batch.Repair)
+			if batch.Kind == record.KindLoss {
+				b.streams[batch.Stream].account.Markers(1, 0)
+			}
+		}
+		off += size
+	}
+	blk.end = plus(chunk.First, diskbuffer.Position{Events: uint64(chunk.Events), Records: uint64(chunk.Records)})
+	d.from = blk.end
+	if d.Durability != Power || d.from.Events <= d.durable.Events {
+		blk.sure = blk.used
+	}
+	if v.events == 0 {
+		b.giveBack(blk.mem)
+		return
+	}
+	b.pending.events += v.events
+	b.pending.cost += v.cost
+	blk.items = v.events
+	blk.queued = true
+	b.waiting = append(b.waiting, blk)
+	b.hold(blk)
+}
+
+// extent is what a batch takes of the store's positions.
+func extent(batch *record.Batch) diskbuffer.Position {
+	p := diskbuffer.Position{Events: uint64(batch.Count)}
+	if batch.Kind == record.KindRecords {
+		p.Records = p.Events
+	}
+	return p
+}
+
+// damaged counts records that the store has lost, and keeps them for a marker.
+func (b *Buffer) damaged(lost diskbuffer.Lost) {
+	if int(lost.Stream) >= len(b.streams) {
+		return
+	}
+	st := b.streams[lost.Stream]
+	c := ledger.Count{Records: int64(lost.Records), Bytes: max(lost.Bytes, 0)}
+	if lost.Bytes < 0 && c.Records == st.held.Records {
+		// They are the last ones, so the bytes are known all the same.
+		c.Bytes = st.held.Bytes
+	}
+	st.held.Records -= c.Records
+	st.held.Bytes -= c.Bytes
+	st.account.Dropped(ledger.DiskDamage, c)
+	if !b.cfg.NoLossMarkers {
+		st.reject(record.Loss{
+			Stream: st.Index, Lost: c.Records, Bytes: c.Bytes, FirstSeq: lost.FirstSeq, LastSeq: lost.LastSeq,
+			FirstTime: b.time, LastTime: b.time, Reason: string(ledger.DiskDamage),
+		})
+	}
+}
+
+// unload takes memory back from what waits: the newest half of it, which the
+// store has, becomes backlog. It reports whether any memory came free.
+func (b *Buffer) unload() bool {
+	d := b.disk
+	freed := false
+	for len(b.waiting) > 0 && !d.loading {
+		blk := b.waiting[len(b.waiting)-1]
+		if blk.taken > 0 || blk.skip > 0 || blk.stored < blk.used || freed && b.arena.Held() <= b.sizes.data/2 {
+			break
+		}
+		b.walk(blk, func(batch *record.Batch) {
+			b.pending.events -= batch.Count
+			b.pending.cost -= b.cost(batch.Count, batch.Bytes+batch.Repair)
+			if batch.Kind == record.KindLoss {
+				// It is counted as made again when it is read.
+				b.streams[batch.Stream].account.Markers(-1, 0)
+			}
+		})
+		b.waiting[len(b.waiting)-1] = nil
+		b.waiting = b.waiting[:len(b.waiting)-1]
+		blk.items, blk.queued = 0, false
+		if blk == b.tail {
+			b.tail, b.openAt = nil, -1
+		}
+		d.from = blk.place.Position
+		d.Store.Seek(blk.place)
+		b.giveBack(blk.mem)
+		blk.mem = nil
+		freed, d.backlog = true, true
+	}
+	if freed {
+		b.leaveTail()
+	}
+	return freed
+}
+
+// leaveTail stops filling a tail that holds something: what arrives stands
+// behind the backlog.
+func (b *Buffer) leaveTail() {
+	if b.tail != nil && b.tail.items > 0 {
+		b.tail, b.openAt = nil, -1
+	}
+}

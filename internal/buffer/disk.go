@@ -1,0 +1,323 @@
+package buffer
+
+import (
+	"errors"
+	"time"
+
+	"github.com/spillway/spillway/internal/diskbuffer"
+	"github.com/spillway/spillway/internal/ledger"
+	"github.com/spillway/spillway/internal/record"
+)
+
+// Durability is what of a buffer with a disk survives.
+type Durability string
+
+// The levels of durability.
+const (
+	Memory Durability = "memory" // only what memory cannot hold is written
+	Kernel Durability = "kernel" // every record is written before it is offered: it survives the process
+	Power  Durability = "power"  // and synced: it survives the machine
+)
+
+// WhenFull is what happens when the disk is full, too.
+type WhenFull string
+
+// What a full disk makes of an arriving record.
+const (
+	Block          WhenFull = "block"
+	DropNewestFull WhenFull = "drop-newest"
+	DropOldestFull WhenFull = "drop-oldest"
+)
+
+// Disk is the second, larger half of a buffer in mode spill.
+type Disk struct {
+	Store      *diskbuffer.Store
+	Durability Durability
+	WhenFull   WhenFull
+	// Found is what was left in the store by another process, or nil.
+	Found *diskbuffer.Found
+}
+
+// disk is what the buffer knows of its other half. The queue is, in order: what
+// is in requests, what waits in memory, and then the backlog, which only the
+// store has. While there is a backlog, what arrives is written to its end and
+// forgotten, and what waits is read from its beginning.
+//
+// While writing is on, everything held is in the store; otherwise a prefix of
+// it is.
+type disk struct {
+	Disk
+	writing bool
+	backlog bool
+	// from is where the backlog begins, and next what of it is read next.
+	from diskbuffer.Position
+	// held are the blocks of which something is not settled, in order, and order
+	// the requests.
+	held  []*block
+	order []*whole
+	// loading: a block is being read, without the lock.
+	loading bool
+	// offered is up to where a predecessor may have delivered already.
+	offered uint64
+	// durable is up to where the store is synced, and unsynced says that there is
+	// more; level power offers nothing beyond it.
+	durable diskbuffer.Position
+	// trouble is why the last write failed; nil after one that did not.
+	trouble error
+	// handedOver: nothing leaves any more, all is left to the disk.
+	handedOver bool
+	chores     chan struct{}
+}
+
+// newDisk takes over what a predecessor left.
+func (b *Buffer) newDisk(given Disk) {
+	d := &disk{Disk: given, chores: make(chan struct{}, 1)}
+	b.disk = d
+	d.writing = d.Durability != Memory
+	if d.Found == nil {
+		return
+	}
+	d.from, d.offered, d.durable = d.Found.Settled, d.Found.Offered, d.Found.End
+	for i, s := range d.Found.Streams {
+		st := &stream{Stream: &record.Stream{Index: uint32(i), Name: s.Name}, account: b.ledger.Open(s.Name)}
+		st.recovered, st.announced, st.seq, st.time = true, true, s.LastSeq, s.LastTime
+		st.held = ledger.Count{Records: int64(d.Found.Pending[i].Records), Bytes: int64(d.Found.Pending[i].Bytes)}
+		st.account.Recovered(st.held)
+		b.streams = append(b.streams, st)
+		b.time = max(b.time, st.time)
+	}
+	if d.from.Events < d.Found.End.Events {
+		d.backlog, d.writing = true, true
+	}
+}
+
+// persist writes a stretch of the tail to the store, where that is due. If it
+// returns false, nothing of it counts as written.
+func (b *Buffer) persist(from, to int) bool {
+	d := b.disk
+	if d == nil || !d.writing {
+		return true
+	}
+	if err := b.append(b.tail, from, to); err != nil {
+		d.trouble = err
+		b.tail.used, b.openAt = from, -1
+		b.chore()
+		return false
+	}
+	d.trouble = nil
+	// What is written is a frame of its own, so the batch in it cannot grow.
+	b.openAt = -1
+	return true
+}
+
+// append writes a stretch of a block to the store, as its next frame.
+func (b *Buffer) append(blk *block, from, to int) error {
+	d := b.disk
+	for _, st := range b.streams {
+		if st.announced {
+			continue
+		}
+		if err := d.Store.AddStream(diskbuffer.Stream{Index: st.Index, Name: st.Name, LastSeq: st.seq, LastTime: st.time}); err != nil {
+			return err
+		}
+		st.announced = true
+	}
+	if reserve := b.unpinReserve(); reserve > 0 {
+		if u := d.Store.Usage(); u.Bytes+int64(to-from)+reserve > u.Max {
+			return &diskbuffer.FullError{Need: int64(to - from), Used: u.Bytes + reserve, Max: u.Max}
+		}
+	}
+	place, err := d.Store.Append(blk.mem[from:to])
+	if err != nil {
+		return err
+	}
+	if from == 0 {
+		blk.place = place
+	}
+	blk.stored, blk.end = to, d.Store.End()
+	if d.Durability == Power {
+		b.chore()
+	}
+	return nil
+}
+
+// writeAll puts everything that is held into the store, in order, so that memory
+// may be taken from what waits. It reports whether all of it is there.
+func (b *Buffer) writeAll() bool {
+	d := b.disk
+	b.openAt = -1
+	for _, blk := range b.unsettled() {
+		if blk.stored == blk.used || blk.items == 0 {
+			continue
+		}
+		if err := b.append(blk, blk.stored, blk.used); err != nil {
+			d.trouble = err
+			b.chore()
+			return false
+		}
+	}
+	d.trouble = nil
+	d.writing = true
+	return true
+}
+
+// unsettled returns the blocks of which something is not settled, in order.
+func (b *Buffer) unsettled() []*block {
+	d := b.disk
+	for len(d.held) > 0 && d.held[0].items == 0 {
+		d.held[0].listed = false
+		d.held[0] = nil
+		d.held = d.held[1:]
+	}
+	return d.held
+}
+
+// hold lists a block that has something to settle.
+func (b *Buffer) hold(blk *block) {
+	if b.disk == nil || blk.listed {
+		return
+	}
+	b.unsettled()
+	blk.listed = true
+	b.disk.held = append(b.disk.held, blk)
+}
+
+// forgetTail makes the tail empty again: what it holds is in the backlog now.
+func (b *Buffer) forgetTail() {
+	b.tail.used, b.tail.stored, b.openAt = 0, 0, -1
+	b.chore()
+	if b.pending.events == 0 {
+		b.poke()
+	}
+}
+
+// settled is up to where everything in the store is settled.
+func (b *Buffer) settled() diskbuffer.Position {
+	d := b.disk
+	for len(d.order) > 0 && d.order[0].open == 0 && !d.order[0].kept {
+		d.order[0] = nil
+		d.order = d.order[1:]
+	}
+	at := b.behindOrder()
+	for _, w := range d.order {
+		if from, ok := w.start(); ok && (w.open > 0 || w.kept) && from.Events < at.Events {
+			at = from
+		}
+	}
+	return at
+}
+
+// position is where the store has the block's events from the given one on, if
+// it has the first of them.
+func (blk *block) position(from diskbuffer.Position) (diskbuffer.Position, bool) {
+	at := plus(blk.place.Position, from)
+	return at, blk.stored > 0 && at.Events < blk.end.Events
+}
+
+func plus(p, q diskbuffer.Position) diskbuffer.Position {
+	return diskbuffer.Position{Events: p.Events + q.Events, Records: p.Records + q.Records}
+}
+
+// remember moves the store's cursor to where everything is settled.
+func (b *Buffer) remember() {
+	d := b.disk
+	if d == nil {
+		return
+	}
+	if err := d.Store.Settle(b.settled()); err != nil {
+		b.fault = err
+	}
+	b.chore()
+}
+
+// chore wakes the keeper.
+func (b *Buffer) chore() {
+	select {
+	case b.disk.chores <- struct{}{}:
+	default:
+	}
+}
+
+// refused tells under which reason an arriving record goes that the disk does
+// not take.
+func (d *disk) refused() ledger.Reason {
+	if errors.Is(d.trouble, diskbuffer.ErrFull) {
+		return ledger.OverflowNewest
+	}
+	return ledger.DiskFailed
+}
+
+// retryEvery is how long a disk that failed, or is full because of others, is
+// left alone.
+const retryEvery = time.Second
+
+// DiskState is what the disk holds at a moment.
+type DiskState struct {
+	Limit      int64      `json:"limit"`    // bytes
+	Used       int64      `json:"used"`     // bytes, of all files
+	Free       int64      `json:"free"`     // bytes, of the file system
+	Segments   int        `json:"segments"` // files
+	Backlog    int        `json:"backlog"`  // records and markers that only the disk holds
+	Durability Durability `json:"durability"`
+	Trouble    string     `json:"trouble,omitempty"` // why the last write failed
+}
+
+func (b *Buffer) diskState() *DiskState {
+	d := b.disk
+	u := d.Store.Usage()
+	s := &DiskState{
+		Limit: u.Max, Used: u.Bytes, Free: u.Free, Segments: u.Segments, Durability: d.Durability,
+	}
+	if d.backlog {
+		s.Backlog = int(d.Store.End().Events - d.from.Events)
+	}
+	if d.trouble != nil {
+		s.Trouble = d.trouble.Error()
+	}
+	return s
+}
+
+func (b *Buffer) hasBacklog() bool { return b.disk != nil && b.disk.backlog }
+
+// sure is up to where the block may be offered to the destination.
+func (b *Buffer) sure(blk *block) int {
+	if b.disk == nil || b.disk.Durability != Power {
+		return blk.used
+	}
+	return blk.sure
+}
+
+// offer leaves word in the store of what a request holds, and remembers the
+// request's place.
+func (b *Buffer) offer(r *Request) {
+	d, w := b.disk, r.whole
+	if w.first == nil {
+		return // Markers only, and none of them stored.
+	}
+	d.order = append(d.order, w)
+	w.runs = r.runs
+	for _, n := range r.runs {
+		if n.block != nil {
+			w.events += n.events
+		}
+	}
+	if w.last.stored == 0 {
+		return
+	}
+	at := min(plus(w.last.place.Position, w.after).Events, w.last.end.Events)
+	if err := d.Store.Offer(at); err != nil {
+		b.fault = err
+	}
+}
+
+// offeredBefore reports whether a predecessor may have delivered the event at
+// the given index of the block.
+func (b *Buffer) offeredBefore(blk *block, at uint64) bool {
+	return b.disk != nil && blk != nil && blk.stored > 0 && blk.place.Position.Events+at < b.disk.offered
+}
+
+// keeps reports whether what was given up is left to the disk.
+func (b *Buffer) keeps(n *run, fate Fate) bool {
+	d := b.disk
+	return d != nil && d.handedOver && fate.Dropped == ledger.Shutdown && (n.block == nil || n.block.stored >= n.to)
+}

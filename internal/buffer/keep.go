@@ -1,0 +1,177 @@
+package buffer
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spillway/spillway/internal/diskbuffer"
+	"github.com/spillway/spillway/internal/ledger"
+	"github.com/spillway/spillway/internal/record"
+)
+
+// syncEvery is how far apart syncs are, at least: no source waits for one.
+const syncEvery = 100 * time.Millisecond
+
+// Keep does what the disk needs and nobody should wait for: it syncs, deletes
+// segments that are settled, and looks whether a disk that failed takes records
+// again. It returns when ctx ends, and at once where there is no disk.
+func (b *Buffer) Keep(ctx context.Context) {
+	if b.disk == nil {
+		return
+	}
+	timer := time.NewTimer(retryEvery)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-b.disk.chores:
+		case <-timer.C:
+		}
+		pause := time.Hour
+		if b.keep() {
+			pause = retryEvery
+		}
+		timer.Reset(pause)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(syncEvery):
+		}
+	}
+}
+
+// keep does the chores, and reports whether to look again though nothing moves.
+func (b *Buffer) keep() bool {
+	d := b.disk
+	if d.Durability == Power {
+		b.sync()
+	}
+	err := d.Store.Tidy()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err != nil {
+		b.fault = err
+	}
+	again := err != nil || d.trouble != nil || b.fault != nil && d.backlog
+	b.changed.Broadcast()
+	if d.backlog {
+		b.poke()
+	}
+	return again
+}
+
+// sync makes what is written durable, and offers it. Where that fails nothing
+// but the destination can save the records, so they are offered all the same.
+func (b *Buffer) sync() {
+	d := b.disk
+	b.mu.Lock()
+	marks := make(map[*block]int, len(b.waiting))
+	for _, blk := range b.waiting {
+		if blk.sure < blk.used {
+			marks[blk] = blk.used
+		}
+	}
+	dirty := d.durable.Events < d.Store.End().Events
+	b.mu.Unlock()
+	if !dirty && len(marks) == 0 {
+		return
+	}
+	to, err := d.Store.Sync()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var failed *diskbuffer.SyncError
+	if errors.As(err, &failed) {
+		to = failed.To
+	}
+	if err != nil {
+		b.fault = err
+	}
+	d.durable = to
+	for blk, used := range marks {
+		blk.sure = used
+	}
+	b.poke()
+}
+
+// HandOver leaves everything that is not delivered to the disk: what is held is
+// written, what arrives is written too, and no request is taken any more. It
+// reports whether that is so; where the disk does not take what is held,
+// delivery goes on.
+func (b *Buffer) HandOver() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.handOver(false)
+}
+
+func (b *Buffer) handOver(anyway bool) bool {
+	d := b.disk
+	if d == nil {
+		return false
+	}
+	for d.loading {
+		b.changed.Wait()
+	}
+	if d.handedOver {
+		return true
+	}
+	if !b.writeAll() && !anyway {
+		return false
+	}
+	d.writing, d.handedOver = true, true
+	b.unload()
+	if !d.backlog {
+		d.backlog, d.from = true, d.Store.End()
+	}
+	b.leaveTail()
+	b.changed.Broadcast()
+	b.poke()
+	return true
+}
+
+// HandedOver reports whether all is left to the disk.
+func (b *Buffer) HandedOver() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.disk != nil && b.disk.handedOver
+}
+
+// Close ends the buffer's use of the disk, after Keep has ended and everything
+// taken is settled: the losses that no marker has told yet are written behind
+// everything else. A store of which all is settled is removed.
+func (b *Buffer) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	d := b.disk
+	if d == nil {
+		return nil
+	}
+	err := b.closeGaps()
+	err = errors.Join(err, d.Store.Settle(b.settled()))
+	if d.Store.Usage().Pending.Events == 0 {
+		return errors.Join(err, d.Store.Remove())
+	}
+	return errors.Join(err, b.writeMarkers(), d.Store.Close(true))
+}
+
+// writeMarkers writes the markers of all losses that are not told.
+func (b *Buffer) writeMarkers() error {
+	if b.cfg.NoLossMarkers {
+		return nil
+	}
+	for _, st := range b.streams {
+		losses := append(st.rejected, st.evicted, st.lost)
+		for _, loss := range losses {
+			if loss.Lost == 0 || loss.Reason == string(ledger.Shutdown) {
+				continue
+			}
+			if _, err := b.disk.Store.Append(record.AppendLoss(nil, loss)); err != nil {
+				return err
+			}
+			st.account.Markers(1, 0)
+		}
+		st.rejected, st.evicted, st.lost = nil, record.Loss{}, record.Loss{}
+	}
+	return nil
+}

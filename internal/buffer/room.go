@@ -1,0 +1,151 @@
+package buffer
+
+import (
+	"time"
+
+	"github.com/spillway/spillway/internal/ledger"
+	"github.com/spillway/spillway/internal/record"
+)
+
+// makeRoom gives the tail room for a record of size bytes, or says for which
+// reason the record must go instead.
+func (b *Buffer) makeRoom(st *stream, size int) (ledger.Reason, bool) {
+	need := size + record.FrameSize + record.HeaderSize
+	if st.lost.Lost > 0 {
+		need += record.LossSize
+	}
+	patience := patience{buffer: b}
+	defer patience.end()
+	if b.disk != nil {
+		return b.makeRoomOnDisk(need, &patience)
+	}
+	for evicted := false; ; evicted = true {
+		for !b.abandoned && !b.grow(need) {
+			if b.cfg.Mode == Blocking && !b.gaveUp {
+				patience.wait()
+			} else if b.cfg.Mode == Blocking || !b.pack() {
+				break
+			}
+		}
+		newest, oldest := ledger.OverflowNewest, ledger.OverflowOldest
+		if b.cfg.Mode == Blocking {
+			newest, oldest = ledger.MaxBlock, ledger.MaxBlock
+		}
+		switch {
+		case b.abandoned:
+			return ledger.Shutdown, false
+		case b.grow(need):
+			// Room that was made at the cost of others does not end the giving up.
+			b.gaveUp = b.gaveUp && evicted
+			return "", true
+		case !b.cfg.DropOldest || !b.evict(oldest):
+			return newest, false
+		}
+	}
+}
+
+// makeRoomOnDisk is makeRoom where there is a disk: memory comes from what the
+// disk has, and only a disk that takes nothing more is a full buffer.
+func (b *Buffer) makeRoomOnDisk(need int, patience *patience) (ledger.Reason, bool) {
+	d := b.disk
+	for refused := d.trouble != nil; ; {
+		switch {
+		case b.abandoned:
+			return ledger.Shutdown, false
+		case refused && d.WhenFull == Block && !b.gaveUp:
+			patience.wait()
+			refused = false
+		case refused && d.WhenFull == DropOldestFull && b.evictFromDisk():
+			refused = false
+		case refused && d.WhenFull == Block:
+			return ledger.MaxBlock, false
+		case refused:
+			return d.refused(), false
+		case b.grow(need):
+			return "", true
+		case !d.writing:
+			refused = !b.writeAll()
+		case !b.unload():
+			patience.wait()
+		}
+	}
+}
+
+// evictFromDisk drops the oldest that waits, in memory or else on the disk, and
+// reports whether there was any.
+func (b *Buffer) evictFromDisk() bool {
+	d := b.disk
+	for d.loading {
+		b.changed.Wait()
+	}
+	if len(b.waiting) == 0 && d.backlog {
+		if blk := b.slot(); blk != nil {
+			chunk, err := d.Store.Read(blk.mem)
+			b.loaded(blk, chunk, err)
+		}
+	}
+	if !b.evict(ledger.OverflowOldest) {
+		return false
+	}
+	if err := b.unpin(); err != nil {
+		b.fault = err
+	}
+	b.remember()
+	// The room on the disk is wanted at once, and in whole segments.
+	if err := d.Store.Tidy(); err != nil {
+		b.fault = err
+	}
+	return true
+}
+
+// patience is how long one call waits for room.
+type patience struct {
+	buffer *Buffer
+	timer  *time.Timer
+	over   bool
+}
+
+// wait waits for a change of the buffer. After max-block it makes the buffer
+// give up: from then on records that find no room are dropped, until there is
+// room again.
+func (p *patience) wait() {
+	b := p.buffer
+	if p.timer == nil && b.cfg.MaxBlock > 0 {
+		p.timer = time.AfterFunc(b.cfg.MaxBlock, func() {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			p.over = true
+			b.changed.Broadcast()
+		})
+	}
+	b.poke()
+	b.changed.Wait()
+	b.gaveUp = b.gaveUp || p.over
+}
+
+func (p *patience) end() {
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+}
+
+// grow gives the tail room for need bytes without taking from anyone.
+func (b *Buffer) grow(need int) bool {
+	if b.tail != nil && b.tail.items == 0 {
+		if need <= len(b.tail.mem) {
+			return true
+		}
+		b.releaseTail()
+	}
+	if b.tail != nil && b.tail.used+need <= len(b.tail.mem) {
+		return true
+	}
+	mem, ok, err := b.arena.Get(max(need, b.arena.BlockSize()))
+	if err != nil {
+		b.fault = err
+	}
+	if ok {
+		b.tail, b.openAt = &block{mem: mem}, -1
+	}
+	return ok
+}
