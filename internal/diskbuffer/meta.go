@@ -30,6 +30,9 @@ type metaJSON struct {
 // that is before it in the file. A changed destination must not be believed.
 const sumKey = `,"sum":"`
 
+// errMeta says that buffer.json was read, and that it is damaged.
+var errMeta = errors.New("it is damaged")
+
 var errSum = errors.New("its sum does not agree with what it says")
 
 func (m *Meta) encode() ([]byte, error) {
@@ -64,7 +67,7 @@ func decodeMeta(text []byte) (m Meta, err error) {
 	return m, nil
 }
 
-// readMeta reads buffer.json. Damage is an error other than fs.ErrNotExist.
+// readMeta reads buffer.json. Damage is errMeta.
 func readMeta(dir FS) (m Meta, err error) {
 	f, err := dir.Open(metaName, false)
 	if err != nil {
@@ -75,7 +78,11 @@ func readMeta(dir FS) (m Meta, err error) {
 	if err != nil {
 		return m, err
 	}
-	return decodeMeta(text)
+	m, err = decodeMeta(text)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", errMeta, err)
+	}
+	return m, err
 }
 
 // readAll reads a small file.

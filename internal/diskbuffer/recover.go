@@ -59,6 +59,9 @@ func (r *recovery) note(format string, args ...any) {
 
 func (r *recovery) open(entries []Entry) error {
 	meta, err := readMeta(r.dir)
+	for try := 1; try < readTries && err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errMeta); try++ {
+		meta, err = readMeta(r.dir)
+	}
 	known := err == nil
 	var names []Entry
 	for _, e := range entries {
@@ -68,8 +71,11 @@ func (r *recovery) open(entries []Entry) error {
 		}
 	}
 	if !known {
-		if errors.Is(err, fs.ErrNotExist) && len(names) == 0 {
-			return err // A Create, or a Remove, that did not come to its end.
+		if len(names) == 0 && !errors.Is(err, errMeta) {
+			// A Create, or a Remove, that did not come to its end. Or it cannot be
+			// read now: what is appended under another incarnation would be foreign
+			// as soon as it can be.
+			return err
 		}
 		r.note("%s: %v; where the records were going is unknown", metaName, err)
 	}
@@ -348,7 +354,7 @@ func (r *recovery) resume(end int64, whole, promise bool) error {
 			seg.synced, seg.syncedTo, seg.named = seg.last, seg.written, true
 		}
 	}
-	r.unnamed = !r.found.Clean
+	r.unnamed = true // Even after a clean close: what was left behind by a failed write may be continued.
 	seg := r.segments[len(r.segments)-1]
 	if seg.headed {
 		end = max(end, segmentHeaderSize)
@@ -377,6 +383,7 @@ func (r *recovery) resume(end int64, whole, promise bool) error {
 		}
 		seg.size -= torn
 		seg.written = seg.size
+		seg.syncedTo = min(seg.syncedTo, seg.written) // What comes there now is not what was synced.
 		r.used -= torn
 	}
 	seg.sealed = !whole
