@@ -22,6 +22,10 @@ func (d *Destination) About(r *config.Resolved) (json.RawMessage, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write down the options of the destination: %w", err)
 	}
+	if len(text) > config.MaxAbout {
+		return nil, fmt.Errorf("write down the options of the destination: they take %d bytes, expected at most %d; "+
+			"choose fewer variables with env and env-regex, or fewer labels", len(text), config.MaxAbout)
+	}
 	return text, nil
 }
 

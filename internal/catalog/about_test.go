@@ -141,6 +141,14 @@ func TestAFileIsRemembered(t *testing.T) {
 	}
 }
 
+// TestTooMuchIsNotRemembered: a buffer that could not be read back is not made.
+func TestTooMuchIsNotRemembered(t *testing.T) {
+	d := &Destination{attrs: []byte(`{"a":"` + strings.Repeat("x", config.MaxAbout) + `"}`)}
+	if _, err := d.About(resolve(t, shim("log-driver=json-file", "log-path=/l"))); err == nil || !strings.Contains(err.Error(), "env-regex") {
+		t.Errorf("attributes without bound: %v", err)
+	}
+}
+
 // TestARelativePathIsRemembered as the place to which it led.
 func TestARelativePathIsRemembered(t *testing.T) {
 	t.Chdir(t.TempDir())

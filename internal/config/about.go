@@ -114,9 +114,8 @@ func withoutPassword(text string) (without string, whole bool) {
 	return u.String(), false
 }
 
-// maxAbout bounds the text of an About, in bytes. Attributes may be as large as
-// the environment of a container, with an escape of six for each byte.
-const maxAbout = 8 << 20
+// MaxAbout bounds the text of an About, in bytes. Only attributes can be so large.
+const MaxAbout = 960 << 10
 
 // FromAbout is the way back: the settings of the logger that a buffer on disk
 // remembers. Of in it uses the node file, the environment and the checks. What
@@ -175,8 +174,8 @@ const (
 // version that needs no more than this one to deliver.
 func parseAbout(text []byte) (About, error) {
 	var a About
-	if len(text) > maxAbout {
-		return a, &Problem{Where: aboutWhere, Found: fmt.Sprintf("%d bytes", len(text)), Expected: fmt.Sprintf("at most %d", maxAbout), Do: newer}
+	if len(text) > MaxAbout {
+		return a, &Problem{Where: aboutWhere, Found: fmt.Sprintf("%d bytes", len(text)), Expected: fmt.Sprintf("at most %d", MaxAbout), Do: newer}
 	}
 	err := json.Unmarshal(text, &a)
 	if err == nil && a.Attrs != nil {

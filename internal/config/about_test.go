@@ -14,7 +14,7 @@ func TestFromAboutRefuses(t *testing.T) {
 	}{
 		{"nothing", "", []string{"what the buffer remembers of its logger: found no such object"}},
 		{"another kind", "[]", []string{"found no such object"}},
-		{"too much", `{"program":"` + strings.Repeat("x", maxAbout) + `"}`, []string{"expected at most 8388608"}},
+		{"too much", `{"program":"` + strings.Repeat("x", MaxAbout) + `"}`, []string{"expected at most 983040"}},
 		{"another program", `{"program":"run"}`, []string{`found the program "run"; expected exec or shim; if a newer version of spillway made the buffer, use that one`}},
 		{"no destination", `{` + container + `,"options":{}}`, []string{`found the destination ""`}},
 		{"a destination of a later version", `{` + container + `,"options":{"log-driver":"splunk"}}`, []string{`found the destination "splunk"`}},

@@ -24,6 +24,16 @@ func OpenReadOnly(path string) (FS, error) {
 	return &readOnlyDir{&dir{path: path, owner: Owner{-1, -1}, root: root, self: self}}, nil
 }
 
+// ReadMeta reads whose buffer a directory holds, and nothing else of it. It is
+// fs.ErrNotExist where nothing says so; any other error may be damage.
+func ReadMeta(dir FS) (Meta, error) {
+	m, err := readMeta(dir)
+	if err != nil {
+		return Meta{}, fmt.Errorf("read %s: %w", metaName, err)
+	}
+	return m, nil
+}
+
 // readOnlyDir is a directory of a real file system that stays as it is.
 type readOnlyDir struct{ *dir }
 
