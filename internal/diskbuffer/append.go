@@ -292,10 +292,10 @@ func (s *Store) reserve() int64 {
 // room makes sure that size more bytes keep all bounds.
 func (s *Store) room(size int64, fresh bool) error {
 	s.mu.Lock()
-	full := &FullError{Need: size + s.reserve(), Used: s.used, Max: s.options.Max, Free: s.free, MinFree: s.options.MinFree}
+	full := FullError{Need: size + s.reserve(), Used: s.used, Max: s.options.Max, Free: s.free, MinFree: s.options.MinFree}
 	s.mu.Unlock()
 	if full.Used+full.Need > full.Max {
-		return full
+		return full.copy()
 	}
 	if !fresh && s.sinceFree < spaceEvery && full.Free-size >= full.MinFree {
 		return nil
@@ -309,10 +309,13 @@ func (s *Store) room(size int64, fresh bool) error {
 	s.free = free
 	s.mu.Unlock()
 	if free-size < full.MinFree {
-		return full
+		return full.copy()
 	}
 	return nil
 }
+
+// copy is on the heap, where an error must be; the test for it is not.
+func (e FullError) copy() error { return &e }
 
 // writeClosing writes the totals of all streams where they are not the last
 // thing that the buffer says.

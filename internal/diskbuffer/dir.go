@@ -97,13 +97,9 @@ func (d *dir) Open(name string, write bool) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	file := &file{f: f, fd: int(f.Fd())}
-	if !write {
-		// Reading is from the front to the back; the kernel reads twice as far
-		// ahead then. It is a hint, so whether it was taken does not matter.
-		unix.Fadvise(file.fd, 0, 0, unix.FADV_SEQUENTIAL) //nolint:errcheck // A hint.
-	}
-	return file, nil
+	// The kernel's own measure of reading ahead is left as it is: asking for more
+	// made reading a cold backlog slower.
+	return &file{f: f, fd: int(f.Fd())}, nil
 }
 
 func (d *dir) Remove(name string) error { return d.root.Remove(name) }
