@@ -155,7 +155,10 @@ func (w *world) power() error {
 func (w *world) survivors(killed bool) error {
 	disk := w.disk.Clone(w.random.Uint64())
 	store, found, err := diskbuffer.Open(disk.Open(), w.options)
-	if errors.Is(err, fs.ErrNotExist) && !w.made {
+	if errors.Is(err, fs.ErrNotExist) && !w.made && w.synced == 0 {
+		// Its Create was cut short, so that only a Sync made it durable.
+		w.cut(diskbuffer.Position{})
+		w.settled, w.written, w.offered = 0, 0, 0
 		return nil
 	}
 	if err != nil {
