@@ -21,6 +21,12 @@ func (in *inspection) readCursor() error {
 		return fmt.Errorf("open the cursor: %w", err)
 	}
 	state, next, good, err := readSlots(f)
+	size := int64(0)
+	if err == nil {
+		var n int
+		n, err = readFull(f, make([]byte, cursorSize), 0)
+		size = int64(n)
+	}
 	if err := errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("read the cursor: %w", err)
 	}
@@ -28,10 +34,10 @@ func (in *inspection) readCursor() error {
 	in.report.Settled, in.report.Offered = state.Settled, state.Offered
 	switch {
 	case good == 0:
-		in.damage(Damage{cursorName, 0, cursorSize, "neither of its two states is readable, so all that is there counts as not settled"})
+		in.damage(Damage{cursorName, 0, size, "neither of its two states is readable, so all that is there counts as not settled"})
 	case good == 1 && !in.report.Locked:
 		at := int64(next) * slotStride
-		in.damage(Damage{cursorName, at, at + slotSize, "one of its two states is unreadable; the other one counts, which may be the older"})
+		in.damage(Damage{cursorName, min(at, size), min(at+slotSize, size), "one of its two states is unreadable; the other one counts, which may be the older"})
 	}
 	return nil
 }
