@@ -17,9 +17,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/spillway/spillway/internal/buffer"
 	"github.com/spillway/spillway/internal/catalog"
 	"github.com/spillway/spillway/internal/config"
 	"github.com/spillway/spillway/internal/console"
+	"github.com/spillway/spillway/internal/diskbuffer"
 	"github.com/spillway/spillway/internal/pipeline"
 	"github.com/spillway/spillway/internal/selflog"
 	"github.com/spillway/spillway/internal/source/pipe"
@@ -36,6 +38,7 @@ type logger struct {
 	exits       *os.File
 	console     *console.Server
 	destination *catalog.Destination
+	disk        *buffer.Disk // in mode spill
 	identity    pipeline.Identity
 
 	pipes [2]*pipe.Descriptor // standard output and error of the container
@@ -78,7 +81,26 @@ func (l *logger) open() error {
 		Program: "spillway-shim", Container: c.ID, Name: c.Name, Namespace: c.Namespace,
 		Destination: l.destination.Name, Mode: string(l.options.Buffer().Mode),
 	}
-	return nil
+	return l.openSpill()
+}
+
+// openSpill opens the buffer's disk, in mode spill. Its files belong to the user
+// that the logger is going to be.
+func (l *logger) openSpill() error {
+	o, c := l.options.Buffer(), l.options.Container()
+	if o.Mode != config.Spill {
+		return nil
+	}
+	about, err := l.destination.About(l.options)
+	if err != nil {
+		return err
+	}
+	l.disk, err = pipeline.OpenSpill(pipeline.Spill{
+		StateDir: l.options.StateDir(), About: about,
+		Identity: fmt.Sprintf("container/%s/%s/%s/%s", c.Namespace, c.ID, l.options.Driver(), l.destination.Name),
+		Owner:    diskbuffer.Owner{UID: l.options.Shim().UID, GID: l.options.Shim().GID},
+	}, o, l.log)
+	return err
 }
 
 // openState opens the parts of the state directory; name is the logger's own
@@ -181,6 +203,10 @@ func (l *logger) run() int {
 	ended := l.read()
 	select {
 	case <-ended:
+		if l.disk != nil {
+			// What is not delivered soon can be delivered later, by another process.
+			l.stopBy(time.Now())
+		}
 	case <-terminated:
 		l.terminate(ended)
 	}
@@ -220,7 +246,7 @@ func (l *logger) startRequires() error {
 const startTimeout = 20 * time.Second
 
 func (l *logger) start() error {
-	l.pipeline = pipeline.Start(pipeline.For(l.options.Buffer(), l.destination, l.log))
+	l.pipeline = pipeline.Start(pipeline.For(l.options.Buffer(), l.disk, l.destination, l.log))
 	intake := l.pipeline.Intake()
 	for i, fd := range l.pipes {
 		joiner, err := l.destination.Joiner(intake.MaxBody())

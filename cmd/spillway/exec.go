@@ -13,9 +13,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/spillway/spillway/internal/awsauth/awsprofile"
+	"github.com/spillway/spillway/internal/buffer"
 	"github.com/spillway/spillway/internal/catalog"
 	"github.com/spillway/spillway/internal/config"
 	"github.com/spillway/spillway/internal/console"
+	"github.com/spillway/spillway/internal/diskbuffer"
 	"github.com/spillway/spillway/internal/pipeline"
 	"github.com/spillway/spillway/internal/sink/local"
 	"github.com/spillway/spillway/internal/statedir"
@@ -181,8 +183,27 @@ func (e *execution) start() error {
 	e.destination = destination
 	o := e.options.Buffer()
 	e.identity = pipeline.Identity{Program: "spillway", Destination: destination.Name, Mode: string(o.Mode)}
-	e.pipeline = pipeline.Start(pipeline.For(o, destination, e.log))
+	disk, err := e.openSpill()
+	if err != nil {
+		return errors.Join(err, destination.Sink.Close())
+	}
+	e.pipeline = pipeline.Start(pipeline.For(o, disk, destination, e.log))
 	return nil
+}
+
+// openSpill opens the buffer's disk, in mode spill.
+func (e *execution) openSpill() (*buffer.Disk, error) {
+	o := e.options.Buffer()
+	if o.Mode != config.Spill {
+		return nil, nil
+	}
+	about, err := e.destination.About(e.options)
+	if err != nil {
+		return nil, err
+	}
+	return pipeline.OpenSpill(pipeline.Spill{
+		StateDir: e.dir.Path(), Identity: "exec/" + e.destination.Name, About: about, Owner: diskbuffer.Owner{UID: -1, GID: -1},
+	}, o, e.log)
 }
 
 // record writes the exit line.

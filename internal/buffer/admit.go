@@ -129,7 +129,7 @@ func (b *Buffer) stamp(st *stream, t int64, size int) (int64, record.Room) {
 // room for one of size bytes, or reports that the tail has no such room. A run
 // of lost records is told first, at the place where they would have stood.
 func (b *Buffer) begin(st *stream, t int64, part record.Part, size int) bool {
-	if b.tail == nil || b.abandoned {
+	if b.tail == nil || b.abandoned && b.disk == nil {
 		return false
 	}
 	if b.tail.items == 0 && b.tail.used > 0 {

@@ -153,6 +153,10 @@ type block struct {
 // New returns an empty buffer that counts in l.
 func New(cfg Config, l *ledger.Ledger) *Buffer {
 	cfg.Limit = max(cfg.Limit, MinLimit)
+	if cfg.Disk != nil && cfg.Disk.Found != nil {
+		// What was written before must find room when it is read.
+		cfg.Limit = max(cfg.Limit, cfg.Disk.Found.Meta.Limit)
+	}
 	b := &Buffer{cfg: cfg, sizes: sizesFor(cfg), ledger: l, ready: make(chan struct{}, 1), openAt: -1}
 	b.changed.L = &b.mu
 	b.arena = budget.NewArena(b.sizes.data, b.sizes.block)

@@ -45,12 +45,13 @@ func (b *Buffer) makeRoom(st *stream, size int) (ledger.Reason, bool) {
 }
 
 // makeRoomOnDisk is makeRoom where there is a disk: memory comes from what the
-// disk has, and only a disk that takes nothing more is a full buffer.
+// disk has, and only a disk that takes nothing more is a full buffer. An abandoned
+// buffer still takes what the disk does.
 func (b *Buffer) makeRoomOnDisk(need int, patience *patience) (ledger.Reason, bool) {
 	d := b.disk
 	for refused := d.trouble != nil; ; {
 		switch {
-		case b.abandoned:
+		case refused && b.abandoned:
 			return ledger.Shutdown, false
 		case refused && d.WhenFull == Block && !b.gaveUp:
 			patience.wait()
@@ -65,7 +66,10 @@ func (b *Buffer) makeRoomOnDisk(need int, patience *patience) (ledger.Reason, bo
 			return "", true
 		case !d.writing:
 			refused = !b.writeAll()
-		case !b.unload():
+		case b.unload():
+		case b.abandoned:
+			return ledger.Shutdown, false
+		default:
 			patience.wait()
 		}
 	}

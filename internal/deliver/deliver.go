@@ -117,6 +117,9 @@ func (d *Deliverer) Abandon() { d.gate.close() }
 // SlowAnswer is how long the destination takes to answer, by recent experience.
 func (d *Deliverer) SlowAnswer() time.Duration { return d.gate.slow() }
 
+// LastAnswer is when the destination last answered; zero before the first time.
+func (d *Deliverer) LastAnswer() time.Time { return d.gate.lastAnswer() }
+
 // Run delivers until Drain was called and the buffer is empty, or until ctx
 // ends: then what is in flight is given up, and what waits is left to the
 // buffer. It may be called once.

@@ -37,6 +37,7 @@ type gate struct {
 	pauses  *backoff.ExponentialBackOff
 	careful int           // factor for the spacing of small requests
 	latency time.Duration // of recent answers, the slow ones
+	last    time.Time     // of the last answer
 	state   Health
 	said    time.Time      // when the log last said that it is away
 	told    time.Time      // when the log last told of rejected events
@@ -252,6 +253,13 @@ func (g *gate) took(d time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.latency = max(d, g.latency*7/8)
+	g.last = time.Now()
+}
+
+func (g *gate) lastAnswer() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.last
 }
 
 // slow is how long an answer may take, by recent experience.

@@ -5,6 +5,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -25,12 +26,13 @@ type Config struct {
 	Log     *slog.Logger
 }
 
-// For is the configuration of a pipeline to a destination.
-func For(o config.Buffer, d *catalog.Destination, log *slog.Logger) Config {
+// For is the configuration of a pipeline to a destination; disk is what it has in
+// mode spill.
+func For(o config.Buffer, disk *buffer.Disk, d *catalog.Destination, log *slog.Logger) Config {
 	return Config{
 		Buffer: buffer.Config{
 			Limit: o.Limit, Mode: buffer.Mode(o.Mode), DropOldest: o.Drop == config.DropOldest,
-			MaxBlock: o.MaxBlock, NoLossMarkers: !o.LossMarkers,
+			MaxBlock: o.MaxBlock, NoLossMarkers: !o.LossMarkers, Disk: disk,
 		},
 		Sink:    d.Sink,
 		Deliver: deliver.Config{Name: d.Name, FlushInterval: d.FlushInterval},
@@ -45,6 +47,9 @@ type Pipeline struct {
 	sink    sink.Sink
 	cancel  context.CancelFunc
 	done    chan struct{}
+	kept    chan struct{} // closed when nobody looks after the disk any more
+	unkeep  context.CancelFunc
+	spills  bool
 }
 
 // Start makes a pipeline and starts to deliver. It waits for nothing.
@@ -53,12 +58,18 @@ func Start(cfg Config) *Pipeline {
 	cfg.Deliver.Log = cfg.Log
 	b := buffer.New(cfg.Buffer, ledger.New())
 	ctx, cancel := context.WithCancel(context.Background())
+	keeping, unkeep := context.WithCancel(context.Background())
 	p := &Pipeline{
 		buffer: b, deliver: deliver.New(cfg.Deliver, b, cfg.Sink), sink: cfg.Sink, cancel: cancel, done: make(chan struct{}),
+		kept: make(chan struct{}), unkeep: unkeep, spills: cfg.Buffer.Disk != nil,
 	}
 	go func() {
 		defer close(p.done)
 		p.deliver.Run(ctx)
+	}()
+	go func() {
+		defer close(p.kept)
+		b.Keep(keeping)
 	}()
 	return p
 }
@@ -74,7 +85,13 @@ func (p *Pipeline) Hurry() { p.deliver.Hurry() }
 // made, and what is held is dropped and counted under the reason shutdown, as is
 // whatever the sources still hand over. At the deadline attempts are cut off. It
 // may be called more than once; the earliest deadline holds.
+//
+// Where there is a disk nothing is dropped that it takes: what is held goes there
+// as soon as the destination fails or is silent, or a little before the deadline.
 func (p *Pipeline) StopBy(deadline time.Time) {
+	if p.spills {
+		p.leaveToDisk(time.Now(), deadline)
+	}
 	var look func()
 	look = func() {
 		// How long an answer takes may only be learned on the way.
@@ -117,5 +134,7 @@ func (p *Pipeline) Drain() {
 func (p *Pipeline) Close() error {
 	p.cancel()
 	<-p.done
-	return p.sink.Close()
+	p.unkeep()
+	<-p.kept
+	return errors.Join(p.buffer.Close(), p.sink.Close())
 }

@@ -251,7 +251,7 @@ func TestFor(t *testing.T) {
 	d := &catalog.Destination{Name: "a destination", Sink: &slow{}, FlushInterval: 7 * time.Second}
 	got := pipeline.For(config.Buffer{
 		Mode: config.NonBlocking, Limit: 1 << 20, Drop: config.DropOldest, MaxBlock: 2 * time.Second, LossMarkers: false,
-	}, d, log)
+	}, nil, d, log)
 	want := buffer.Config{Limit: 1 << 20, Mode: buffer.NonBlocking, DropOldest: true, MaxBlock: 2 * time.Second, NoLossMarkers: true}
 	if diff := cmp.Diff(want, got.Buffer); diff != "" {
 		t.Errorf("buffer (-want +got):\n%s", diff)
