@@ -336,8 +336,11 @@ func (s *Store) writeClosing() error {
 	} else {
 		s.lead = s.appendStreamsFrame(s.lead[:0], flags, s.allStreams())
 	}
-	full := s.used+int64(len(s.lead)) > s.options.Max
+	full, same := s.used+int64(len(s.lead)) > s.options.Max, s.end == s.totalled
 	s.mu.Unlock()
+	if full && same {
+		return nil // The last close took the reserve. All that is new is streams of which there is nothing.
+	}
 	if full {
 		return fmt.Errorf("close the disk buffer: %w: the totals of the streams do not fit", ErrFull)
 	}
@@ -347,6 +350,6 @@ func (s *Store) writeClosing() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.publish(seg, fresh, int64(len(s.lead)))
-	s.changed = false
+	s.changed, s.totalled = false, s.end
 	return nil
 }

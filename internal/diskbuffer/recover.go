@@ -304,6 +304,9 @@ func (r *recovery) readEnd() error {
 	r.end = v.pos
 	r.found.Clean = state.Clean && read == state.End && r.end == read && len(v.gaps) == 0
 	r.changed = len(all) > 0 && (!v.closing || r.end != read)
+	if r.totalled = never; !r.changed {
+		r.totalled = r.end
+	}
 	for i, st := range v.streams {
 		r.streams[i] = st
 	}

@@ -39,8 +39,9 @@ type Store struct {
 	streams  map[uint32]*Stream
 	free     int64 // on the file system, at the last look
 	readAt   Position
-	changed  bool // since the last streams frame that ends the buffer
-	unnamed  bool // a segment's name may not be durable
+	changed  bool     // since the last streams frame that ends the buffer
+	totalled Position // where that was
+	unnamed  bool     // a segment's name may not be durable
 	closed   bool
 }
 
