@@ -259,7 +259,7 @@ func TestFor(t *testing.T) {
 	if got.Sink != d.Sink || got.Log != log || got.Deliver.Name != d.Name || got.Deliver.FlushInterval != d.FlushInterval {
 		t.Errorf("the rest is %+v", got)
 	}
-	got = pipeline.For(config.Buffer{Mode: config.Blocking, LossMarkers: true}, d, log)
+	got = pipeline.For(config.Buffer{Mode: config.Blocking, LossMarkers: true}, nil, d, log)
 	if diff := cmp.Diff(buffer.Config{Mode: buffer.Blocking}, got.Buffer); diff != "" {
 		t.Errorf("buffer (-want +got):\n%s", diff)
 	}
