@@ -67,6 +67,7 @@ type disk struct {
 	// handedOver: nothing leaves any more, all is left to the disk.
 	handedOver bool
 	chores     chan struct{}
+	tidied     time.Time // belongs to Keep
 }
 
 // newDisk takes over what a predecessor left.

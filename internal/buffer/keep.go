@@ -13,6 +13,10 @@ import (
 // syncEvery is how far apart syncs are, at least: no source waits for one.
 const syncEvery = 100 * time.Millisecond
 
+// tidyEvery is how long the store's page cache and cursor are left alone, since
+// looking after them costs syncs.
+const tidyEvery = 5 * time.Second
+
 // Keep does what the disk needs and nobody should wait for: it syncs, deletes
 // segments that are settled, and looks whether a disk that failed takes records
 // again. It returns when ctx ends, and at once where there is no disk.
@@ -48,7 +52,11 @@ func (b *Buffer) keep() bool {
 	if d.Durability == Power {
 		b.sync()
 	}
-	err := d.Store.Tidy()
+	var err error
+	if now := time.Now(); d.Store.Reclaimable() || now.Sub(d.tidied) >= tidyEvery {
+		d.tidied = now
+		err = d.Store.Tidy()
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err != nil {

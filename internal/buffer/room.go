@@ -95,9 +95,11 @@ func (b *Buffer) evictFromDisk() bool {
 		b.fault = err
 	}
 	b.remember()
-	// The room on the disk is wanted at once, and in whole segments.
-	if err := d.Store.Tidy(); err != nil {
-		b.fault = err
+	// The room on the disk is wanted at once, and comes in whole segments.
+	if d.Store.Reclaimable() {
+		if err := d.Store.Tidy(); err != nil {
+			b.fault = err
+		}
 	}
 	return true
 }

@@ -100,12 +100,29 @@ func (s *Store) roll(settled Position) error {
 	return err
 }
 
+// Reclaimable reports whether Tidy would give space back. It is cheap.
+func (s *Store) Reclaimable() bool {
+	settled := s.cursor.settled()
+	if len(s.below(settled)) > 0 {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.wasted(settled)
+}
+
+// wasted reports whether the last segment is large and settled; the lock is
+// held.
+func (s *Store) wasted(settled Position) bool {
+	old := s.active()
+	return old != nil && s.end == settled && old.written-old.head >= s.segment/4
+}
+
 func (s *Store) successor(settled Position) (*segment, error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	s.mu.Lock()
-	old := s.active()
-	if old == nil || s.end != settled || old.written-old.head < s.segment/4 {
+	if !s.wasted(settled) {
 		s.mu.Unlock()
 		return nil, nil
 	}
