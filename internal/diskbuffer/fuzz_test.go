@@ -30,8 +30,10 @@ func seal(header []byte) {
 }
 
 // foreign opens a disk of foreign bytes, reads it to its end, appends, and does
-// so again. Nothing may fail, panic or hang, and the counts must agree.
-func foreign(t *testing.T, disk *disktest.Disk) {
+// so again. Nothing may fail, panic or hang. The counts must agree unless honest
+// is false: positions that are sealed by a good checksum and contradict those of
+// the frames cannot come from damage, and then no number is the right one.
+func foreign(t *testing.T, disk *disktest.Disk, honest bool) {
 	t.Helper()
 	options := diskbuffer.Options{Max: 256 << 20, Segment: 4096}
 	for range 2 {
@@ -43,10 +45,10 @@ func foreign(t *testing.T, disk *disktest.Disk) {
 		for _, c := range found.Pending {
 			pending += c.Records
 		}
-		if pending != found.End.Records-found.Settled.Records || found.End.Events < found.Settled.Events {
+		if honest && (pending != found.End.Records-found.Settled.Records || found.End.Events < found.Settled.Events) {
 			t.Fatalf("%d records pending in %+v", pending, found)
 		}
-		readForeign(t, s, found)
+		readForeign(t, s, found, honest)
 		next := uint32(0)
 		for _, st := range found.Streams {
 			next = max(next, st.Index+1)
@@ -73,7 +75,7 @@ func foreign(t *testing.T, disk *disktest.Disk) {
 }
 
 // readForeign reads to the end of what Open found.
-func readForeign(t *testing.T, s *diskbuffer.Store, found *diskbuffer.Found) {
+func readForeign(t *testing.T, s *diskbuffer.Store, found *diskbuffer.Found, honest bool) {
 	t.Helper()
 	at, first := found.Settled, true
 	dst := make([]byte, 1<<10)
@@ -102,7 +104,7 @@ func readForeign(t *testing.T, s *diskbuffer.Store, found *diskbuffer.Found) {
 		}
 		if c.N > 0 || len(c.Lost) > 0 {
 			overlaps := first && c.First.Events <= at.Events && lost == 0
-			if !overlaps && (c.First.Events < at.Events || c.First.Records-at.Records != lost) {
+			if honest && !overlaps && (c.First.Events < at.Events || c.First.Records-at.Records != lost) {
 				t.Fatalf("%+v behind %+v", c, at)
 			}
 			at = diskbuffer.Position{Events: c.First.Events + uint64(c.Events), Records: c.First.Records + uint64(c.Records)}
@@ -112,7 +114,7 @@ func readForeign(t *testing.T, s *diskbuffer.Store, found *diskbuffer.Found) {
 			break
 		}
 	}
-	if at != found.End {
+	if honest && at != found.End {
 		t.Fatalf("the end is at %+v, said was %+v", at, found.End)
 	}
 }
@@ -127,7 +129,7 @@ func FuzzSegment(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		disk := w.disk.Clone(1)
 		disk.Put(w.segments()[0], data)
-		foreign(t, disk)
+		foreign(t, disk, true)
 	})
 }
 
@@ -167,7 +169,7 @@ func FuzzFrame(f *testing.F) {
 		data := append(append(append([]byte(nil), good[:segmentHeader]...), head...), payload...)
 		disk := w.disk.Clone(1)
 		disk.Put(name, append(data, good[segmentHeader:]...))
-		foreign(t, disk)
+		foreign(t, disk, false)
 	})
 }
 
@@ -190,7 +192,7 @@ func FuzzStreams(f *testing.F) {
 		data := append(append(append([]byte(nil), good[:segmentHeader]...), head...), payload...)
 		disk := w.disk.Clone(1)
 		disk.Put(name, append(data, good[end:]...))
-		foreign(t, disk)
+		foreign(t, disk, false)
 	})
 }
 
@@ -206,7 +208,7 @@ func FuzzSegmentHeader(f *testing.F) {
 		copy(data[:segmentHeader], header)
 		seal(data[:segmentHeader])
 		disk.Put(name, data)
-		foreign(t, disk)
+		foreign(t, disk, false)
 	})
 }
 
@@ -227,7 +229,7 @@ func FuzzCursor(f *testing.F) {
 		}
 		disk := w.disk.Clone(1)
 		disk.Put("cursor", data)
-		foreign(t, disk)
+		foreign(t, disk, !sealed)
 	})
 }
 
@@ -240,6 +242,6 @@ func FuzzMeta(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		disk := w.disk.Clone(1)
 		disk.Put("buffer.json", data)
-		foreign(t, disk)
+		foreign(t, disk, true)
 	})
 }
