@@ -126,7 +126,7 @@ func (h *segmentHeader) parse(src []byte) bool {
 	h.Limit = int64(le.Uint64(src[40:]))
 	copy(h.Incarnation[:], src[48:60])
 	copy(h.Identity[:], src[64:96])
-	return true
+	return h.First.Records <= h.First.Events
 }
 
 // frameHeader is the decoded header of a frame.
