@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -76,9 +75,6 @@ func buffersOf(args []string) (paths []string, err error) {
 func namesIn(dir string) (map[string]bool, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("look for disk buffers: there is no directory %s", dir)
-		}
 		return nil, fmt.Errorf("look for disk buffers: %w", err)
 	}
 	names := make(map[string]bool)
@@ -91,12 +87,17 @@ func namesIn(dir string) (map[string]bool, error) {
 // isBuffer tells the directory of a buffer by what is in it, or by its name where
 // everything is gone.
 func isBuffer(dir string, names map[string]bool) bool {
+	return holdsBuffer(names) || filepath.Base(filepath.Dir(dir)) == statedir.Buffers && !isStateDir(names)
+}
+
+// holdsBuffer tells a buffer by the names of its files.
+func holdsBuffer(names map[string]bool) bool {
 	for name := range names {
 		if name == "buffer.json" || name == "cursor" || strings.HasSuffix(name, ".seg") {
 			return true
 		}
 	}
-	return filepath.Base(filepath.Dir(dir)) == statedir.Buffers && !isStateDir(names)
+	return false
 }
 
 // isStateDir tells a state directory by what is in it.

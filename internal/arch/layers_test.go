@@ -41,7 +41,7 @@ var layers = []layer{
 	{"internal/source", []string{"internal/ledger", "internal/record"}, nil, "a source is handed an intake and never sees a buffer"},
 	{"internal/sink", []string{"internal/record"}, nil, "a sink returns outcomes; it cannot count what it is not given"},
 	{
-		"internal/buffer", []string{"internal/budget", "internal/ledger", "internal/record", "internal/sink"},
+		"internal/buffer", []string{"internal/budget", "internal/diskbuffer", "internal/ledger", "internal/record", "internal/sink"},
 		[]string{"github.com/klauspost/compress/zstd"},
 		"it knows a destination's limits, and neither destinations nor sources",
 	},
@@ -105,7 +105,10 @@ var layers = []layer{
 	// Assembly.
 	{
 		"internal/pipeline",
-		[]string{"internal/buffer", "internal/catalog", "internal/config", "internal/deliver", "internal/ledger", "internal/sink"}, nil,
+		[]string{
+			"internal/buffer", "internal/catalog", "internal/config", "internal/deliver", "internal/diskbuffer", "internal/ledger",
+			"internal/sink", "internal/statedir",
+		}, nil,
 		"it assembles by the contracts, so it names no source and no sink",
 	},
 	{
@@ -118,16 +121,16 @@ var layers = []layer{
 	{
 		"cmd/spillway-shim",
 		[]string{
-			"internal/catalog", "internal/config", "internal/console", "internal/pipeline", "internal/selflog",
-			"internal/source/pipe", "internal/statedir", "internal/version",
+			"internal/buffer", "internal/catalog", "internal/config", "internal/console", "internal/diskbuffer", "internal/pipeline",
+			"internal/selflog", "internal/source/pipe", "internal/statedir", "internal/version",
 		},
 		[]string{"golang.org/x/sys/"}, "one runs for each container: no command-line library, no profiles, no sandbox",
 	},
 	{
 		"cmd/spillway",
 		[]string{
-			"internal/awsauth", "internal/awsauth/awsprofile", "internal/catalog", "internal/config", "internal/console",
-			"internal/diskbuffer", "internal/ledger", "internal/pipeline", "internal/record", "internal/sandbox/cloudwatch", "internal/sink/local",
+			"internal/awsauth", "internal/awsauth/awsprofile", "internal/buffer", "internal/catalog", "internal/config",
+			"internal/console", "internal/diskbuffer", "internal/ledger", "internal/pipeline", "internal/record", "internal/sandbox/cloudwatch", "internal/sink/local",
 			"internal/source/pipe", "internal/statedir", "internal/version",
 		},
 		[]string{
