@@ -223,9 +223,9 @@ func closings(t *testing.T, run func(t *testing.T, w *whole)) {
 	}
 }
 
-// exhaustive says that no place is left out. Otherwise the killed buffer, which
-// is like the closed one almost everywhere, and what is unused in the cursor are
-// tried here and there.
+// exhaustive says that no place is left out. Otherwise every third is tried, and
+// fewer of the killed buffer, which is like the closed one almost everywhere, and
+// of what is unused in the cursor.
 func exhaustive() bool {
 	return os.Getenv("SPILLWAY_CI") != "" || os.Getenv("SPILLWAY_LONG") != ""
 }
@@ -238,9 +238,9 @@ func (w *whole) step(file string, at int) int {
 	case file == "cursor" && at > 64 && at < 4090:
 		return 31
 	case !w.clean:
-		return 7
+		return 11
 	}
-	return 1
+	return 3
 }
 
 // TestFlips flips bits of every byte of every file.
@@ -339,7 +339,7 @@ func (w *whole) pair(t *testing.T, a, b string) {
 // TestManyDamages puts several flips, zeroed ranges and cuts into one buffer.
 func TestManyDamages(t *testing.T) {
 	closings(t, func(t *testing.T, w *whole) {
-		for n := range 500 {
+		for n := range map[bool]int{true: 2000, false: 150}[exhaustive()] {
 			disk, what := w.disk.Clone(1), fmt.Sprintf("case %d:", n)
 			for range 2 + w.random.IntN(5) {
 				names := disk.Names()
