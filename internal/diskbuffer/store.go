@@ -22,6 +22,7 @@ type Store struct {
 	dir      FS
 	options  Options
 	segment  int64 // size of segments
+	warm     int64 // keepWarm, but in tests
 	tag      tag
 	header   segmentHeader // what all segments have in common
 	cursor   *cursor
@@ -99,7 +100,7 @@ func newStore(dir FS, o Options) *Store {
 	if o.Segment <= 0 {
 		o.Segment = segmentSize(o.Max)
 	}
-	s := &Store{dir: dir, options: o, segment: o.Segment, next: 1, streams: map[uint32]*Stream{}}
+	s := &Store{dir: dir, options: o, segment: o.Segment, warm: keepWarm, next: 1, streams: map[uint32]*Stream{}}
 	s.pack.kind = o.Compression
 	s.read.store = s
 	return s

@@ -198,7 +198,7 @@ func (s *Store) far(settled Position) []*segment {
 		if span.until.Events <= from {
 			continue
 		}
-		if ahead >= keepWarm && span.sealed && !span.cooled && span.file != nil {
+		if ahead >= s.warm && span.sealed && !span.cooled && span.file != nil {
 			all = append(all, span.segment)
 		}
 		ahead += span.written
