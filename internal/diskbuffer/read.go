@@ -107,10 +107,11 @@ func (s *Store) Next() (int, error) {
 // Read reads the payloads of the next frames into dst, as many as fit, each
 // whole; what is behind them in dst is undefined. The first frame after Open or
 // Seek may begin before what is settled. io.ErrShortBuffer says that the next
-// frame alone does not fit, io.EOF that there is nothing more now; even then the
-// chunk may say that something is missing, and has First behind that. After
-// another error the same may be read again; what cannot be read three times
-// counts as damaged.
+// frame alone does not fit; it may say so once more for the one behind it, where
+// that frame turns out to be damaged. io.EOF says that there is nothing more now;
+// even then the chunk may say that something is missing, and has First behind
+// that. After another error the same may be read again; what cannot be read
+// three times counts as damaged.
 func (s *Store) Read(dst []byte) (Chunk, error) {
 	var c Chunk
 	r := &s.read
