@@ -127,8 +127,24 @@ type foundSegment struct {
 	// duplicates are frames that stand in another segment, too.
 	duplicates int
 	bad        []Damage
-	// kept are the frames that count, dropped what does not.
-	kept, dropped []span
+	// kept are the frames that count, good in number, and dropped what does not.
+	kept, dropped ranges
+	good          int
+}
+
+// span is a range of bytes of a file.
+type span struct{ from, to int64 }
+
+// ranges are spans in order. Neighbours are one span, so that a whole segment
+// takes no more memory than one frame.
+type ranges []span
+
+func (r ranges) with(from, to int64) ranges {
+	if n := len(r); n > 0 && r[n-1].to == from {
+		r[n-1].to = to
+		return r
+	}
+	return append(r, span{from, to})
 }
 
 // renamed reports whether the segment stands under the name of another one.
@@ -136,9 +152,6 @@ func (s *foundSegment) renamed() bool { return s.valid && s.header.Number != s.n
 
 // damaged reports whether something in it is not as it was written.
 func (s *foundSegment) damaged() bool { return len(s.bad) > 0 || s.duplicates > 0 || s.renamed() }
-
-// span is a range of bytes of a file.
-type span struct{ from, to int64 }
 
 func newInspection(dir FS) *inspection {
 	return &inspection{dir: dir, streams: make(map[uint32]*Stream)}

@@ -107,19 +107,20 @@ func (in *inspection) bad(s *foundSegment, from, to int64, torn bool) {
 		what = "the end is torn: its process was killed, or the power went, while it was written"
 	}
 	s.bad = append(s.bad, Damage{s.name, from, to, what})
-	s.dropped = append(s.dropped, span{from, to})
+	s.dropped = s.dropped.with(from, to)
 }
 
 // whole takes a frame that is as it was written.
 func (in *inspection) whole(s *foundSegment, h *scanned) error {
 	if h.First.Events < in.end.Events || h.Kind == kindBatches && h.First.Events >= s.until.Events {
-		s.dropped = append(s.dropped, span{h.off, h.off + h.size()})
+		s.dropped = s.dropped.with(h.off, h.off+h.size())
 		if h.Kind == kindBatches && h.First.Events < s.until.Events {
 			s.duplicates++
 		}
 		return nil
 	}
-	s.kept = append(s.kept, span{h.off, h.off + h.size()})
+	s.good++
+	s.kept = s.kept.with(h.off, h.off+h.size())
 	if h.Kind == kindStreams && !in.learn(h.payload) {
 		return nil
 	}

@@ -78,7 +78,7 @@ func (in *inspection) plan() *Plan {
 				aside += min(segmentHeaderSize, s.size)
 			}
 			p.Steps = append(p.Steps, Step{
-				File: s.name, What: fmt.Sprintf("write it anew with its %d good frames, and set the rest aside", len(s.kept)), SetAside: aside,
+				File: s.name, What: fmt.Sprintf("write it anew with its %d good frames, and set the rest aside", s.good), SetAside: aside,
 				kind: rewriteSegment, segment: s,
 			})
 		}
