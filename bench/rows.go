@@ -82,6 +82,12 @@ func allRows(s scale) []row {
 			spillway: []launcher.Arg{{Key: "--max-buffer-size", Value: "64m"}},
 			figures:  []figure{rate(timesDocker(16)), processor(bar{}), peak()},
 		},
+		{
+			name: "drain-spill", title: "drain through the disk, `--mode spill --durability kernel`, 0 ms a request",
+			generator: drain, lossless: true,
+			spillway: []launcher.Arg{{Key: "--mode", Value: "spill"}, {Key: "--durability", Value: "kernel"}},
+			figures:  []figure{rate(timesDocker(2.5)), processor(bar{}), peak()},
+		},
 		burst(s, "4m", 8, atMost(0)),
 		burst(s, "4m", 12, atMost(2)),
 		burst(s, "1m", 2, atMost(0)),
