@@ -20,7 +20,7 @@ func (b *Buffer) load() {
 func (b *Buffer) loadOne() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	blk := b.slot()
+	blk := b.slot(false)
 	if blk == nil {
 		return false
 	}
@@ -34,8 +34,9 @@ func (b *Buffer) loadOne() bool {
 }
 
 // slot returns memory for the next block of the backlog, or nil where there is
-// none, enough waits already, or the room is wanted for what arrives.
-func (b *Buffer) slot() *block {
+// none, or, unless it is to be dropped, enough waits already or the room is
+// wanted for what arrives.
+func (b *Buffer) slot(drop bool) *block {
 	d := b.disk
 	if d == nil || !d.backlog || d.loading || d.handedOver || b.abandoned {
 		return nil
@@ -43,10 +44,10 @@ func (b *Buffer) slot() *block {
 	if !b.moreToRead() {
 		return nil
 	}
-	if d.Durability == Power && d.from.Events >= d.durable.Events {
+	if !drop && d.Durability == Power && d.from.Events >= d.durable.Events {
 		return nil
 	}
-	if b.fills(b.pending) && b.pending.cost >= 2*b.sizes.request {
+	if !drop && b.fills(b.pending) && b.pending.cost >= 2*b.sizes.request {
 		return nil
 	}
 	size, err := d.Store.Next()
@@ -115,16 +116,24 @@ func (b *Buffer) rest() {
 // resume puts a chunk of the backlog into the queue, but for what is settled.
 func (b *Buffer) resume(blk *block, chunk diskbuffer.Chunk) {
 	d := b.disk
-	blk.used, blk.stored, blk.place = chunk.N, chunk.N, chunk.Place
+	blk.used, blk.place = chunk.N, chunk.Place
 	blk.place.Position = chunk.First
+	blk.end = plus(chunk.First, diskbuffer.Position{Events: uint64(chunk.Events), Records: uint64(chunk.Records)})
+	past, jumps := d.jump(&blk.end)
 	skip := uint64(0)
 	if d.from.Events > chunk.First.Events {
 		skip = d.from.Events - chunk.First.Events
 	}
 	var v volume
 	var batch record.Batch
+	at := chunk.First.Events
 	for off := 0; off < blk.used; {
+		if at >= blk.end.Events {
+			blk.used = off
+			break
+		}
 		size := record.Parse(blk.mem[off:], &batch)
+		at += uint64(batch.Count)
 		switch left := uint64(batch.Count); {
 		case skip >= left:
 			skip -= left
@@ -147,8 +156,14 @@ func (b *Buffer) resume(blk *block, chunk diskbuffer.Chunk) {
 		}
 		off += size
 	}
-	blk.end = plus(chunk.First, diskbuffer.Position{Events: uint64(chunk.Events), Records: uint64(chunk.Records)})
-	d.from = blk.end
+	blk.stored = blk.used
+	if blk.end.Events > d.from.Events {
+		d.from = blk.end
+	}
+	if jumps {
+		d.from = past.to
+		d.Store.Seek(past.place)
+	}
 	if d.Durability != Power || d.from.Events <= d.durable.Events {
 		blk.sure = blk.used
 	}

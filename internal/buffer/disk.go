@@ -55,6 +55,7 @@ type disk struct {
 	// the requests.
 	held  []*block
 	order []*whole
+	moved []moved
 	// loading: a block is being read, without the lock.
 	loading bool
 	// offered is up to where a predecessor may have delivered already.
@@ -225,8 +226,12 @@ func (b *Buffer) remember() {
 	if d == nil {
 		return
 	}
-	if err := d.Store.Settle(b.settled()); err != nil {
+	settled := b.settled()
+	if err := d.Store.Settle(settled); err != nil {
 		b.fault = err
+	}
+	for len(d.moved) > 0 && d.moved[0].to.Events <= settled.Events {
+		d.moved = d.moved[1:]
 	}
 	b.chore()
 }

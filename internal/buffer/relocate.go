@@ -9,10 +9,34 @@ import (
 // request that is not settled holds that place, whatever is settled behind it.
 // Where that must not be, its events are written once more, at the end.
 
+// moved is a stretch of the store that holds events of requests in flight for a
+// second time. Nobody else must read them.
+type moved struct {
+	place diskbuffer.Place
+	to    diskbuffer.Position
+}
+
+// jump shortens a stretch of the backlog that ends at end, and begins where
+// reading is, to where the next moved one begins, and reports where to go on.
+func (d *disk) jump(end *diskbuffer.Position) (moved, bool) {
+	for _, m := range d.moved {
+		if m.to.Events <= d.from.Events {
+			continue // It stays in the list: what was read may be unloaded again.
+		}
+		if m.place.Position.Events >= end.Events {
+			break
+		}
+		*end = m.place.Position
+		return m, true
+	}
+	return moved{}, false
+}
+
 // relocate writes ranges of events to the end of the store and returns where
 // they begin there. They keep their streams, numbers and times.
 func (b *Buffer) relocate(runs []run) (diskbuffer.Position, error) {
-	at := b.disk.Store.End()
+	d := b.disk
+	at := d.Store.End()
 	var copied []byte
 	for i := range runs {
 		if runs[i].block == nil {
@@ -24,8 +48,14 @@ func (b *Buffer) relocate(runs []run) (diskbuffer.Position, error) {
 			copied = appendBatch(copied, batch)
 			return true
 		})
-		if _, err := b.disk.Store.Append(copied); err != nil {
+		place, err := d.Store.Append(copied)
+		if err != nil {
 			return at, err
+		}
+		if n := len(d.moved); n > 0 && d.moved[n-1].to == place.Position {
+			d.moved[n-1].to = d.Store.End()
+		} else {
+			d.moved = append(d.moved, moved{place, d.Store.End()})
 		}
 	}
 	return at, nil

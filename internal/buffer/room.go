@@ -83,7 +83,7 @@ func (b *Buffer) evictFromDisk() bool {
 		b.changed.Wait()
 	}
 	if len(b.waiting) == 0 && d.backlog {
-		if blk := b.slot(); blk != nil {
+		if blk := b.slot(true); blk != nil {
 			chunk, err := d.Store.Read(blk.mem)
 			b.loaded(blk, chunk, err)
 		}
