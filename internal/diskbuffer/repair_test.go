@@ -137,7 +137,7 @@ func TestRepairIsKilled(t *testing.T) {
 	broken.Flip(first, broken.Size(first)/2, 1)
 	broken.Flip(segments[len(segments)-2], 20, 1)
 	broken.Zero(segments[len(segments)-1], 0, broken.Size(segments[len(segments)-1]))
-	broken.Duplicate(segments[1], segmentName(77))
+	broken.Duplicate(segments[0], segmentName(77))
 	broken.Flip("cursor", 4096+20, 1)
 	before, was, err := payloads(broken)
 	if err != nil {
@@ -147,22 +147,23 @@ func TestRepairIsKilled(t *testing.T) {
 	if err != nil || len(p.Steps) < 5 {
 		t.Fatalf("the plan is %+v, %v", p, err)
 	}
-	for n := 1; ; n++ {
-		disk := broken.Clone(uint64(n))
-		disk.CutAt(n)
-		err := repair(disk, p)
-		if !disk.Off() {
-			if err != nil {
-				t.Fatal(err)
+	for n, off := 1, true; off; n++ {
+		for luck := range uint64(8) {
+			disk := broken.Clone(luck)
+			disk.CutAt(n)
+			if err := repair(disk, p); !disk.Off() {
+				if off = false; err != nil {
+					t.Fatal(err)
+				}
+				break
 			}
-			return
-		}
-		disk.Restart()
-		if err := w.same(disk, before, was); err != nil {
-			t.Fatalf("the power goes at call %d: %v\n%v", n, err, disk)
-		}
-		if err := w.repaired(disk); err != nil {
-			t.Fatalf("the power goes at call %d, the next repair: %v\n%v", n, err, disk)
+			disk.Restart()
+			if err := errors.Join(w.same(disk, before, was), kept(broken, disk)); err != nil {
+				t.Fatalf("the power goes at call %d: %v\n%v", n, err, disk)
+			}
+			if err := w.repaired(disk); err != nil {
+				t.Fatalf("the power goes at call %d, the next repair: %v\n%v", n, err, disk)
+			}
 		}
 	}
 }
