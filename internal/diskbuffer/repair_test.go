@@ -149,7 +149,7 @@ func TestRepairIsKilled(t *testing.T) {
 	}
 	for n, off := 1, true; off; n++ {
 		for luck := range uint64(8) {
-			disk := broken.Clone(luck)
+			disk := broken.Clone(uint64(n)*1000 + luck*77)
 			disk.CutAt(n)
 			if err := repair(disk, p); !disk.Off() {
 				if off = false; err != nil {
