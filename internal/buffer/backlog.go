@@ -2,6 +2,7 @@ package buffer
 
 import (
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/spillway/spillway/internal/diskbuffer"
@@ -80,7 +81,7 @@ func (b *Buffer) loaded(blk *block, chunk diskbuffer.Chunk, err error) bool {
 		if len(chunk.Lost) > 0 {
 			b.disk.from = chunk.First
 		}
-		if err != nil && !errors.Is(err, io.EOF) {
+		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrShortBuffer) {
 			b.fault = err
 			b.chore()
 			return false
@@ -133,6 +134,7 @@ func (b *Buffer) resume(blk *block, chunk diskbuffer.Chunk) {
 			break
 		}
 		size := record.Parse(blk.mem[off:], &batch)
+		b.adopt(blk.mem[off:], &batch)
 		at += uint64(batch.Count)
 		switch left := uint64(batch.Count); {
 		case skip >= left:
@@ -179,6 +181,28 @@ func (b *Buffer) resume(blk *block, chunk diskbuffer.Chunk) {
 	b.hold(blk)
 }
 
+// adopt makes sure that the batch, which another process has written, is of a
+// stream that is known.
+func (b *Buffer) adopt(header []byte, batch *record.Batch) {
+	if index := b.known(batch.Stream); index != batch.Stream {
+		batch.Stream = index
+		record.PutHeader(header, batch, len(batch.Frames))
+	}
+}
+
+// maxUnknown bounds the streams of which damage has taken the name.
+const maxUnknown = 1 << 12
+
+// known returns the index of a stream of the disk, whose name may be lost.
+func (b *Buffer) known(index uint32) uint32 {
+	index = min(index, uint32(max(len(b.streams), maxUnknown)-1))
+	for uint32(len(b.streams)) <= index {
+		st := &record.Stream{Index: uint32(len(b.streams)), Name: fmt.Sprintf("(unknown %d)", len(b.streams))}
+		b.streams = append(b.streams, &stream{Stream: st, account: b.ledger.Open(st.Name), announced: true})
+	}
+	return index
+}
+
 // extent is what a batch takes of the store's positions.
 func extent(batch *record.Batch) diskbuffer.Position {
 	p := diskbuffer.Position{Events: uint64(batch.Count)}
@@ -190,10 +214,7 @@ func extent(batch *record.Batch) diskbuffer.Position {
 
 // damaged counts records that the store has lost, and keeps them for a marker.
 func (b *Buffer) damaged(lost diskbuffer.Lost) {
-	if int(lost.Stream) >= len(b.streams) {
-		return
-	}
-	st := b.streams[lost.Stream]
+	st := b.streams[b.known(lost.Stream)]
 	c := ledger.Count{Records: int64(lost.Records), Bytes: max(lost.Bytes, 0)}
 	if lost.Bytes < 0 && c.Records == st.held.Records {
 		// They are the last ones, so the bytes are known all the same.

@@ -81,16 +81,26 @@ func (b *Buffer) newDisk(given Disk) {
 	}
 	d.from, d.offered, d.durable = d.Found.Settled, d.Found.Offered, d.Found.End
 	for i, s := range d.Found.Streams {
-		st := &stream{Stream: &record.Stream{Index: uint32(i), Name: s.Name}, account: b.ledger.Open(s.Name)}
-		st.recovered, st.announced, st.seq, st.time = true, true, s.LastSeq, s.LastTime
-		st.held = ledger.Count{Records: int64(d.Found.Pending[i].Records), Bytes: int64(d.Found.Pending[i].Bytes)}
-		st.account.Recovered(st.held)
-		b.streams = append(b.streams, st)
-		b.time = max(b.time, st.time)
+		b.recover(s, d.Found.Pending[i])
 	}
 	if d.from.Events < d.Found.End.Events {
 		d.backlog, d.writing = true, true
 	}
+}
+
+// recover takes over a stream, and counts what of it is pending.
+func (b *Buffer) recover(s diskbuffer.Stream, pending diskbuffer.Count) {
+	if s.Index > 0 {
+		b.known(s.Index - 1)
+	}
+	c := ledger.Count{Records: int64(pending.Records), Bytes: int64(pending.Bytes)}
+	st := &stream{
+		Stream: &record.Stream{Index: uint32(len(b.streams)), Name: s.Name}, account: b.ledger.Open(s.Name),
+		recovered: true, announced: true, seq: s.LastSeq, time: s.LastTime, held: c,
+	}
+	st.account.Recovered(c)
+	b.streams = append(b.streams, st)
+	b.time = max(b.time, st.time)
 }
 
 // persist writes a stretch of the tail to the store, where that is due. If it
@@ -106,7 +116,7 @@ func (b *Buffer) persist(from, to int) bool {
 		b.chore()
 		return false
 	}
-	d.trouble = nil
+	d.trouble, b.gaveUp = nil, false
 	// What is written is a frame of its own, so the batch in it cannot grow.
 	b.openAt = -1
 	return true

@@ -155,12 +155,11 @@ func (b *Buffer) Close() error {
 	if d == nil {
 		return nil
 	}
-	err := b.closeGaps()
-	err = errors.Join(err, d.Store.Settle(b.settled()))
+	err := errors.Join(b.closeGaps(), d.Store.Settle(b.settled()), b.writeMarkers())
 	if d.Store.Usage().Pending.Events == 0 {
 		return errors.Join(err, d.Store.Remove())
 	}
-	return errors.Join(err, b.writeMarkers(), d.Store.Close(true))
+	return errors.Join(err, d.Store.Close(true))
 }
 
 // writeMarkers writes the markers of all losses that are not told.

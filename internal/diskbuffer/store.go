@@ -227,18 +227,31 @@ func (s *Store) Remove() error {
 	for _, seg := range segments {
 		names = append(names, seg.name)
 	}
-	var err error
-	for _, name := range append(names, metaName, cursorName, lockName) {
-		if e := s.dir.Remove(name); e != nil && !errors.Is(e, fs.ErrNotExist) {
-			err = e
-			break
-		}
+	err := s.removeAll(append(names, metaName))
+	if err == nil {
+		// The records must be gone for good before what says that they are settled.
+		err = s.dir.Sync()
+	}
+	if err == nil {
+		err = s.removeAll([]string{cursorName, lockName})
 	}
 	if dir, ok := s.dir.(interface{ RemoveDir() error }); ok && err == nil {
-		err = dir.RemoveDir()
+		// A process that has given up its privileges may empty the directory only.
+		if err = dir.RemoveDir(); errors.Is(err, fs.ErrPermission) {
+			err = nil
+		}
 	}
 	if err != nil {
 		err = fmt.Errorf("remove disk buffer: %w", err)
 	}
 	return errors.Join(err, s.release())
+}
+
+func (s *Store) removeAll(names []string) error {
+	for _, name := range names {
+		if err := s.dir.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
