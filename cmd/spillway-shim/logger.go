@@ -87,7 +87,7 @@ func (l *logger) open() error {
 // openSpill opens the buffer's disk, in mode spill. Its files belong to the user
 // that the logger is going to be.
 func (l *logger) openSpill() error {
-	o, c := l.options.Buffer(), l.options.Container()
+	o := l.options.Buffer()
 	if o.Mode != config.Spill {
 		return nil
 	}
@@ -95,10 +95,13 @@ func (l *logger) openSpill() error {
 	if err != nil {
 		return err
 	}
+	identity, err := l.destination.Identity(l.options)
+	if err != nil {
+		return err
+	}
 	l.disk, err = pipeline.OpenSpill(pipeline.Spill{
-		StateDir: l.options.StateDir(), About: about,
-		Identity: fmt.Sprintf("container/%s/%s/%s/%s", c.Namespace, c.ID, l.options.Driver(), l.destination.Name),
-		Owner:    diskbuffer.Owner{UID: l.options.Shim().UID, GID: l.options.Shim().GID},
+		StateDir: l.options.StateDir(), Identity: identity, About: about,
+		Owner: diskbuffer.Owner{UID: l.options.Shim().UID, GID: l.options.Shim().GID},
 	}, o, l.log)
 	return err
 }

@@ -54,5 +54,5 @@ exec sh -c 'spillway-shim --log-driver awslogs --mode sometimes; echo ended with
 stdout '^ended with 2$'
 ! stderr panic
 stderr '--awslogs-group: found nothing'
-stderr '--mode: found "sometimes"; expected blocking or non-blocking'
+stderr '--mode: found "sometimes"; expected blocking, non-blocking or spill'
 `

@@ -201,8 +201,12 @@ func (e *execution) openSpill() (*buffer.Disk, error) {
 	if err != nil {
 		return nil, err
 	}
+	identity, err := e.destination.Identity(e.options)
+	if err != nil {
+		return nil, err
+	}
 	return pipeline.OpenSpill(pipeline.Spill{
-		StateDir: e.dir.Path(), Identity: "exec/" + e.destination.Name, About: about, Owner: diskbuffer.Owner{UID: -1, GID: -1},
+		StateDir: e.dir.Path(), Identity: identity, About: about, Owner: diskbuffer.Owner{UID: -1, GID: -1},
 	}, o, e.log)
 }
 

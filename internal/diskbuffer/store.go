@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"slices"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // errClosed is what a store returns after Close.
@@ -236,8 +238,9 @@ func (s *Store) Remove() error {
 		err = s.removeAll([]string{cursorName, lockName})
 	}
 	if dir, ok := s.dir.(interface{ RemoveDir() error }); ok && err == nil {
-		// A process that has given up its privileges may empty the directory only.
-		if err = dir.RemoveDir(); errors.Is(err, fs.ErrPermission) {
+		// A process that has given up its privileges may empty the directory only, and
+		// what a repair has set aside stays.
+		if err = dir.RemoveDir(); errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.ENOTEMPTY) {
 			err = nil
 		}
 	}
