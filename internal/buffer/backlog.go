@@ -110,7 +110,7 @@ func (b *Buffer) moreToRead() bool {
 func (b *Buffer) rest() {
 	d := b.disk
 	if d.Durability == Memory && d.writing && !d.backlog && !d.handedOver && b.arena.Held() <= b.sizes.data/2 {
-		d.writing = false
+		d.writing, d.trouble = false, nil
 	}
 }
 

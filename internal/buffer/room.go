@@ -49,7 +49,9 @@ func (b *Buffer) makeRoom(st *stream, size int) (ledger.Reason, bool) {
 // buffer still takes what the disk does.
 func (b *Buffer) makeRoomOnDisk(need int, patience *patience) (ledger.Reason, bool) {
 	d := b.disk
-	for refused := d.trouble != nil; ; {
+	// Where the tail has the room, it was the disk that refused. What it refused
+	// some time ago says nothing: it is asked again.
+	for refused := d.trouble != nil && b.tailHas(need); ; {
 		switch {
 		case refused && b.abandoned:
 			return ledger.Shutdown, false
@@ -143,7 +145,7 @@ func (b *Buffer) grow(need int) bool {
 		}
 		b.releaseTail()
 	}
-	if b.tail != nil && b.tail.used+need <= len(b.tail.mem) {
+	if b.tailHas(need) {
 		return true
 	}
 	mem, ok, err := b.arena.Get(max(need, b.arena.BlockSize()))
@@ -154,4 +156,9 @@ func (b *Buffer) grow(need int) bool {
 		b.tail, b.openAt = &block{mem: mem}, -1
 	}
 	return ok
+}
+
+// tailHas reports whether need more bytes fit into the tail.
+func (b *Buffer) tailHas(need int) bool {
+	return b.tail != nil && b.tail.used+need <= len(b.tail.mem)
 }

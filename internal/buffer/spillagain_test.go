@@ -1,0 +1,77 @@
+package buffer_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/spillway/spillway/internal/buffer"
+)
+
+// TestAFullDiskIsUsedAgain: once what filled the disk is delivered, the next
+// outage finds all of it, and a buffer that keeps its records in memory is not
+// held up by what the disk once said.
+func TestAFullDiskIsUsedAgain(t *testing.T) {
+	for _, level := range []buffer.Durability{buffer.Memory, buffer.Kernel} {
+		for _, full := range []buffer.WhenFull{buffer.Block, buffer.DropNewestFull} {
+			t.Run(string(level)+", "+string(full), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					l := small(t, level, full)
+					done := make(chan struct{})
+					go func() {
+						defer close(done)
+						l.hand(12_000)
+					}()
+					time.Sleep(time.Minute)
+					for over := false; !over; {
+						for l.take() {
+						}
+						for len(l.flight) > 0 {
+							l.settle(0, buffer.Fate{})
+						}
+						time.Sleep(time.Second)
+						select {
+						case <-done:
+							over = true
+						default:
+						}
+					}
+					l.drain()
+					before := l.buf.Balance().Dropped
+					for range 100 {
+						start := time.Now()
+						l.hand(20)
+						if took := time.Since(start); took > 0 {
+							t.Fatalf("admission waited %s for an empty disk: %+v", took, l.buf.State().Disk)
+						}
+					}
+					if dropped := l.buf.Balance().Dropped - before; dropped != 0 {
+						t.Errorf("%d lines find no room on an empty disk: %+v", dropped, l.buf.State().Disk)
+					}
+					l.drain()
+					l.books()
+				})
+			})
+		}
+	}
+}
+
+// TestALongRecordAsksTheDiskAgain, though the tail has no room for it.
+func TestALongRecordAsksTheDiskAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := small(t, buffer.Kernel, buffer.DropNewestFull)
+		l.disk.SetCapacity(0)
+		l.hand(1)
+		l.disk.SetCapacity(1 << 40)
+		time.Sleep(2 * time.Second)
+		text := fmt.Sprintf("%d %s", len(l.handed), unlike(1, 100<<10))
+		l.handed = append(l.handed, text)
+		l.buf.Lines(l.stream, time.Now().UnixNano(), []byte(text+"\n"), true)
+		if b := l.buf.Balance(); b.Dropped != 1 {
+			t.Errorf("%d lines are dropped, want the first of 2 alone", b.Dropped)
+		}
+		l.drain()
+		l.books()
+	})
+}
