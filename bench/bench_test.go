@@ -43,11 +43,17 @@ func TestTheTable(t *testing.T) {
 		{Peer: spillway, Run: 3, MBPerSecond: 360, CPUSecondsPerGB: 9, LongestWriteMS: 2},
 		{Peer: docker, Run: 3, MBPerSecond: 90, CPUSecondsPerGB: 11, LongestWriteMS: 2},
 	}
+	onDisk := row{name: "d", title: "disk", other: bare, figures: []figure{rate(timesBare(0.6)), rate(atLeast(500))}}
+	disk := []measurement{{Peer: spillway, Run: 1, MBPerSecond: 350}, {Peer: bare, Run: 1, MBPerSecond: 500}}
 	var out bytes.Buffer
-	if err := printMarkdown(&out, report{Rows: []result{r.judge(runs)}}); err != nil {
+	if err := printMarkdown(&out, report{Rows: []result{r.judge(runs), onDisk.judge(disk)}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
+		"| work | figure | Spillway | Docker |",
+		"\n\n| work | figure | Spillway | bare file |",
+		"| disk | rate, MB/s | 350 | 500 | 0.7 | ≥ 0.6 × the bare file's | yes |\n",
+		"|  | rate, MB/s | 350 | 500 | 0.7 | ≥ 500 | **no** |\n",
 		"| work | rate, MB/s | 360 | 100 | 3.6 | ≥ 3.5 × Docker's | yes |\n",
 		"|  | processor, CPU-s/GB | 2.75 | 11 | 0.25 | ≤ 3 | yes |\n",
 		"|  | stall, ms | 21 | 2 | 10.5 | ≤ 20 | **no** |\n",
@@ -111,5 +117,19 @@ func TestFollower(t *testing.T) {
 	}
 	if got := (&follower{}).stop(g); got != 0 {
 		t.Errorf("a follower that never started says %g", got)
+	}
+}
+
+// TestTheDiskRows runs each with little to write: a buffer that gives back less than was put in is an error.
+func TestTheDiskRows(t *testing.T) {
+	for _, r := range diskRows(scale{volume: 5 << 20}) {
+		b := bench{dir: t.TempDir(), progress: io.Discard}
+		all, err := b.runRow(t.Context(), r, 1)
+		if err != nil {
+			t.Fatalf("%s: %v", r.name, err)
+		}
+		if len(all) != 2 || all[0].MBPerSecond <= 0 || all[1].MBPerSecond <= 0 {
+			t.Errorf("%s: measured %+v", r.name, all)
+		}
 	}
 }

@@ -7,12 +7,13 @@ import (
 	"github.com/spillway/spillway/test/launcher"
 )
 
-// peer is a logger under measurement.
+// peer is who is measured: a logger, or the disk alone.
 type peer string
 
 const (
 	spillway peer = "spillway"
 	docker   peer = "docker"
+	bare     peer = "bare file"
 )
 
 // spec says how the peer is started for a row: with the same destination and the same options. Spillway's environment

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 type result struct {
 	Name     string        `json:"name"`
 	Title    string        `json:"title"`
+	Other    peer          `json:"other"` // Beside whom Spillway was measured.
 	Figures  []summary     `json:"figures"`
 	Problems []string      `json:"problems"`
 	Runs     []measurement `json:"runs"`
@@ -23,23 +25,23 @@ type summary struct {
 	Name     string   `json:"name"`
 	Unit     string   `json:"unit"`
 	Spillway *float64 `json:"spillway"`
-	Docker   *float64 `json:"docker"`
-	Ratio    *float64 `json:"ratio"` // Spillway's figure divided by Docker's.
+	Other    *float64 `json:"other"`
+	Ratio    *float64 `json:"ratio"` // Spillway's figure divided by the other's.
 	Bar      string   `json:"bar"`
 	Met      *bool    `json:"met"` // Nil where there is no bar.
 }
 
 // judge sums the runs of a row up and holds them against its bars.
 func (r row) judge(runs []measurement) result {
-	res := result{Name: r.name, Title: r.title, Runs: runs}
+	res := result{Name: r.name, Title: r.title, Other: cmp.Or(r.other, docker), Runs: runs}
 	for _, f := range r.figures {
-		s := summary{Name: f.name, Unit: f.unit, Bar: f.bar.text, Spillway: f.over(runs, spillway), Docker: f.over(runs, docker)}
+		s := summary{Name: f.name, Unit: f.unit, Bar: f.bar.text, Spillway: f.over(runs, spillway), Other: f.over(runs, res.Other)}
 		if s.Spillway == nil {
 			continue
 		}
 		other := math.NaN()
-		if s.Docker != nil && *s.Docker != 0 {
-			other = *s.Docker
+		if s.Other != nil && *s.Other != 0 {
+			other = *s.Other
 			s.Ratio = new(*s.Spillway / other)
 		}
 		if f.bar.met != nil {
@@ -86,22 +88,29 @@ func printJSON(w io.Writer, r report) error {
 	return e.Encode(r)
 }
 
-// printMarkdown prints one table of all rows, below it the machine and what went wrong.
+// printMarkdown prints one table for each peer beside Spillway, below them the machine and what went wrong.
 func printMarkdown(w io.Writer, rep report) (err error) {
 	p := func(format string, args ...any) {
 		if err == nil {
 			_, err = fmt.Fprintf(w, format, args...)
 		}
 	}
-	p("| work | figure | Spillway | Docker | ratio | bar | met |\n|---|---|---|---|---|---|---|\n")
+	var beside peer
 	for _, r := range rep.Rows {
+		if r.Other != beside {
+			if beside != "" {
+				p("\n")
+			}
+			beside = r.Other
+			p("| work | figure | Spillway | %s | ratio | bar | met |\n|---|---|---|---|---|---|---|\n", beside.title())
+		}
 		title := r.Title
 		for _, f := range r.Figures {
 			met := ""
 			if f.Met != nil {
 				met = map[bool]string{true: "yes", false: "**no**"}[*f.Met]
 			}
-			p("| %s | %s, %s | %s | %s | %s | %s | %s |\n", title, f.Name, f.Unit, cell(f.Spillway), cell(f.Docker), cell(f.Ratio), f.Bar, met)
+			p("| %s | %s, %s | %s | %s | %s | %s | %s |\n", title, f.Name, f.Unit, cell(f.Spillway), cell(f.Other), cell(f.Ratio), f.Bar, met)
 			title = ""
 		}
 	}
@@ -114,6 +123,14 @@ func printMarkdown(w io.Writer, rep report) (err error) {
 		}
 	}
 	return err
+}
+
+// title is how the table calls a peer.
+func (p peer) title() string {
+	if p == docker {
+		return "Docker"
+	}
+	return string(p)
 }
 
 func cell(v *float64) string {

@@ -26,6 +26,10 @@ type row struct {
 	lossless    bool           // Nothing may be missing at the end.
 	follow      bool           // Measure how late records leave while they are written.
 	discards    bool           // Measure the generator's writes into a reader that discards, too.
+	other       peer           // Beside whom Spillway is measured; the zero value is Docker.
+	disk        diskWork       // Instead of loggers, for rows of the disk buffer: volume bytes in payloads.
+	payload     int
+	volume      int64
 	figures     []figure
 }
 
@@ -37,14 +41,22 @@ type figure struct {
 	bar        bar
 }
 
-// bar is a goal, in words and as a test on Spillway's figure and Docker's. The zero value is no goal.
+// bar is a goal, in words and as a test on Spillway's figure and the other's. The zero value is no goal.
 type bar struct {
 	text string
-	met  func(spillway, docker float64) bool
+	met  func(spillway, other float64) bool
 }
 
 func atMost(limit float64) bar {
 	return bar{fmt.Sprintf("≤ %g", limit), func(s, _ float64) bool { return s <= limit }}
+}
+
+func atLeast(limit float64) bar {
+	return bar{fmt.Sprintf("≥ %g", limit), func(s, _ float64) bool { return s >= limit }}
+}
+
+func timesBare(factor float64) bar {
+	return bar{fmt.Sprintf("≥ %g × the bare file's", factor), func(s, b float64) bool { return s >= factor*b }}
 }
 
 func timesDocker(factor float64) bar {
@@ -110,7 +122,7 @@ func allRows(s scale) []row {
 			},
 		},
 	}
-	return rows
+	return append(rows, diskRows(s)...)
 }
 
 // flushInterval is the default of awslogs-force-flush-interval-seconds.

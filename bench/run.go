@@ -53,6 +53,17 @@ type measurement struct {
 // runRow runs the row's peers in turn, the other one first in every second round, so that neither always finds the
 // machine as its rival left it.
 func (b *bench) runRow(ctx context.Context, r row, runs int) ([]measurement, error) {
+	if r.disk != nil {
+		var all []measurement
+		for run := range runs {
+			both, err := b.runDisk(ctx, r, run+1)
+			if err != nil {
+				return nil, fmt.Errorf("run %d: %w", run+1, err)
+			}
+			all = append(all, both...)
+		}
+		return all, nil
+	}
 	peers := []peer{spillway, docker}
 	if len(r.generator) == 0 {
 		peers = peers[:1]

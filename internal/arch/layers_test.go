@@ -140,7 +140,10 @@ var layers = []layer{
 	},
 
 	// Tools and tests that are programs or packages of their own.
-	{"bench", []string{"internal/sandbox/cloudwatch", "test/launcher"}, []string{"github.com/docker/go-units"}, "it measures programs from outside"},
+	{
+		"bench", []string{"internal/diskbuffer", "internal/record", "internal/sandbox/cloudwatch", "test/launcher"},
+		[]string{"github.com/docker/go-units", "golang.org/x/sys/"}, "it measures programs from outside, and beside them the disk buffer",
+	},
 	{"test/launcher", nil, []string{"golang.org/x/sys/"}, "it plays containerd for any logger, so it knows none"},
 	{
 		"test/launcher/harness", []string{"internal/sandbox/cloudwatch", "test/launcher"}, []string{"github.com/aws/aws-sdk-go-v2/aws"},
