@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/spillway/spillway/test/launcher/harness"
 )
@@ -43,7 +42,7 @@ func TestAPowerCutLosesNothingThatWasSynced(t *testing.T) {
 				if n%10 == 0 {
 					d.writer.restart(t)
 				}
-				time.Sleep(time.Duration(random.IntN(40_000)) * time.Microsecond)
+				d.writer.goOn(t, random.Uint64N(10_000))
 				c := d.cut(t, n%2 == 0)
 				total.records += c.records
 				total.lost += c.lost

@@ -31,6 +31,7 @@ type powerWriter struct {
 
 	store *diskbuffer.Store
 	quit  chan struct{}
+	moved chan struct{} // gets something after each sync
 	work  sync.WaitGroup
 }
 
@@ -64,7 +65,7 @@ func openBuffer(t *testing.T, path string) diskbuffer.FS {
 }
 
 func (w *powerWriter) run(store *diskbuffer.Store) {
-	w.store, w.quit = store, make(chan struct{})
+	w.store, w.quit, w.moved = store, make(chan struct{}), make(chan struct{}, 1)
 	w.work.Go(func() { w.until(w.append()) })
 	w.work.Go(func() { w.until(w.sync) })
 }
@@ -94,7 +95,10 @@ func (w *powerWriter) append() func() error {
 		payload = numbered(payload[:0], w.store.End().Records, 1+random.IntN(1+random.IntN(512)))
 		_, err := w.store.Append(payload)
 		if errors.Is(err, diskbuffer.ErrFull) {
-			time.Sleep(time.Millisecond)
+			select {
+			case <-w.moved:
+			case <-w.quit:
+			}
 			return nil
 		}
 		return err
@@ -119,13 +123,27 @@ func (w *powerWriter) sync() error {
 	}
 	settled := w.settled
 	w.mu.Unlock()
-	if !settle {
-		return nil
+	if settle {
+		if err := errors.Join(w.store.Settle(settled), w.store.Tidy()); err != nil {
+			return err
+		}
 	}
-	if err := w.store.Settle(settled); err != nil {
-		return err
+	select {
+	case w.moved <- struct{}{}:
+	default:
 	}
-	return w.store.Tidy()
+	return nil
+}
+
+// goOn returns when so many more records are acknowledged.
+func (w *powerWriter) goOn(t *testing.T, records uint64) {
+	t.Helper()
+	began := w.state().acknowledged.Records
+	waitFor(t, "the next acknowledged records", time.Minute, func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.acknowledged.Records >= began+records || w.failed != nil
+	})
 }
 
 func (w *powerWriter) state() progress {
