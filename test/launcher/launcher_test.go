@@ -142,3 +142,26 @@ func TestAStallWriterMeasuresTheLongestWriteAndTheSum(t *testing.T) {
 		}
 	})
 }
+
+func TestPipesOutliveALogger(t *testing.T) {
+	pipes, err := NewPipes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pipes.Close)
+	given := func(s *Spec) { s.Pipes = pipes }
+	first := start(t, given)
+	first.Kill()
+	if _, err := pipes.Stdout.WriteString("one\ntwo\n"); err != nil {
+		t.Fatalf("a pipe without a logger does not take what is written: %v", err)
+	}
+	second := start(t, given)
+	pipes.CloseWriters()
+	if err := second.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	r := second.Wait(KillDelay)
+	if r.ExitCode != 0 || r.Exit == nil || r.Exit.Received != 2 {
+		t.Errorf("the second logger ended with %+v, want what the first one left", r)
+	}
+}

@@ -16,7 +16,7 @@ type Logger struct {
 	// Ready says what came on fd 5, and ReadyAfter how long after the start.
 	Ready      Readiness
 	ReadyAfter time.Duration
-	// Stdout and Stderr are the write ends that the container would hold.
+	// Stdout and Stderr are the write ends that the container would hold; nil where Spec.Pipes has them.
 	Stdout, Stderr *os.File
 
 	spec    Spec

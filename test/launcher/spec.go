@@ -58,6 +58,9 @@ type Spec struct {
 	StateDir string
 	// Groups are supplementary groups that the logger is started with; only root can set them.
 	Groups []uint32
+	// Pipes, if not nil, are the container's streams, which outlive the logger; its Stdout and Stderr are nil then, and
+	// nothing that ends the logger closes them.
+	Pipes *Pipes
 	// Cgroup, if not nil, holds the logger from before its first instruction.
 	Cgroup *Cgroup
 }

@@ -27,7 +27,7 @@ const (
 // started or says nothing within the ready timeout, in which case the program has been killed and waited for. The end
 // of ctx kills the logger. The caller must end every logger with Delete, Wait or Kill.
 func Start(ctx context.Context, spec Spec) (*Logger, error) {
-	pipes, err := openPipes()
+	pipes, err := openPipes(spec.Pipes)
 	if err != nil {
 		return nil, err
 	}
@@ -36,6 +36,9 @@ func Start(ctx context.Context, spec Spec) (*Logger, error) {
 	cmd.Env = spec.environment()
 	cmd.Dir = spec.Dir
 	cmd.ExtraFiles = []*os.File{pipes.outR, pipes.errR, pipes.readyW}
+	if spec.Pipes != nil {
+		cmd.ExtraFiles = []*os.File{spec.Pipes.outR, spec.Pipes.errR, pipes.readyW}
+	}
 	l := &Logger{Stdout: pipes.outW, Stderr: pipes.errW, spec: spec, cmd: cmd, done: make(chan struct{})}
 	if spec.CaptureStderr {
 		if l.stderr, err = unlinkedFile(); err != nil {
@@ -86,14 +89,18 @@ func (l *Logger) awaitReady(readyR *os.File) error {
 	return nil
 }
 
-// pipes are the three pipes between shim and logger.
+// pipes are the three pipes between shim and logger, or one, where the container's are somebody else's.
 type pipes struct {
 	outR, outW, errR, errW, readyR, readyW *os.File
 }
 
-func openPipes() (*pipes, error) {
+func openPipes(given *Pipes) (*pipes, error) {
 	p := &pipes{}
-	for _, ends := range [][2]**os.File{{&p.outR, &p.outW}, {&p.errR, &p.errW}, {&p.readyR, &p.readyW}} {
+	all := [][2]**os.File{{&p.readyR, &p.readyW}, {&p.outR, &p.outW}, {&p.errR, &p.errW}}
+	if given != nil {
+		all = all[:1]
+	}
+	for _, ends := range all {
 		r, w, err := os.Pipe()
 		if err != nil {
 			p.closeChildEnds()

@@ -11,6 +11,20 @@ import (
 // whole, in records and in bytes.
 func CheckBalance(t testing.TB, r launcher.Result) {
 	t.Helper()
+	CheckBalanceWithDisk(t, r)
+	if r.Exit == nil {
+		return
+	}
+	for what, n := range map[string]int64{"records": r.Exit.Pending, "bytes": r.Exit.Bytes.Pending} {
+		if n != 0 {
+			t.Errorf("%d %s pending at the end of a logger that keeps nothing", n, what)
+		}
+	}
+}
+
+// CheckBalanceWithDisk is CheckBalance for a logger that leaves on its disk what it could not deliver.
+func CheckBalanceWithDisk(t testing.TB, r launcher.Result) {
+	t.Helper()
 	if r.Exit == nil {
 		t.Errorf("exit line: %v", r.ExitErr)
 		return
@@ -49,8 +63,8 @@ func checkCounts(t testing.TB, what string, c launcher.Counts) {
 		t.Errorf("%s: unaccounted %d, and %d received + %d recovered - %d delivered - %d dropped - %d dead-lettered - %d pending = %d; want 0",
 			what, c.Unaccounted, c.Received, c.Recovered, c.Delivered, c.Dropped, c.DeadLettered, c.Pending, c.Difference())
 	}
-	if c.Pending != 0 {
-		t.Errorf("%s: %d pending at the end of a logger that keeps nothing", what, c.Pending)
+	if min(c.Received, c.Recovered, c.Delivered, c.Dropped, c.Pending) < 0 {
+		t.Errorf("%s: a number is below 0: %+v", what, c)
 	}
 	var reasons int64
 	for _, n := range c.DroppedByReason {

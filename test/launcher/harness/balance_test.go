@@ -20,7 +20,8 @@ func TestABalanceThatDoesNotAddUpIsFound(t *testing.T) {
 		{"reasons that do not add up", `{"shutdown":4},"markers":{"made":2,"delivered":1,"pending":0`, `{"shutdown":3},"markers":{"made":2,"delivered":1,"pending":0`, "add up to 3"},
 		{"streams that do not add up", `"stdout","received":10,"delivered":6`, `"stdout","received":9,"delivered":5`, "the streams add up to received 9"},
 		{"markers that do not add up", `"made":2,"delivered":1,"pending":0`, `"made":3,"delivered":1,"pending":0`, "markers: made 3"},
-		{"pending", `"dropped":4,"unaccounted"`, `"dropped":3,"pending":1,"unaccounted"`, "1 pending"},
+		{"pending", `"dropped":4,"unaccounted"`, `"dropped":3,"pending":1,"unaccounted"`, "1 records pending"},
+		{"below nothing", `"received":10,"delivered":6,"dropped":4,"unaccounted"`, `"received":10,"delivered":12,"dropped":4,"pending":-6,"unaccounted"`, "below 0"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			line := strings.Replace(good, c.old, c.new, 1)

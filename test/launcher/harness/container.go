@@ -40,6 +40,8 @@ type Setup struct {
 	Unset []string
 	// Node is the text of the node file; empty means QuietNode.
 	Node string
+	// State is the state directory of an earlier container; empty means one of its own.
+	State string
 	// Change alters the start itself.
 	Change func(*launcher.Spec)
 }
@@ -81,7 +83,10 @@ func (s Setup) Start(t testing.TB) *Container {
 // Spec gives the start of the logger without starting it.
 func (s Setup) Spec(t testing.TB) launcher.Spec {
 	t.Helper()
-	state := StateDir(t)
+	state := s.State
+	if state == "" {
+		state = StateDir(t)
+	}
 	args := map[string]string{"--container-id": ContainerID, "--container-name": ContainerName}
 	var env []string
 	if !s.Programs.Foreign {
@@ -182,14 +187,19 @@ func (c *Container) Remove() launcher.Result {
 	return r
 }
 
-// CheckEnd fails the test unless the logger ended by itself with status 0 and, if it is ours, with a balance in order.
+// CheckEnd fails the test unless the logger ended by itself with status 0 and, if it is ours, with a balance in order,
+// in which nothing is pending where there is no disk to leave it on.
 func (c *Container) CheckEnd(r launcher.Result) {
 	c.t.Helper()
 	if r.Killed || r.ExitCode != 0 {
 		c.t.Errorf("the logger ended with status %d (signal %d, killed %v) after %v; want 0 by itself",
 			r.ExitCode, int(r.Signal), r.Killed, r.Duration)
 	}
-	if !c.setup.Programs.Foreign {
+	switch {
+	case c.setup.Programs.Foreign:
+	case c.setup.Set["--mode"] == "spill":
+		CheckBalanceWithDisk(c.t, r)
+	default:
 		CheckBalance(c.t, r)
 	}
 }
