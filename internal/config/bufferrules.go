@@ -70,7 +70,7 @@ func (r *resolver) spillRules() {
 // the disk is for those of its containers that have mode spill.
 func (r *resolver) diskRules() {
 	mode, maxBlock := r.value("mode"), r.value("max-block")
-	for _, name := range [...]string{"max-disk-size", "when-full", "durability", "min-free-disk"} {
+	for _, name := range [...]string{"max-disk-size", "when-full", "durability", "min-free-disk", "disk-compression"} {
 		v := r.value(name)
 		limited := name == "when-full" && mode.text == string(Blocking) && maxBlock.given
 		switch {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	stdcmp "cmp"
 	"strings"
 	"testing"
 
@@ -18,8 +19,8 @@ func TestSpill(t *testing.T) {
 	}{
 		{"built in", nil, "",
 			Buffer{Limit: 10 << 20, MaxDisk: 1 << 30, WhenFull: WhenFullBlock, Durability: DurabilityMemory}},
-		{"all of them", []string{"--max-disk-size=10g", "--when-full=drop-oldest", "--durability=power", "--min-free-disk=512m"}, "",
-			Buffer{Limit: 10 << 20, MaxDisk: 10 << 30, MinFreeDisk: 512 << 20, WhenFull: WhenFullDropOldest, Durability: DurabilityPower}},
+		{"all of them", []string{"--max-disk-size=10g", "--when-full=drop-oldest", "--durability=power", "--min-free-disk=512m", "--disk-compression=s2"}, "",
+			Buffer{Limit: 10 << 20, MaxDisk: 10 << 30, MinFreeDisk: 512 << 20, WhenFull: WhenFullDropOldest, Durability: DurabilityPower, Compression: DiskCompressionS2}},
 		{"of the node", nil, "defaults: {max-disk-size: 2g, when-full: drop-newest, durability: kernel, min-free-disk: 1}",
 			Buffer{Limit: 10 << 20, MaxDisk: 2 << 30, MinFreeDisk: 1, WhenFull: WhenFullDropNewest, Durability: DurabilityKernel}},
 		{"own before the node's", []string{"--durability=memory"}, "defaults: {durability: power}",
@@ -32,6 +33,7 @@ func TestSpill(t *testing.T) {
 			got := r.Buffer()
 			got.Drop = "" // It has no effect.
 			c.want.Mode, c.want.LossMarkers = Spill, true
+			c.want.Compression = stdcmp.Or(c.want.Compression, DiskCompressionNone)
 			if diff := cmp.Diff(c.want, got); diff != "" || len(r.Warnings) > 0 {
 				t.Errorf("warnings %q; (-want +got):\n%s", r.Warnings, diff)
 			}

@@ -103,6 +103,7 @@ func (r *Resolved) Buffer() Buffer {
 		b.MinFreeDisk = r.value("min-free-disk").number
 		b.WhenFull = WhenFull(r.value("when-full").text)
 		b.Durability = Durability(r.value("durability").text)
+		b.Compression = DiskCompression(r.value("disk-compression").text)
 	}
 	return b
 }

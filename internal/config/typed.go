@@ -41,6 +41,16 @@ const (
 	DurabilityPower  Durability = "power"  // the loss of power
 )
 
+// DiskCompression says how mode spill writes.
+type DiskCompression string
+
+// The choices of DiskCompression.
+const (
+	DiskCompressionNone DiskCompression = "none"
+	DiskCompressionS2   DiskCompression = "s2"
+	DiskCompressionZstd DiskCompression = "zstd"
+)
+
 // FormatEMF is the one value of awslogs-format.
 const FormatEMF = "json/emf"
 
@@ -57,6 +67,7 @@ type Buffer struct {
 	MinFreeDisk int64 // bytes; 0 is unset: 5 % of the file system, or 256 MiB where that is more
 	WhenFull    WhenFull
 	Durability  Durability
+	Compression DiskCompression
 }
 
 // AWSLogs is what the options say about CloudWatch Logs.

@@ -112,9 +112,16 @@ const (
 	freeBytes = 256 << 20
 )
 
+// compressions are what the configuration calls those of the store.
+var compressions = map[config.DiskCompression]diskbuffer.Compression{
+	config.DiskCompressionNone: diskbuffer.None,
+	config.DiskCompressionS2:   diskbuffer.S2,
+	config.DiskCompressionZstd: diskbuffer.Zstd,
+}
+
 // bounds are the options of the store.
 func bounds(dir diskbuffer.FS, o config.Buffer) (diskbuffer.Options, error) {
-	options := diskbuffer.Options{Max: o.MaxDisk, MinFree: o.MinFreeDisk}
+	options := diskbuffer.Options{Max: o.MaxDisk, MinFree: o.MinFreeDisk, Compression: compressions[o.Compression]}
 	if options.MinFree == 0 {
 		_, total, err := dir.Space()
 		if err != nil {
