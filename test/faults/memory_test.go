@@ -2,6 +2,7 @@ package faults
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -101,10 +102,12 @@ func testFlood(t *testing.T, mode string, f flood) {
 }
 
 // pour writes the flood.
-func pour(container *harness.Container, f flood) error {
+func pour(container *harness.Container, f flood) error { return f.pourInto(container.Stdout) }
+
+func (f flood) pourInto(w io.Writer) error {
 	block := f.text()
 	for left := f.lines() * f.size; left > 0; {
-		n, err := container.Stdout.Write(block[:min(left, int64(len(block)))])
+		n, err := w.Write(block[:min(left, int64(len(block)))])
 		if err != nil {
 			return fmt.Errorf("%d bytes from the end: %w", left, err)
 		}
