@@ -250,7 +250,7 @@ const startTimeout = 20 * time.Second
 
 func (l *logger) start() error {
 	l.pipeline = pipeline.Start(pipeline.For(l.options.Buffer(), l.disk, l.destination, l.log))
-	intake := l.pipeline.Intake()
+	intake, threads := l.pipeline.Intake(), newProcessors()
 	for i, fd := range l.pipes {
 		joiner, err := l.destination.Joiner(intake.MaxBody())
 		if err != nil {
@@ -258,7 +258,7 @@ func (l *logger) start() error {
 		}
 		size, err := fd.Grow()
 		l.log.Debug("pipe", "stream", names[i], "size", size, "growing", fmt.Sprint(err))
-		l.readers = append(l.readers, pipe.New(fd, intake.Open(names[i]), intake, pipe.Options{Joiner: joiner}))
+		l.readers = append(l.readers, pipe.New(fd, intake.Open(names[i]), intake, pipe.Options{Joiner: joiner, Busy: threads.busy}))
 	}
 	l.console.Serve(func() any { return l.pipeline.Report(l.identity) })
 	return nil

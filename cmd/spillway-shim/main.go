@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"slices"
 
 	"github.com/spillway/spillway/internal/catalog"
@@ -23,16 +22,7 @@ const (
 	exitUsage  = 2
 )
 
-// processors is how many threads run Go code at once. A container's logger waits
-// most of the time, and with more than one each of its wake-ups wakes a second
-// thread in vain, which costs a trickle a quarter more; one core takes several
-// hundred megabytes a second.
-const processors = 1
-
-func main() {
-	runtime.GOMAXPROCS(processors)
-	os.Exit(run(os.Args[1:]))
-}
+func main() { os.Exit(run(os.Args[1:])) }
 
 func run(argv []string) int {
 	if slices.Contains(argv, "--help") || slices.Contains(argv, "-h") {

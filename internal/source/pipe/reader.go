@@ -34,6 +34,7 @@ type Reader struct {
 	intake source.Intake
 	joiner *multiline.Joiner // nil where each line is a record
 	tee    io.Writer
+	busy   func()
 	now    func() time.Time
 
 	buf  []byte
@@ -48,11 +49,13 @@ type Options struct {
 	// Tee gets a copy of what is read; a failure to write it is not the reader's
 	// business and ends the copying only.
 	Tee io.Writer
+	// Busy is called after each read that brought much, before the next.
+	Busy func()
 }
 
 // New returns a reader of fd for stream.
 func New(fd *Descriptor, stream *record.Stream, intake source.Intake, o Options) *Reader {
-	return &Reader{fd: fd, stream: stream, intake: intake, joiner: o.Joiner, tee: o.Tee, now: time.Now}
+	return &Reader{fd: fd, stream: stream, intake: intake, joiner: o.Joiner, tee: o.Tee, busy: o.Busy, now: time.Now}
 }
 
 // Stop makes Run end once the pipe is empty, even if its writer still holds it
@@ -77,8 +80,11 @@ func (r *Reader) Run() error {
 			return err
 		}
 		r.flush()
-		if n > 0 && n < restBelow {
+		switch {
+		case n > 0 && n < restBelow:
 			r.fd.rest(rest)
+		case n > 0 && r.busy != nil:
+			r.busy()
 		}
 	}
 }

@@ -45,6 +45,22 @@ func TestRun(t *testing.T) {
 	all.Wait()
 }
 
+// TestBusy: what is read at once tells whether much comes.
+func TestBusy(t *testing.T) {
+	for size, want := range map[int]int{restBelow - 1: 0, restBelow: 1} {
+		d, w := newPipe(t)
+		busy := 0
+		text := append(bytes.Repeat([]byte{'x'}, size-1), '\n')
+		if _, err := w.Write(text); err != nil {
+			t.Fatal(err)
+		}
+		r := New(d, stdout, &recorder{max: 1 << 20}, Options{Busy: func() { busy++ }})
+		if err := errors.Join(w.Close(), r.Run()); err != nil || busy != want {
+			t.Errorf("%d bytes at once made the reader say %d times that much comes, want %d: %v", size, busy, want, err)
+		}
+	}
+}
+
 // TestStopAfterClose leaves those alone who have got the descriptor's number since
 // then: a deadline may pass when everything is over.
 func TestStopAfterClose(t *testing.T) {
