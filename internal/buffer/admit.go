@@ -148,8 +148,9 @@ func (b *Buffer) begin(st *stream, t int64, part record.Part, size int) bool {
 	if b.tail.used+need > len(b.tail.mem) {
 		return false
 	}
-	if st.lost.Lost > 0 && !b.mark(st) {
-		return false
+	b.marker = markerSize{}
+	if st.lost.Lost > 0 {
+		b.mark(st)
 	}
 	if !grows {
 		b.open = record.Batch{Stream: st.Index, Kind: record.KindRecords, Time: t, FirstSeq: st.seq + 1, Part: part}
@@ -160,17 +161,24 @@ func (b *Buffer) begin(st *stream, t int64, part record.Part, size int) bool {
 }
 
 // admitted makes what was just written at the end of the tail part of the open
-// batch, or reports that the disk does not take it, and takes it back.
+// batch, with the marker before it, or reports that the disk does not take it,
+// and takes both back.
 func (b *Buffer) admitted(st *stream, used int, added record.Added) bool {
 	b.open.Count += added.Count
 	b.open.Bytes += added.Bytes
 	b.open.Repair += added.Repair
 	record.PutHeader(b.tail.mem[b.openAt:], &b.open, used-b.openAt-record.HeaderSize)
-	if !b.persist(b.openAt, used) {
+	if !b.persist(b.openAt-b.marker.bytes, used) {
 		return false
 	}
 	v := volume{added.Count, b.cost(added.Count, added.Bytes+added.Repair)}
-	b.enqueue(used, v)
+	waits := b.enqueue(used, volume{v.events + b.marker.events, v.cost + b.marker.cost})
+	if b.marker.events > 0 {
+		st.lost, b.marker = record.Loss{}, markerSize{}
+		if waits {
+			st.account.Markers(1, 0)
+		}
+	}
 	st.moment.events += v.events
 	st.moment.cost += v.cost
 	st.seq += uint64(added.Count)
@@ -180,26 +188,26 @@ func (b *Buffer) admitted(st *stream, used int, added record.Added) bool {
 	return true
 }
 
-// mark writes the run of lost records into the tail, as a loss marker, or
-// reports that the disk does not take it.
-func (b *Buffer) mark(st *stream) bool {
+// mark writes the run of lost records into the tail, as a loss marker. It counts
+// together with the record behind it: where the marker alone found room, the
+// record would begin the next run, and so on with each record.
+func (b *Buffer) mark(st *stream) {
 	if b.cfg.NoLossMarkers {
 		st.lost = record.Loss{}
-		return true
+		return
 	}
 	from := b.tail.used
 	frames := record.AppendLoss(b.tail.mem[:from], st.lost)
-	b.openAt = -1
-	if !b.persist(from, len(frames)) {
-		return false
-	}
-	st.lost = record.Loss{}
 	var batch record.Batch
 	record.Parse(frames[from:], &batch)
-	if b.enqueue(len(frames), volume{1, b.cost(1, batch.Bytes+batch.Repair)}) {
-		st.account.Markers(1, 0)
-	}
-	return true
+	b.tail.used, b.openAt = len(frames), -1
+	b.marker = markerSize{len(frames) - from, volume{1, b.cost(1, batch.Bytes+batch.Repair)}}
+}
+
+// markerSize is what a marker takes of the tail, and of a request.
+type markerSize struct {
+	bytes int
+	volume
 }
 
 // enqueue makes the tail, now used bytes long, wait with v more in it, unless

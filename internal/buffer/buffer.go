@@ -85,6 +85,7 @@ type Buffer struct {
 	tail    *block       // where the next record goes; nil at first
 	open    record.Batch // the batch at the end of the tail that may still grow
 	openAt  int          // its offset, or -1
+	marker  markerSize   // of the marker before it that is not admitted yet
 	waiting []*block     // blocks with batches that no request has taken, in order
 	pending volume       // what waits in them
 

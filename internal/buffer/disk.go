@@ -2,6 +2,7 @@ package buffer
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/spillway/spillway/internal/diskbuffer"
@@ -56,6 +57,8 @@ type disk struct {
 	held  []*block
 	order []*whole
 	moved []moved
+	// copies are the requests that are settled while a copy of them may still be ahead.
+	copies []*whole
 	// loading: a block is being read, without the lock.
 	loading bool
 	// offered is up to where a predecessor may have delivered already.
@@ -76,6 +79,7 @@ func (b *Buffer) newDisk(given Disk) {
 	d := &disk{Disk: given, chores: make(chan struct{}, 1)}
 	b.disk = d
 	d.writing = d.Durability != Memory
+	d.Store.Spare(b.unpinReserve())
 	if d.Found == nil {
 		return
 	}
@@ -133,11 +137,6 @@ func (b *Buffer) append(blk *block, from, to int) error {
 			return err
 		}
 		st.announced = true
-	}
-	if reserve := b.unpinReserve(); reserve > 0 {
-		if u := d.Store.Usage(); u.Bytes+int64(to-from)+reserve > u.Max {
-			return &diskbuffer.FullError{Need: int64(to - from), Used: u.Bytes + reserve, Max: u.Max}
-		}
 	}
 	place, err := d.Store.Append(blk.mem[from:to])
 	if err != nil {
@@ -243,6 +242,7 @@ func (b *Buffer) remember() {
 	for len(d.moved) > 0 && d.moved[0].to.Events <= settled.Events {
 		d.moved = d.moved[1:]
 	}
+	d.copies = slices.DeleteFunc(d.copies, func(w *whole) bool { return w.moved.Events < settled.Events })
 	b.chore()
 }
 

@@ -133,6 +133,10 @@ func (b *Buffer) handOver(anyway bool) bool {
 		d.backlog, d.from = true, d.Store.End()
 	}
 	b.leaveTail()
+	for _, w := range d.copies {
+		b.takeBack(w)
+	}
+	d.copies = nil
 	b.changed.Broadcast()
 	b.poke()
 	return true

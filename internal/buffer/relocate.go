@@ -1,6 +1,8 @@
 package buffer
 
 import (
+	"errors"
+
 	"github.com/spillway/spillway/internal/diskbuffer"
 	"github.com/spillway/spillway/internal/record"
 )
@@ -48,7 +50,7 @@ func (b *Buffer) relocate(runs []run) (diskbuffer.Position, error) {
 			copied = appendBatch(copied, batch)
 			return true
 		})
-		place, err := d.Store.Append(copied)
+		place, err := d.Store.AppendSpare(copied)
 		if err != nil {
 			return at, err
 		}
@@ -71,19 +73,23 @@ func appendBatch(dst []byte, batch *record.Batch) []byte {
 }
 
 // closeGaps makes the store's one place tell exactly what is left behind: what
-// ended undelivered before something that is settled is relocated.
+// ended undelivered before something that is settled is relocated, unless it was
+// already, to what is left behind.
 func (b *Buffer) closeGaps() error {
 	d := b.disk
 	next, kept := b.behindOrder(), len(d.order)
 	for ; kept > 0; kept-- {
 		w := d.order[kept-1]
+		if b.readAgain(w) {
+			continue
+		}
 		if w.moved != nil || w.keptEvents != w.events || w.end() != next {
 			break
 		}
 		next, _ = w.start()
 	}
 	for _, w := range d.order[:kept] {
-		if !w.kept {
+		if !w.kept || b.readAgain(w) {
 			continue
 		}
 		if _, err := b.relocate(w.keptRuns); err != nil {
@@ -111,18 +117,65 @@ func (b *Buffer) behindOrder() diskbuffer.Position {
 // comes free.
 func (b *Buffer) unpin() error {
 	d := b.disk
-	behind := b.behindOrder()
+	behind, any := b.behindOrder(), false
 	for _, w := range d.order {
 		if at, ok := w.start(); !ok || at.Events >= behind.Events || w.open == 0 {
 			continue
+		}
+		if w.open < w.all {
+			return errHalfSettled
 		}
 		at, err := b.relocate(w.runs)
 		if err != nil {
 			return err
 		}
-		w.moved = &at
+		w.moved, any = &at, true
 	}
-	return nil
+	if !any {
+		return nil
+	}
+	// Whoever finds them there must know that they may be delivered already. Where
+	// they were they may be deleted next, so here they must be as durable.
+	err := d.Store.Offer(d.Store.End().Events)
+	if d.Durability == Power {
+		_, syncErr := d.Store.Sync()
+		err = errors.Join(err, syncErr)
+	}
+	return err
+}
+
+// errHalfSettled: the memory of the part that is settled may be gone.
+var errHalfSettled = errors.New("a request of which a part is settled stays where it is on the disk")
+
+// readAgain reports whether a successor reads what was moved of a request.
+func (b *Buffer) readAgain(w *whole) bool {
+	return w.moved != nil && w.moved.Events >= b.behindOrder().Events
+}
+
+// settledMoved sees to a request that was moved and of which something is settled
+// now: a copy of it is on the disk.
+func (b *Buffer) settledMoved(w *whole) {
+	d := b.disk
+	switch {
+	case w.moved == nil:
+	case d.handedOver:
+		b.takeBack(w)
+	case w.open == 0:
+		d.copies = append(d.copies, w)
+	}
+}
+
+// takeBack counts again what was settled of a request, where a successor finds a
+// copy of it: it is going to be delivered a second time.
+func (b *Buffer) takeBack(w *whole) {
+	if !b.readAgain(w) {
+		return
+	}
+	for st, c := range w.copied {
+		st.held = st.held.Plus(c)
+		st.account.Recovered(c)
+	}
+	w.copied = nil
 }
 
 // start is the position of the request's first event, if the store has it.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/spillway/spillway/internal/diskbuffer"
+	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/record"
 )
 
@@ -19,6 +20,7 @@ type Request struct {
 
 // whole is what a request and the halves it is split into have in common.
 type whole struct {
+	all   int   // events
 	open  int   // events that are not settled
 	held  int64 // bytes of blocks
 	waits []*whole
@@ -30,6 +32,7 @@ type whole struct {
 	first, last   *block
 	before, after diskbuffer.Position
 	moved         *diskbuffer.Position
+	copied        map[*stream]ledger.Count // what is settled of what was moved
 	runs          []run
 	events        int
 	kept          bool
@@ -139,6 +142,17 @@ func (n *run) skipEvents(count int) {
 		n.from += size
 		n.skip = 0
 	}
+}
+
+// settledCopy counts what is settled of what was moved.
+func (w *whole) settledCopy(st *stream, c ledger.Count) {
+	if w.moved == nil {
+		return
+	}
+	if w.copied == nil {
+		w.copied = make(map[*stream]ledger.Count)
+	}
+	w.copied[st] = w.copied[st].Plus(c)
 }
 
 // waitFor makes w wait for what holds an earlier record of the same moment.

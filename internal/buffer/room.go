@@ -84,17 +84,23 @@ func (b *Buffer) evictFromDisk() bool {
 	for d.loading {
 		b.changed.Wait()
 	}
-	if len(b.waiting) == 0 && d.backlog {
-		if blk := b.slot(true); blk != nil {
-			chunk, err := d.Store.Read(blk.mem)
-			b.loaded(blk, chunk, err)
+	// A stretch that is read may hold nothing but what was moved.
+	for more := true; more && len(b.waiting) == 0 && d.backlog; {
+		blk := b.slot(true)
+		if blk == nil {
+			break
 		}
+		chunk, err := d.Store.Read(blk.mem)
+		more = b.loaded(blk, chunk, err)
+	}
+	// Where what is in requests cannot be moved, no room comes free behind it, and
+	// what waits there would go for nothing.
+	if err := b.unpin(); err != nil {
+		b.fault = err
+		return false
 	}
 	if !b.evict(ledger.OverflowOldest) {
 		return false
-	}
-	if err := b.unpin(); err != nil {
-		b.fault = err
 	}
 	b.remember()
 	// The room on the disk is wanted at once, and comes in whole segments.

@@ -51,6 +51,7 @@ func (b *Buffer) Settle(r *Request, fate Fate) (untold []record.Loss) {
 		}
 	}
 	if b.disk != nil {
+		b.settledMoved(w)
 		b.remember()
 		b.rest()
 	}
@@ -179,6 +180,7 @@ func (t *tally) drop(st *stream, why ledger.Reason, batch *record.Batch, skip in
 	st.held.Records -= c.Records
 	st.held.Bytes -= c.Bytes
 	st.account.Dropped(why, c)
+	t.whole.settledCopy(st, c)
 	if why == ledger.Shutdown || t.buffer.cfg.NoLossMarkers {
 		return
 	}
@@ -221,6 +223,7 @@ func (t *tally) flush() {
 	t.stream.held.Records -= t.delivered.Records
 	t.stream.held.Bytes -= t.delivered.Bytes
 	t.stream.account.Delivered(t.delivered)
+	t.whole.settledCopy(t.stream, t.delivered)
 	if t.repeated {
 		t.stream.account.PossiblyDuplicated(t.delivered.Records)
 	}

@@ -75,3 +75,58 @@ func TestALongRecordAsksTheDiskAgain(t *testing.T) {
 		l.books()
 	})
 }
+
+// TestWhatWasMovedIsHandedOverOnce: requests in flight of which a full disk holds a
+// copy are left behind once, and where they are settled before their copy is read,
+// the books say that they are going to be delivered again.
+func TestWhatWasMovedIsHandedOverOnce(t *testing.T) {
+	for settled := range 3 {
+		t.Run(fmt.Sprint(settled), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := small(t, buffer.Kernel, buffer.DropOldestFull)
+				l.hand(600)
+				time.Sleep(time.Second)
+				for range 3 {
+					l.take()
+				}
+				l.hand(20_000)
+				for range min(settled, len(l.flight)) {
+					l.settle(0, buffer.Fate{})
+				}
+				l.end()
+				l.drain()
+				missing, twice := int64(0), int64(0)
+				for _, text := range l.handed {
+					switch n := l.delivered[text]; n {
+					case 0:
+						missing++
+					default:
+						twice += int64(n - 1)
+					}
+				}
+				possible := l.possible + l.buf.Balance().PossibleDuplicates
+				if missing != l.told || missing == 0 || twice > possible {
+					t.Errorf("%d lines are missing, markers tell of %d; %d came twice, of %d that may have", missing, l.told, twice, possible)
+				}
+				if b := l.buf.Balance(); b.Pending != 0 || b.Unaccounted != 0 {
+					t.Errorf("the balance is %+v", b.Sheet)
+				}
+			})
+		})
+	}
+}
+
+// TestLinesThatFindNoRoomMakeOneMarker, though a marker alone would find some.
+func TestLinesThatFindNoRoomMakeOneMarker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := small(t, buffer.Kernel, buffer.DropNewestFull)
+		l.hand(20_000)
+		l.drain()
+		l.hand(1)
+		l.drain()
+		if m := l.buf.Balance().Markers; m.Made != 1 {
+			t.Errorf("one run of lost lines makes markers %+v", m)
+		}
+		l.books()
+	})
+}

@@ -21,6 +21,8 @@ type appender struct {
 	lead      []byte   // what goes before the frame: a segment's opening, new streams
 	announce  []Stream // streams that the disk does not know yet
 	sinceFree int64    // bytes written since the last look at the free space
+	spare     int64    // bytes that are kept from Append
+	toSpare   int64    // bytes that the present append must leave
 }
 
 // AddStream makes a stream known, before its first batch. It goes to the disk
@@ -53,6 +55,19 @@ func (s *Store) AddStream(st Stream) error {
 func (s *Store) Append(payload []byte) (Place, error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
+	s.toSpare = s.spare
+	defer func() { s.toSpare = 0 }()
+	return s.append(payload)
+}
+
+// AppendSpare is Append into the room that Spare keeps, as long as that lasts.
+func (s *Store) AppendSpare(payload []byte) (Place, error) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	return s.append(payload)
+}
+
+func (s *Store) append(payload []byte) (Place, error) {
 	h := frameHeader{Kind: kindBatches, Raw: uint32(len(payload)), Tag: s.tag}
 	if len(payload) == 0 || len(payload) > MaxPayload {
 		return Place{}, fmt.Errorf("append %d bytes to the disk buffer: 1 to %d are possible", len(payload), MaxPayload)

@@ -56,15 +56,23 @@ func (s *Store) reserve() int64 {
 	return size
 }
 
+// Spare keeps so many bytes, of Max and of what is free on the file system, from
+// Append, and leaves them to AppendSpare.
+func (s *Store) Spare(bytes int64) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.spare = bytes
+}
+
 // room makes sure that size more bytes keep all bounds.
 func (s *Store) room(size int64, fresh bool) error {
 	s.mu.Lock()
-	full := FullError{Need: size + s.reserve(), Used: s.used, Max: s.options.Max, Free: s.free, MinFree: s.options.MinFree}
+	full := FullError{Need: size + s.reserve() + s.toSpare, Used: s.used, Max: s.options.Max, Free: s.free, MinFree: s.options.MinFree}
 	s.mu.Unlock()
 	if full.Used+full.Need > full.Max {
 		return full.copy()
 	}
-	if !fresh && s.sinceFree < spaceEvery && full.Free-size >= full.MinFree {
+	if !fresh && s.sinceFree < spaceEvery && full.Free-size-s.toSpare >= full.MinFree {
 		return nil
 	}
 	free, _, err := s.dir.Space()
@@ -75,7 +83,7 @@ func (s *Store) room(size int64, fresh bool) error {
 	s.mu.Lock()
 	s.free = free
 	s.mu.Unlock()
-	if free-size < full.MinFree {
+	if free-size-s.toSpare < full.MinFree {
 		return full.copy()
 	}
 	return nil
