@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -59,7 +58,7 @@ func (d *draining) drain(ctx context.Context, path string) drained {
 	switch {
 	case errors.Is(err, diskbuffer.ErrLocked):
 		b.Outcome = outcomeInUse
-	case errors.Is(err, fs.ErrNotExist) && b.Report == nil && !isThere(path):
+	case errors.Is(err, fs.ErrNotExist) && b.Report == nil && !hasSegments(path):
 		b.Outcome = outcomeGone
 	case err != nil:
 		b.Outcome, b.Error = outcomeKept, err.Error()
@@ -69,10 +68,19 @@ func (d *draining) drain(ctx context.Context, path string) drained {
 	return b
 }
 
-// isThere reports whether a directory holds anything of a buffer.
-func isThere(path string) bool {
+// hasSegments reports whether a directory can hold records. One that does not
+// may be a buffer that a process is about to make.
+func hasSegments(path string) bool {
 	names, err := namesIn(path)
-	return err == nil && holdsBuffer(names)
+	if err != nil {
+		return false
+	}
+	for name := range names {
+		if strings.HasSuffix(name, ".seg") {
+			return true
+		}
+	}
+	return false
 }
 
 // leftBuffer is one buffer that is being emptied.

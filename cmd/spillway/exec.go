@@ -35,7 +35,8 @@ balance: every line is delivered, or counted under the reason for which it was n
 
 Without --to the lines go to the local store, and "spillway logs" reads them back.
 Signals go to the command. When it has ended, what is held is delivered, however
-long that takes; a second signal ends that, and what is left is counted as dropped.`,
+long that takes; a second signal ends that, and what is left is counted as dropped, or
+stays on the disk in mode spill.`,
 		Example: `  spillway exec -- make test
   spillway exec --max-buffer-size 4m -- sh -c 'seq 1 200000'
   spillway exec --to cloudwatch --awslogs-group g --awslogs-stream s --awslogs-region eu-central-1 -- ./server
@@ -228,8 +229,15 @@ func (e *execution) print(w io.Writer, report pipeline.Report) error {
 	if e.json {
 		return json.NewEncoder(w).Encode(report)
 	}
-	if err := printBalance(w, report.Balance); err != nil || e.options.Driver() != config.DriverLocal {
+	if err := printBalance(w, report.Balance); err != nil {
 		return err
+	}
+	if report.Pending > 0 {
+		_, err := fmt.Fprintf(w, "left on the disk: %d; the same command, or spillway drain, delivers them\n", report.Pending)
+		return err
+	}
+	if e.options.Driver() != config.DriverLocal {
+		return nil
 	}
 	expired, _, err := local.Expired(filepath.Join(e.dir.Path(), statedir.Local))
 	if err == nil && expired > 0 {

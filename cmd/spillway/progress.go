@@ -108,6 +108,7 @@ func printExceptions(w io.Writer, s ledger.Sheet) error {
 		text string
 	}{
 		{s.Unaccounted, "UNACCOUNTED %d: this is a defect of spillway\n"},
+		{s.Recovered, "recovered from an earlier process: %d\n"},
 		{s.PossibleDuplicates, "delivered perhaps twice: %d\n"},
 		{s.Markers.Pending, "loss markers not delivered: %d\n"},
 		{s.Markers.Refused, "loss markers that the destination refused: %d\n"},

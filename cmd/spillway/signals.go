@@ -84,7 +84,7 @@ func (w *watcher) run() {
 			case ended == nil && ending > 1:
 				w.giveUp()
 			case ended == nil:
-				w.log.Warn("the command has ended and its output is being delivered; a second signal drops what is left")
+				w.log.Warn("the command has ended and its output is being delivered; a second signal ends that")
 			case command == nil && !slices.Contains(early, s):
 				early = append(early, s)
 			case command != nil && !fromTerminal(s):

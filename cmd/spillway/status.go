@@ -80,13 +80,27 @@ func (s statuses) print(w io.Writer) error {
 		if r.Container != "" {
 			who += fmt.Sprintf(", container %s/%s", r.Namespace, r.Container)
 		}
-		_, err := fmt.Fprintf(w, "%s: %s to %s, held %s of %s\n  %s\n", who, r.Mode, r.Destination,
-			units.BytesSize(float64(r.Buffer.Held)), units.BytesSize(float64(r.Buffer.Limit)), healthText(r))
+		_, err := fmt.Fprintf(w, "%s: %s to %s, held %s of %s%s\n  %s\n", who, r.Mode, r.Destination,
+			units.BytesSize(float64(r.Buffer.Held)), units.BytesSize(float64(r.Buffer.Limit)), diskText(r), healthText(r))
 		if err = errors.Join(err, printBalance(w, r.Balance)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// diskText says what a process has on the disk, in mode spill.
+func diskText(r pipeline.Report) string {
+	d := r.Buffer.Disk
+	if d == nil {
+		return ""
+	}
+	text := fmt.Sprintf(", on the disk %s of %s (%d events that memory has not; durability %s)",
+		units.BytesSize(float64(d.Used)), units.BytesSize(float64(d.Limit)), d.Backlog, d.Durability)
+	if d.Trouble != "" {
+		text += "\n  DISK: " + d.Trouble
+	}
+	return text
 }
 
 func healthText(r pipeline.Report) string {
