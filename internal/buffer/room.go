@@ -53,6 +53,8 @@ func (b *Buffer) makeRoomOnDisk(need int, patience *patience) (ledger.Reason, bo
 	// some time ago says nothing: it is asked again.
 	for refused := d.trouble != nil && b.tailHas(need); ; {
 		switch {
+		case refused && b.reclaim():
+			refused = false
 		case refused && b.abandoned:
 			return ledger.Shutdown, false
 		case refused && d.WhenFull == Block && !b.gaveUp:
@@ -103,11 +105,19 @@ func (b *Buffer) evictFromDisk() bool {
 		return false
 	}
 	b.remember()
-	// The room on the disk is wanted at once, and comes in whole segments.
-	if d.Store.Reclaimable() {
-		if err := d.Store.Tidy(); err != nil {
-			b.fault = err
-		}
+	b.reclaim()
+	return true
+}
+
+// reclaim gives room on the disk back at once that the keeper would give back
+// soon, and reports whether there was any. It comes in whole segments.
+func (b *Buffer) reclaim() bool {
+	if !b.disk.Store.Reclaimable() {
+		return false
+	}
+	if err := b.disk.Store.Tidy(); err != nil {
+		b.fault = err
+		return false
 	}
 	return true
 }

@@ -130,3 +130,29 @@ func TestLinesThatFindNoRoomMakeOneMarker(t *testing.T) {
 		l.books()
 	})
 }
+
+// TestNothingIsDroppedForWhatIsSettled: what is delivered makes room at once, and
+// not when the disk is tidied next.
+func TestNothingIsDroppedForWhatIsSettled(t *testing.T) {
+	for _, full := range []buffer.WhenFull{buffer.DropNewestFull, buffer.DropOldestFull} {
+		t.Run(string(full), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := small(t, buffer.Kernel, full)
+				time.Sleep(time.Second)
+				for round := range 20 {
+					l.hand(3000)
+					for l.take() || len(l.flight) > 0 {
+						for len(l.flight) > 0 {
+							l.settle(0, buffer.Fate{})
+						}
+					}
+					if dropped := l.buf.Balance().Dropped; dropped != 0 {
+						t.Fatalf("round %d: %d lines find no room beside what is delivered: %+v", round, dropped, l.buf.State().Disk)
+					}
+				}
+				l.drain()
+				l.books()
+			})
+		})
+	}
+}
