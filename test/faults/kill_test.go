@@ -95,15 +95,14 @@ type chatter struct {
 func (c *chatter) run(w *os.File, seed uint64, stop <-chan struct{}) {
 	random := rand.New(rand.NewPCG(seed, 1))
 	for {
-		select {
-		case <-stop:
-			return
-		default:
-		}
 		if c.err = c.Write(w, 1+random.Int64N(100_000/int64(c.Size))); c.err != nil {
 			return
 		}
-		time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond)
+		select {
+		case <-stop:
+			return
+		case <-time.After(time.Duration(random.IntN(20)) * time.Millisecond):
+		}
 	}
 }
 
@@ -142,6 +141,7 @@ func (k killing) run(t *testing.T) toll {
 		t.Fatal(out.err, err2.err)
 	}
 	waitFor(t, "an end of the arrivals", time.Minute, settled(sink))
+	waitFor(t, "all lines to be delivered", time.Minute, delivered(t, last))
 	pipes.CloseWriters()
 	end := last.Wait(time.Minute)
 	last.CheckEnd(end)
