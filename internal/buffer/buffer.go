@@ -293,8 +293,9 @@ func sizesFor(cfg Config) sizes {
 	}
 	reserve = min(max(reserve, 2*4096), 1<<20)
 	s := sizes{
-		data:    cfg.Limit - reserve,
-		block:   int(min(max(cfg.Limit/64, 4<<10), 64<<10)),
+		data: cfg.Limit - reserve,
+		// One read of a pipe, framed, fits into the largest.
+		block:   int(min(max(cfg.Limit/64, 4<<10), 80<<10)),
 		request: int(cfg.Limit / share),
 		window:  min(max(int(reserve/SendWindow), 1), max(cfg.Sink.InFlight, 1)),
 		body:    int(cfg.Limit/4) - record.HeaderSize - record.FrameSize,
