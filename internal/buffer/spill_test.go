@@ -66,10 +66,16 @@ func (l *lives) begin() {
 	l.life = life{buf: buffer.New(buffer.Config{Limit: l.limit, Mode: buffer.Spill, Disk: disk, Sink: l.sink}, ledger.New())}
 	l.begun = l.buf.Balance()
 	l.stream = l.buf.Open("stdout")
+	l.keep()
+}
+
+// keep lets the disk be looked after.
+func (l *lives) keep() {
 	ctx, stop := context.WithCancel(context.Background())
-	l.stop, l.stopped = stop, make(chan struct{})
+	stopped := make(chan struct{})
+	l.stop, l.stopped = stop, stopped
 	go func() {
-		defer close(l.stopped)
+		defer close(stopped)
 		l.buf.Keep(ctx)
 	}()
 }

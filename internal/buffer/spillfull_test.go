@@ -148,10 +148,13 @@ func TestDiskFails(t *testing.T) {
 func TestPowerOffersWhatIsSynced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := small(t, buffer.Power, buffer.Block)
+		l.stop()
+		<-l.stopped
 		l.hand(10)
 		if l.take() {
 			t.Error("records leave that are not synced")
 		}
+		l.keep()
 		time.Sleep(time.Second)
 		if !l.take() {
 			t.Fatal("records do not leave that are synced")

@@ -71,11 +71,8 @@ func (r *reader) at() error {
 			s.mu.Unlock()
 			return io.EOF
 		}
-		drop := r.seg.syncedTo >= r.seg.written
 		s.mu.Unlock()
-		if drop && r.file != nil {
-			r.file.Drop(0, r.limit)
-		}
+		// What was read leaves the page cache with its file, which is deleted soon.
 		r.leave()
 		r.seg, r.off, r.limit = next, 0, 0
 		return nil

@@ -211,8 +211,9 @@ func (s *Store) release() error {
 }
 
 // Remove deletes a buffer of which all is settled, with its directory, and
-// closes it. The cursor goes last, so that a Remove that was cut short leaves
-// nothing that would be read again.
+// closes it; on an error it closes it, too, unless something is not settled.
+// The cursor goes last, so that a Remove that was cut short leaves nothing that
+// would be read again.
 func (s *Store) Remove() error {
 	s.tidying.Lock()
 	defer s.tidying.Unlock()
@@ -223,7 +224,7 @@ func (s *Store) Remove() error {
 		return fmt.Errorf("remove disk buffer: %d events in it are not settled", end.Events-settled.Events)
 	}
 	if _, err := s.cursor.sync(); err != nil {
-		return fmt.Errorf("remove disk buffer: %w", err)
+		return errors.Join(fmt.Errorf("remove disk buffer: %w", err), s.release())
 	}
 	names := []string{}
 	for _, seg := range segments {

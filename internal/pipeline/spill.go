@@ -141,10 +141,10 @@ func disk(store *diskbuffer.Store, found *diskbuffer.Found, o config.Buffer) *bu
 
 const (
 	// silence is how long a destination may say nothing, at the end, before what is
-	// held goes to the disk.
-	silence = time.Second
-	// lastAnswers is for what is under way then.
-	lastAnswers = 200 * time.Millisecond
+	// held goes to the disk, and lastAnswers is for what is under way then. Together
+	// they leave the process some time within its second.
+	silence     = 700 * time.Millisecond
+	lastAnswers = 100 * time.Millisecond
 	lookEvery   = 20 * time.Millisecond
 )
 
