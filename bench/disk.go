@@ -206,7 +206,7 @@ func readBare(path string, dst []byte) (total int64, done time.Time, err error) 
 		total += int64(n)
 	}
 	done = time.Now()
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	return total, done, errors.Join(err, f.Close())
@@ -227,7 +227,7 @@ func readBuffer(path string, dst []byte) (total int64, done time.Time, err error
 		total += int64(chunk.N)
 	}
 	done = time.Now()
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	return total, done, errors.Join(err, store.Close(true))

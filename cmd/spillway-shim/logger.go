@@ -351,6 +351,11 @@ func (l *logger) fail(err error) int {
 }
 
 func (l *logger) close() {
+	if l.disk != nil && l.pipeline == nil {
+		if err := l.disk.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, "spillway-shim: close:", err)
+		}
+	}
 	for _, c := range slices.Backward(l.closers) {
 		if err := c.Close(); err != nil {
 			fmt.Fprintln(os.Stderr, "spillway-shim: close:", err)

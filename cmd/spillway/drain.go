@@ -138,8 +138,10 @@ func (d *draining) once(ctx context.Context) error {
 		return err
 	}
 	for _, path := range paths {
-		if ctx.Err() != nil {
+		select {
+		case <-ctx.Done():
 			return nil
+		default:
 		}
 		if d.watch && time.Now().Before(d.later[path]) {
 			continue

@@ -125,7 +125,8 @@ func (st *Stream) add(b *record.Batch) {
 	}
 	st.Records += uint64(b.Count)
 	st.Bytes += uint64(b.Bytes)
-	st.LastSeq, st.LastTime = b.FirstSeq+uint64(b.Count)-1, b.Time
+	// What is appended once more does not set the numbering back.
+	st.LastSeq, st.LastTime = max(st.LastSeq, b.FirstSeq+uint64(b.Count)-1), max(st.LastTime, b.Time)
 }
 
 // write puts one frame behind the last one, in a new segment if need be.

@@ -123,5 +123,5 @@ func (v *survey) before() map[uint32]Count {
 	return totals
 }
 
-// lostName is what a stream is called whose name was lost.
-func lostName(index uint32) string { return "stream" + strconv.FormatUint(uint64(index), 10) }
+// LostName is what a stream is called whose name was lost.
+func LostName(index uint32) string { return "stream" + strconv.FormatUint(uint64(index), 10) }

@@ -56,7 +56,7 @@ func (in *inspection) readMeta() error {
 		meta, err := decodeMeta(text)
 		if err != nil {
 			in.damage(Damage{metaName, 0, int64(len(text)), "nothing says where the records were going: " + err.Error()})
-			return nil
+			return nil //nolint:nilerr // It is damage, which is what was asked.
 		}
 		in.meta, in.hasMeta = meta, true
 		in.report.Identity, in.report.Made, in.report.About = meta.Identity, meta.Made, meta.About
@@ -229,7 +229,7 @@ func (in *inspection) streamName(index uint32) string {
 	if st := in.streams[index]; st != nil && st.Name != "" {
 		return st.Name
 	}
-	return lostName(index)
+	return LostName(index)
 }
 
 // lookAhead learns the names of streams from all segments. What goes wrong here

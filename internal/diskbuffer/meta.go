@@ -129,6 +129,6 @@ func identitySum(identity string) [32]byte { return sha256.Sum256([]byte(identit
 
 // newIncarnation draws a name for a new buffer.
 func newIncarnation() (id [12]byte) {
-	rand.Read(id[:]) //nolint:errcheck // It ends the program rather than fail.
+	rand.Read(id[:]) // It ends the program rather than fail.
 	return id
 }

@@ -119,7 +119,7 @@ func (s *Store) Read(dst []byte) (Chunk, error) {
 		err := r.peek()
 		switch {
 		case c.N > 0 && (err != nil || r.head.First != r.pos):
-			return r.done(c), nil
+			return r.done(c), nil //nolint:nilerr // The next Read meets the same error.
 		case isEnd(err):
 			return r.ended(c)
 		case err != nil:

@@ -195,7 +195,7 @@ func (r *recovery) fill() {
 	}
 	for i := range last {
 		if r.streams[i] == nil && last < most {
-			r.streams[i] = &Stream{Index: i, Name: lostName(i)}
+			r.streams[i] = &Stream{Index: i, Name: LostName(i)}
 		}
 	}
 }

@@ -166,7 +166,7 @@ func (in *inspection) repairSegment(s *foundSegment) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close() //nolint:errcheck // It was only read.
+	defer f.Close() // It was only read.
 	aside := slices.Clone(s.dropped)
 	header := in.newHeader(s)
 	if !s.valid || s.renamed() {

@@ -27,7 +27,9 @@ func TestSpare(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.store.Spare(spare)
-			w.fill(t)
+			if full := w.fill(t); full == nil {
+				t.Fatal("nothing is full")
+			}
 			moved := 0
 			for {
 				payload := w.payload(20)

@@ -149,7 +149,7 @@ func (v *survey) reach(to Position) {
 func (v *survey) stream(index uint32) *Stream {
 	st := v.streams[index]
 	if st == nil {
-		st = &Stream{Index: index, Name: lostName(index)}
+		st = &Stream{Index: index, Name: LostName(index)}
 		v.streams[index] = st
 	}
 	return st
@@ -218,10 +218,8 @@ func (v *survey) tell(totals []Stream) {
 			owed[st.Index] = &Count{st.Records - min(had.Records, st.Records), st.Bytes - min(had.Bytes, st.Bytes)}
 		}
 	}
-	if totals != nil {
-		for _, st := range totals {
-			v.stream(st.Index).Name = st.Name
-		}
+	for _, st := range totals {
+		v.stream(st.Index).Name = st.Name
 	}
 	one := len(v.gaps)-v.told == 1
 	for ; v.told < len(v.gaps); v.told++ {

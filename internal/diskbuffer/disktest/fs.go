@@ -1,6 +1,7 @@
 package disktest
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -227,10 +228,10 @@ func (f *file) WriteAt(off int64, pieces ...[]byte) error {
 	k := f.dir.disk
 	if fault.Err != nil && len(data) > 0 {
 		n := k.random.IntN(len(data))
-		if fault.Err == ErrPower {
+		if errors.Is(fault.Err, ErrPower) {
 			n = k.random.IntN(len(data) + 1)
 		}
-		if end := off + int64(n); fault.Err == ErrPower && n < len(data) {
+		if end := off + int64(n); errors.Is(fault.Err, ErrPower) && n < len(data) {
 			// A process that is killed leaves off at the end of a page.
 			n = max(n-int(end%4096), 0)
 		}
@@ -302,7 +303,7 @@ func (f *file) Sync() error {
 	defer f.dir.disk.mu.Unlock()
 	k := f.dir.disk
 	switch {
-	case fault.Err != nil && fault.Err != ErrPower:
+	case fault.Err != nil && !errors.Is(fault.Err, ErrPower):
 		f.disk = slices.Clone(k.after(f.inode))
 		if k.random.IntN(2) == 0 {
 			// The cache gave the pages up, too, but not the size.
