@@ -78,7 +78,8 @@ func (b *Buffer) loaded(blk *block, chunk diskbuffer.Chunk, err error) bool {
 	}
 	if chunk.N == 0 {
 		b.giveBack(blk.mem)
-		if len(chunk.Lost) > 0 {
+		// What is missing at the end may be nothing but markers.
+		if chunk.First.Events > b.disk.from.Events {
 			b.disk.from = chunk.First
 		}
 		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrShortBuffer) {
@@ -111,6 +112,8 @@ func (b *Buffer) rest() {
 	d := b.disk
 	if d.Durability == Memory && d.writing && !d.backlog && !d.handedOver && b.arena.Held() <= b.sizes.data/2 {
 		d.writing, d.trouble = false, nil
+		// A block is on the disk as a whole or not at all.
+		b.leaveTail()
 	}
 }
 

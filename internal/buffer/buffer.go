@@ -168,14 +168,21 @@ func New(cfg Config, l *ledger.Ledger) *Buffer {
 }
 
 // Open adds a stream and returns it. Its records are numbered from 1, or on from
-// where they were where the disk knows a stream of that name.
+// where they were where the disk knows a stream of that name, or one of which
+// damage has taken the name.
 func (b *Buffer) Open(name string) *record.Stream {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, st := range b.streams {
-		if st.recovered && st.Name == name {
-			st.recovered = false
-			return st.Stream
+	for _, known := range [...]func(*stream) bool{
+		func(st *stream) bool { return st.Name == name },
+		// Sources open their streams in the same order each time.
+		func(st *stream) bool { return st.Name == diskbuffer.LostName(st.Index) },
+	} {
+		for _, st := range b.streams {
+			if st.recovered && known(st) {
+				st.recovered = false
+				return st.Stream
+			}
 		}
 	}
 	s := &record.Stream{Index: uint32(len(b.streams)), Name: name}

@@ -39,6 +39,14 @@ type Disk struct {
 	Found *diskbuffer.Found
 }
 
+// Close gives back a disk of which no buffer was made; an empty one is removed.
+func (d *Disk) Close() error {
+	if d.Store.Usage().Pending.Events == 0 {
+		return d.Store.Remove()
+	}
+	return d.Store.Close(false)
+}
+
 // disk is what the buffer knows of its other half. The queue is, in order: what
 // is in requests, what waits in memory, and then the backlog, which only the
 // store has. While there is a backlog, what arrives is written to its end and
@@ -83,7 +91,12 @@ func (b *Buffer) newDisk(given Disk) {
 	if d.Found == nil {
 		return
 	}
-	d.from, d.offered, d.durable = d.Found.Settled, d.Found.Offered, d.Found.End
+	d.from, d.offered, d.durable = d.Found.Settled, d.Found.Offered, d.Found.Settled
+	if d.Found.Clean {
+		d.durable = d.Found.End
+	}
+	// What a process that was killed has written may have to be synced.
+	b.chore()
 	for i, s := range d.Found.Streams {
 		b.recover(s, d.Found.Pending[i])
 	}
@@ -129,14 +142,8 @@ func (b *Buffer) persist(from, to int) bool {
 // append writes a stretch of a block to the store, as its next frame.
 func (b *Buffer) append(blk *block, from, to int) error {
 	d := b.disk
-	for _, st := range b.streams {
-		if st.announced {
-			continue
-		}
-		if err := d.Store.AddStream(diskbuffer.Stream{Index: st.Index, Name: st.Name, LastSeq: st.seq, LastTime: st.time}); err != nil {
-			return err
-		}
-		st.announced = true
+	if err := b.announce(); err != nil {
+		return err
 	}
 	place, err := d.Store.Append(blk.mem[from:to])
 	if err != nil {
@@ -148,6 +155,23 @@ func (b *Buffer) append(blk *block, from, to int) error {
 	blk.stored, blk.end = to, d.Store.End()
 	if d.Durability == Power {
 		b.chore()
+	}
+	return nil
+}
+
+// announce makes the streams known to the store that it does not know yet.
+func (b *Buffer) announce() error {
+	for _, st := range b.streams {
+		if st.announced {
+			continue
+		}
+		// What is held is about to be written, and goes on from there.
+		last := st.seq - uint64(st.held.Records)
+		s := diskbuffer.Stream{Index: st.Index, Name: st.Name, LastSeq: last, LastTime: st.time}
+		if err := b.disk.Store.AddStream(s); err != nil {
+			return err
+		}
+		st.announced = true
 	}
 	return nil
 }
@@ -175,11 +199,10 @@ func (b *Buffer) writeAll() bool {
 // unsettled returns the blocks of which something is not settled, in order.
 func (b *Buffer) unsettled() []*block {
 	d := b.disk
-	for len(d.held) > 0 && d.held[0].items == 0 {
-		d.held[0].listed = false
-		d.held[0] = nil
-		d.held = d.held[1:]
-	}
+	d.held = slices.DeleteFunc(d.held, func(blk *block) bool {
+		blk.listed = blk.items > 0
+		return !blk.listed
+	})
 	return d.held
 }
 
@@ -205,13 +228,10 @@ func (b *Buffer) forgetTail() {
 // settled is up to where everything in the store is settled.
 func (b *Buffer) settled() diskbuffer.Position {
 	d := b.disk
-	for len(d.order) > 0 && d.order[0].open == 0 && !d.order[0].kept {
-		d.order[0] = nil
-		d.order = d.order[1:]
-	}
+	d.order = slices.DeleteFunc(d.order, func(w *whole) bool { return w.open == 0 && !w.kept })
 	at := b.behindOrder()
 	for _, w := range d.order {
-		if from, ok := w.start(); ok && (w.open > 0 || w.kept) && from.Events < at.Events {
+		if from, ok := w.start(); ok && from.Events < at.Events {
 			at = from
 		}
 	}

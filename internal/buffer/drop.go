@@ -17,6 +17,7 @@ func (b *Buffer) evict(why ledger.Reason) bool {
 	b.walk(blk, func(batch *record.Batch) {
 		st := b.streams[batch.Stream]
 		blk.items -= batch.Count
+		blk.gone = plus(blk.gone, extent(batch))
 		b.pending.events -= batch.Count
 		b.pending.cost -= b.cost(batch.Count, batch.Bytes+batch.Repair)
 		if batch.Kind == record.KindLoss {

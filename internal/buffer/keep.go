@@ -171,13 +171,16 @@ func (b *Buffer) writeMarkers() error {
 	if b.cfg.NoLossMarkers {
 		return nil
 	}
+	if err := b.announce(); err != nil {
+		return err
+	}
 	for _, st := range b.streams {
 		losses := append(st.rejected, st.evicted, st.lost)
 		for _, loss := range losses {
 			if loss.Lost == 0 || loss.Reason == string(ledger.Shutdown) {
 				continue
 			}
-			if _, err := b.disk.Store.Append(record.AppendLoss(nil, loss)); err != nil {
+			if _, err := b.disk.Store.AppendSpare(record.AppendLoss(nil, loss)); err != nil {
 				return err
 			}
 			st.account.Markers(1, 0)

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/spillway/spillway/internal/diskbuffer"
+	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/record"
 )
 
@@ -38,7 +39,13 @@ func (d *disk) jump(end *diskbuffer.Position) (moved, bool) {
 // they begin there. They keep their streams, numbers and times.
 func (b *Buffer) relocate(runs []run) (diskbuffer.Position, error) {
 	d := b.disk
+	// The places of a block are counted from its first, so it must not go on behind
+	// what is written here.
+	b.leaveTail()
 	at := d.Store.End()
+	if err := b.roomFor(runs); err != nil {
+		return at, err
+	}
 	var copied []byte
 	for i := range runs {
 		if runs[i].block == nil {
@@ -52,6 +59,7 @@ func (b *Buffer) relocate(runs []run) (diskbuffer.Position, error) {
 		})
 		place, err := d.Store.AppendSpare(copied)
 		if err != nil {
+			d.copies = append(d.copies, &whole{moved: &at, copied: b.records(runs[:i])})
 			return at, err
 		}
 		if n := len(d.moved); n > 0 && d.moved[n-1].to == place.Position {
@@ -61,6 +69,35 @@ func (b *Buffer) relocate(runs []run) (diskbuffer.Position, error) {
 		}
 	}
 	return at, nil
+}
+
+// records counts the records of ranges, by stream.
+func (b *Buffer) records(runs []run) map[*stream]ledger.Count {
+	counts := make(map[*stream]ledger.Count)
+	for i := range runs {
+		index := 0
+		runs[i].batches(&index, func(_ int, batch *record.Batch) bool {
+			if st := b.streams[batch.Stream]; runs[i].block != nil && batch.Kind == record.KindRecords {
+				counts[st] = counts[st].Plus(ledger.Count{Records: int64(batch.Count), Bytes: int64(batch.Bytes)})
+			}
+			return true
+		})
+	}
+	return counts
+}
+
+// roomFor says beforehand where there is no room for ranges, since a part of them
+// is of no use there and would be written again at each try.
+func (b *Buffer) roomFor(runs []run) error {
+	full := diskbuffer.FullError{}
+	for i := range runs {
+		full.Need += int64(runs[i].to - runs[i].from + 2*record.HeaderSize)
+	}
+	u := b.disk.Store.Usage()
+	if full.Used, full.Max = u.Bytes, u.Max; full.Used+full.Need > full.Max {
+		return &full
+	}
+	return nil
 }
 
 // appendBatch appends a batch, or what was cut out of one, in its layout.
@@ -117,26 +154,27 @@ func (b *Buffer) behindOrder() diskbuffer.Position {
 // comes free.
 func (b *Buffer) unpin() error {
 	d := b.disk
-	behind, any := b.behindOrder(), false
+	behind, end := b.behindOrder(), d.Store.End()
+	var failed error
 	for _, w := range d.order {
 		if at, ok := w.start(); !ok || at.Events >= behind.Events || w.open == 0 {
 			continue
 		}
-		if w.open < w.all {
-			return errHalfSettled
+		if failed = errHalfSettled; w.open < w.all {
+			break
 		}
-		at, err := b.relocate(w.runs)
-		if err != nil {
-			return err
+		var at diskbuffer.Position
+		if at, failed = b.relocate(w.runs); failed != nil {
+			break
 		}
-		w.moved, any = &at, true
+		w.moved = &at
 	}
-	if !any {
-		return nil
+	if d.Store.End() == end {
+		return failed
 	}
 	// Whoever finds them there must know that they may be delivered already. Where
 	// they were they may be deleted next, so here they must be as durable.
-	err := d.Store.Offer(d.Store.End().Events)
+	err := errors.Join(failed, d.Store.Offer(d.Store.End().Events))
 	if d.Durability == Power {
 		_, syncErr := d.Store.Sync()
 		err = errors.Join(err, syncErr)

@@ -102,7 +102,14 @@ func Open(r *config.Resolved, s Surroundings) (*Destination, error) {
 	}
 }
 
-func (s Surroundings) streamName(index uint32) string { return s.Streams[index] }
+// streamName is the name of a stream; a damaged disk may hold records of streams
+// that nobody knows.
+func (s Surroundings) streamName(index uint32) string {
+	if uint64(index) >= uint64(len(s.Streams)) {
+		return fmt.Sprintf("stream%d", index)
+	}
+	return s.Streams[index]
+}
 
 func openLocal(s Surroundings) (*Destination, error) {
 	store, err := local.New(local.Options{Dir: s.Local, Run: s.Run, StreamName: s.streamName})
