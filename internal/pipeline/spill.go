@@ -44,17 +44,27 @@ func OpenSpill(s Spill, o config.Buffer, log *slog.Logger) (*buffer.Disk, error)
 		return nil, err
 	}
 	hash := statedir.Hash(s.Identity)
+	broken := map[int]bool{}
 	for _, left := range all {
 		if left.Hash != hash {
 			continue
 		}
 		disk, err := OpenLeft(left.Path, s.Owner, o, log)
-		if errors.Is(err, diskbuffer.ErrLocked) || errors.Is(err, fs.ErrNotExist) {
-			continue
+		switch {
+		case err == nil:
+			return disk, nil
+		case errors.Is(err, diskbuffer.ErrLocked), errors.Is(err, fs.ErrNotExist):
+		default:
+			// It must not keep a container from starting.
+			broken[left.Sibling] = true
+			log.Error("a disk buffer cannot be opened; it stays as it is, and another one is made beside it",
+				"directory", left.Path, "error", err)
 		}
-		return disk, err
 	}
 	for n := 1; n <= siblings; n++ {
+		if broken[n] {
+			continue
+		}
 		store, err := create(s, n, o)
 		if errors.Is(err, diskbuffer.ErrLocked) || errors.Is(err, fs.ErrExist) {
 			continue
