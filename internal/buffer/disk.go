@@ -193,6 +193,7 @@ func (b *Buffer) writeAll() bool {
 	}
 	d.trouble = nil
 	d.writing = true
+	b.offerFlight()
 	return true
 }
 
@@ -343,6 +344,20 @@ func (b *Buffer) offer(r *Request) {
 	at := min(plus(w.last.place.Position, w.after).Events, w.last.end.Events)
 	if err := d.Store.Offer(at); err != nil {
 		b.fault = err
+	}
+}
+
+// offerFlight leaves word of requests in flight whose events the store has only
+// now: whoever finds them there must know that they may be delivered.
+func (b *Buffer) offerFlight() {
+	for _, w := range b.disk.order {
+		if w.open == 0 || w.last.stored == 0 {
+			continue
+		}
+		at := min(plus(w.last.place.Position, w.after).Events, w.last.end.Events)
+		if err := b.disk.Store.Offer(at); err != nil {
+			b.fault = err
+		}
 	}
 }
 

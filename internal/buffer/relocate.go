@@ -132,6 +132,10 @@ func (b *Buffer) closeGaps() error {
 		if _, err := b.relocate(w.keptRuns); err != nil {
 			return err
 		}
+		// They were in requests, so they may be delivered already.
+		if err := d.Store.Offer(d.Store.End().Events); err != nil {
+			return err
+		}
 	}
 	d.order = d.order[kept:]
 	return nil
