@@ -2,7 +2,6 @@ package buffer
 
 import (
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/spillway/spillway/internal/diskbuffer"
@@ -200,7 +199,7 @@ const maxUnknown = 1 << 12
 func (b *Buffer) known(index uint32) uint32 {
 	index = min(index, uint32(max(len(b.streams), maxUnknown)-1))
 	for uint32(len(b.streams)) <= index {
-		st := &record.Stream{Index: uint32(len(b.streams)), Name: fmt.Sprintf("(unknown %d)", len(b.streams))}
+		st := &record.Stream{Index: uint32(len(b.streams)), Name: diskbuffer.LostName(uint32(len(b.streams)))}
 		b.streams = append(b.streams, &stream{Stream: st, account: b.ledger.Open(st.Name), announced: true})
 	}
 	return index
@@ -245,8 +244,7 @@ func (b *Buffer) unload() bool {
 			break
 		}
 		b.walk(blk, func(batch *record.Batch) {
-			b.pending.events -= batch.Count
-			b.pending.cost -= b.cost(batch.Count, batch.Bytes+batch.Repair)
+			b.leaves(batch)
 			if batch.Kind == record.KindLoss {
 				// It is counted as made again when it is read.
 				b.streams[batch.Stream].account.Markers(-1, 0)

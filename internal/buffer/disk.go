@@ -71,8 +71,8 @@ type disk struct {
 	loading bool
 	// offered is up to where a predecessor may have delivered already.
 	offered uint64
-	// durable is up to where the store is synced, and unsynced says that there is
-	// more; level power offers nothing beyond it.
+	// durable is up to where the store is synced; level power offers nothing beyond
+	// it.
 	durable diskbuffer.Position
 	// trouble is why the last write failed; nil after one that did not.
 	trouble error
@@ -182,7 +182,7 @@ func (b *Buffer) writeAll() bool {
 	d := b.disk
 	b.openAt = -1
 	for _, blk := range b.unsettled() {
-		if blk.stored == blk.used || blk.items == 0 {
+		if blk.stored == blk.used {
 			continue
 		}
 		if err := b.append(blk, blk.stored, blk.used); err != nil {

@@ -18,8 +18,7 @@ func (b *Buffer) evict(why ledger.Reason) bool {
 		st := b.streams[batch.Stream]
 		blk.items -= batch.Count
 		blk.gone = plus(blk.gone, extent(batch))
-		b.pending.events -= batch.Count
-		b.pending.cost -= b.cost(batch.Count, batch.Bytes+batch.Repair)
+		b.leaves(batch)
 		if batch.Kind == record.KindLoss {
 			// The marker's neighbours go with it, so it becomes part of their run.
 			st.account.Markers(-1, 0)

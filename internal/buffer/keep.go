@@ -142,13 +142,6 @@ func (b *Buffer) handOver(anyway bool) bool {
 	return true
 }
 
-// HandedOver reports whether all is left to the disk.
-func (b *Buffer) HandedOver() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.disk != nil && b.disk.handedOver
-}
-
 // Close ends the buffer's use of the disk, after Keep has ended and everything
 // taken is settled: the losses that no marker has told yet are written behind
 // everything else. A store of which all is settled is removed.

@@ -164,6 +164,23 @@ func (l *lives) drain() {
 	}
 }
 
+// deliverUntil delivers whatever comes until a source is done.
+func (l *lives) deliverUntil(done <-chan struct{}) {
+	for {
+		for l.take() {
+		}
+		for len(l.flight) > 0 {
+			l.settle(0, buffer.Fate{})
+		}
+		time.Sleep(time.Second)
+		select {
+		case <-done:
+			return
+		default:
+		}
+	}
+}
+
 // kill ends the process without a word.
 func (l *lives) kill() {
 	l.disk.Kill()

@@ -24,19 +24,7 @@ func TestAFullDiskIsUsedAgain(t *testing.T) {
 						l.hand(12_000)
 					}()
 					time.Sleep(time.Minute)
-					for over := false; !over; {
-						for l.take() {
-						}
-						for len(l.flight) > 0 {
-							l.settle(0, buffer.Fate{})
-						}
-						time.Sleep(time.Second)
-						select {
-						case <-done:
-							over = true
-						default:
-						}
-					}
+					l.deliverUntil(done)
 					l.drain()
 					before := l.buf.Balance().Dropped
 					for range 100 {

@@ -97,19 +97,7 @@ func TestDiskFullBlocks(t *testing.T) {
 			t.Fatal("20,000 lines found room")
 		default:
 		}
-		for over := false; !over; {
-			for l.take() {
-			}
-			for len(l.flight) > 0 {
-				l.settle(0, buffer.Fate{})
-			}
-			time.Sleep(time.Second)
-			select {
-			case <-done:
-				over = true
-			default:
-			}
-		}
+		l.deliverUntil(done)
 		l.drain()
 		if l.books(); l.buf.Balance().Dropped != 0 {
 			t.Errorf("%d lines are dropped", l.buf.Balance().Dropped)

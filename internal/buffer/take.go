@@ -205,8 +205,7 @@ func (b *Buffer) takeBlock(r *Request, blk *block, to, skip int) {
 		batch.Slice(before, count)
 		n.events += batch.Count
 		blk.gone = plus(blk.gone, extent(&batch))
-		b.pending.events -= batch.Count
-		b.pending.cost -= b.cost(batch.Count, batch.Bytes+batch.Repair)
+		b.leaves(&batch)
 		b.follow(r, &batch)
 	}
 	for off < to {
@@ -231,6 +230,12 @@ func (b *Buffer) takeBlock(r *Request, blk *block, to, skip int) {
 	}
 	r.runs = append(r.runs, n)
 	r.events += n.events
+}
+
+// leaves takes a batch off what waits in memory.
+func (b *Buffer) leaves(batch *record.Batch) {
+	b.pending.events -= batch.Count
+	b.pending.cost -= b.cost(batch.Count, batch.Bytes+batch.Repair)
 }
 
 // follow keeps the stream's order: the request waits for the one before it
