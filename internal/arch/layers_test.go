@@ -52,6 +52,10 @@ var layers = []layer{
 		"internal/source/pipe", []string{"internal/ledger", "internal/record", "internal/source", "internal/source/multiline"},
 		[]string{"golang.org/x/sys/"}, "a source never imports the buffer",
 	},
+	{
+		"internal/entry", []string{"internal/jsontext", "internal/record"}, nil,
+		"bytes to bytes: it must not know who sent an entry, nor decide what becomes of a bad one",
+	},
 	{"internal/sink/appendfile", []string{"internal/jsontext"}, nil, "bytes into files; records are its callers' business"},
 	{
 		"internal/sink/cloudwatch", []string{"internal/jsontext", "internal/ledger", "internal/record", "internal/sink"}, nil,

@@ -71,6 +71,13 @@ func checkAll(t *testing.T, src string) {
 			t.Fatalf("form %d of %q reads back as %q", f, src, back)
 		}
 	}
+	ascii := len(src)
+	if i := strings.IndexFunc(src, func(r rune) bool { return r >= utf8.RuneSelf }); i >= 0 {
+		ascii = i
+	}
+	if got, n := AppendASCII([]byte("kept"), []byte(src)); n != ascii || string(got) != "kept"+slowly(Valid, src[:ascii]) {
+		t.Fatalf("of %q %d bytes are ASCII, %d were taken and became %q", src, ascii, n, got)
+	}
 	if got, want := string((HTML|Repair).AppendString(nil, []byte(src))), asDocker(t, src); got != want {
 		t.Fatalf("%q in the form of Docker is %q, want %q", src, got, want)
 	}

@@ -1,0 +1,237 @@
+package entry
+
+import (
+	"encoding/base64"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/spillway/spillway/internal/jsontext"
+	"github.com/spillway/spillway/internal/record"
+)
+
+// AppendJSON appends the value at the start of src, such as a record, to dst as
+// JSON, and tells how many bytes were replaced because they are no UTF-8. Where
+// it fails, dst has the length that it had.
+//
+//   - Strings: each byte that is no part of valid UTF-8 becomes U+FFFD.
+//   - Binaries: text where they are valid UTF-8, else base64.
+//   - Numbers: those of 64 bits are written whole, with or without sign; a float
+//     always has a point or an exponent, so that it stays a float. NaN and the
+//     infinities, which JSON does not have, are null.
+//   - Times (EventTime, MessagePack's timestamp): RFC 3339 in UTC.
+//   - Other extensions: {"type":7,"data":"base64"}.
+//   - Keys that are no strings: the JSON of the key, as a string.
+//
+// A key that stands in a map twice stands in the object twice.
+func AppendJSON(dst, src []byte) (json []byte, replaced int, err error) {
+	w := writer{dst: dst}
+	if _, err := w.value(src, MaxDepth); err != nil {
+		return dst, 0, err
+	}
+	return w.dst, w.replaced, nil
+}
+
+// AppendText appends the value at the start of src to dst as a destination of
+// text has it: strings and binaries byte by byte, all else as JSON.
+func AppendText(dst, src []byte) ([]byte, error) {
+	h, err := parse(src)
+	if err != nil {
+		return dst, err
+	}
+	if h.kind != kindString && h.kind != kindBinary {
+		dst, _, err = AppendJSON(dst, src)
+		return dst, err
+	}
+	body := h.body(src)
+	if body == nil {
+		return dst, errCut
+	}
+	return append(dst, body...), nil
+}
+
+// writer makes JSON.
+type writer struct {
+	dst      []byte
+	replaced int
+}
+
+// value writes the value at the start of src and returns what follows it; depth
+// is how many levels there may be.
+func (w *writer) value(src []byte, depth int) ([]byte, error) {
+	if len(src) > 0 && src[0]&^0x1f == 0xa0 {
+		// Most values, and nearly all keys, are short strings.
+		if end := 1 + int(src[0]&0x1f); end <= len(src) {
+			w.text(src[1:end])
+			return src[end:], nil
+		}
+	}
+	h, err := parse(src)
+	if err != nil {
+		return nil, err
+	}
+	switch h.kind {
+	case kindString, kindBinary, kindExtension:
+		body := h.body(src)
+		if body == nil {
+			return nil, errCut
+		}
+		switch h.kind {
+		case kindString:
+			w.text(body)
+		case kindBinary:
+			w.binary(body)
+		default:
+			w.extension(h.ext, body)
+		}
+		return src[h.size+len(body):], nil
+	case kindMap, kindArray:
+		if depth == 0 {
+			return nil, errDepth
+		}
+		if h.kind == kindMap {
+			return w.object(src[h.size:], h.n, depth-1)
+		}
+		return w.array(src[h.size:], h.n, depth-1)
+	}
+	w.scalar(h)
+	return src[h.size:], nil
+}
+
+// scalar writes what is told by its head alone.
+func (w *writer) scalar(h head) {
+	switch h.kind {
+	case kindUint:
+		w.dst = strconv.AppendUint(w.dst, h.n, 10)
+	case kindInt:
+		w.dst = strconv.AppendInt(w.dst, int64(h.n), 10)
+	case kindBool:
+		w.dst = strconv.AppendBool(w.dst, h.n == 1)
+	case kindFloat32:
+		w.float(float64(math.Float32frombits(uint32(h.n))), 32)
+	case kindFloat64:
+		w.float(math.Float64frombits(h.n), 64)
+	default:
+		w.dst = append(w.dst, "null"...)
+	}
+}
+
+func (w *writer) object(src []byte, n uint64, depth int) ([]byte, error) {
+	w.dst = append(w.dst, '{')
+	var err error
+	for i := range n {
+		if i > 0 {
+			w.dst = append(w.dst, ',')
+		}
+		if src, err = w.key(src, depth); err != nil {
+			return nil, err
+		}
+		w.dst = append(w.dst, ':')
+		if src, err = w.value(src, depth); err != nil {
+			return nil, err
+		}
+	}
+	w.dst = append(w.dst, '}')
+	return src, nil
+}
+
+func (w *writer) array(src []byte, n uint64, depth int) ([]byte, error) {
+	w.dst = append(w.dst, '[')
+	var err error
+	for i := range n {
+		if i > 0 {
+			w.dst = append(w.dst, ',')
+		}
+		if src, err = w.value(src, depth); err != nil {
+			return nil, err
+		}
+	}
+	w.dst = append(w.dst, ']')
+	return src, nil
+}
+
+// key writes a key, which is a string in JSON whatever it was before.
+func (w *writer) key(src []byte, depth int) ([]byte, error) {
+	start := len(w.dst)
+	rest, err := w.value(src, depth)
+	if err != nil || w.dst[start] == '"' {
+		return rest, err
+	}
+	// The JSON of the key is quoted behind itself, and then takes its own place.
+	end := len(w.dst)
+	w.dst = append(w.dst, '"')
+	w.dst = jsontext.Valid.AppendString(w.dst, w.dst[start:end])
+	w.dst = append(w.dst, '"')
+	w.dst = append(w.dst[:start], w.dst[end:]...)
+	return rest, nil
+}
+
+// text writes a string.
+func (w *writer) text(s []byte) {
+	var n int
+	w.dst, n = jsontext.AppendASCII(append(w.dst, '"'), s)
+	if n < len(s) {
+		w.other(s[n:])
+	}
+	w.dst = append(w.dst, '"')
+}
+
+// other writes the rest of a string, which is not ASCII.
+func (w *writer) other(s []byte) {
+	form := jsontext.Valid
+	if !utf8.Valid(s) {
+		form = jsontext.Repair
+		w.replaced += record.InvalidBytes(s)
+	}
+	w.dst = form.AppendString(w.dst, s)
+}
+
+func (w *writer) binary(b []byte) {
+	if utf8.Valid(b) {
+		w.text(b)
+		return
+	}
+	w.base64(b)
+}
+
+func (w *writer) base64(b []byte) {
+	w.dst = append(w.dst, '"')
+	w.dst = base64.StdEncoding.AppendEncode(w.dst, b)
+	w.dst = append(w.dst, '"')
+}
+
+func (w *writer) extension(ext int8, body []byte) {
+	if s, ns, ok := moment(ext, body); ok {
+		if at := time.Unix(s, ns).UTC(); at.Year() >= 0 && at.Year() <= 9999 {
+			w.dst = append(w.dst, '"')
+			w.dst = at.AppendFormat(w.dst, time.RFC3339Nano)
+			w.dst = append(w.dst, '"')
+			return
+		}
+	}
+	w.dst = append(w.dst, `{"type":`...)
+	w.dst = strconv.AppendInt(w.dst, int64(ext), 10)
+	w.dst = append(w.dst, `,"data":`...)
+	w.base64(body)
+	w.dst = append(w.dst, '}')
+}
+
+// float writes the shortest decimal that reads back as f: with an exponent where
+// that is shorter, as encoding/json has it, else with a point.
+func (w *writer) float(f float64, bits int) {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		w.dst = append(w.dst, "null"...)
+		return
+	}
+	format := byte('f')
+	if abs := math.Abs(f); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
+		format = 'e'
+	}
+	start := len(w.dst)
+	w.dst = strconv.AppendFloat(w.dst, f, format, -1, bits)
+	if format == 'f' && !slices.Contains(w.dst[start:], '.') {
+		w.dst = append(w.dst, ".0"...)
+	}
+}
