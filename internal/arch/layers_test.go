@@ -29,6 +29,8 @@ var layers = []layer{
 	{"internal/version", nil, nil, "one string"},
 	{"internal/statedir", nil, nil, "names of files, nothing of what is in them"},
 	{"internal/tag", nil, nil, "templates of foreign text, kept away from everything"},
+	{"internal/template", nil, nil, "tag and time into names; files and destinations are its callers' business"},
+	{"internal/match", nil, nil, "patterns and tags; what a route is, it need not know"},
 	{"internal/selflog", nil, []string{"github.com/coreos/go-systemd/v22/journal"}, "it must never log what passes through"},
 	{"internal/console", nil, nil, "it shows what it is given and can change nothing"},
 	{
@@ -97,6 +99,10 @@ var layers = []layer{
 		"options are text and types; what they lead to is the catalogue's business",
 	},
 	{"internal/config/gendoc", []string{"internal/config"}, nil, "it writes the options page from the table"},
+	{
+		"internal/config/runfile", []string{"internal/config", "internal/match", "internal/template"}, nil,
+		"what the file of a run says, in types; a containerd logger reads the same file and must not link it",
+	},
 	{
 		"internal/catalog",
 		[]string{
@@ -192,6 +198,7 @@ var neverInShim = []struct{ prefix, why string }{
 	{"github.com/aws/aws-sdk-go-v2/credentials/processcreds", "it quotes in errors what the program printed, which may be keys"},
 	{module + "internal/awsauth/awsprofile", "it brings the configuration module"},
 	{module + "internal/sandbox", "a sandbox is for tests and demonstrations"},
+	{module + "internal/config/runfile", "a logger has no sources, sinks and routes"},
 	{module + "internal/sink/sinktest", "tests alone"},
 	{"testing", "tests alone"},
 }
