@@ -25,6 +25,10 @@ var layers = []layer{
 	{"internal/record", nil, nil, "a record is data; whoever holds one decides what becomes of it"},
 	{"internal/ledger", nil, nil, "numbers only; it must not be able to ask what it counts"},
 	{"internal/budget", nil, []string{"golang.org/x/sys/"}, "memory only; it must not know what is in it"},
+	{
+		"forward", nil, []string{"github.com/klauspost/compress/", "github.com/tinylib/msgp/msgp"},
+		"public: whoever imports it gets the protocol, and nothing of ours",
+	},
 	{"internal/jsontext", nil, nil, "bytes to bytes"},
 	{"internal/version", nil, nil, "one string"},
 	{"internal/statedir", nil, nil, "names of files, nothing of what is in them"},
