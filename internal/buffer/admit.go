@@ -21,7 +21,7 @@ func (b *Buffer) Turn() (end func()) {
 // Lines admits newline-ended lines; see source.Intake.
 func (b *Buffer) Lines(s *record.Stream, t int64, lines []byte, valid bool) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	st := b.streams[s.Index]
 	for len(lines) > 0 {
 		first := bytes.IndexByte(lines, '\n')
@@ -34,7 +34,7 @@ func (b *Buffer) Lines(s *record.Stream, t int64, lines []byte, valid bool) {
 				continue
 			}
 		}
-		if why, ok := b.makeRoom(st, first); !ok {
+		if why, ok := b.makeRoom(st, first+record.FrameSize+record.HeaderSize); !ok {
 			records, size := record.CountLines(lines)
 			st.account.Lines(ledger.Lines{Read: int64(records)})
 			b.lose(st, at, ledger.Count{Records: int64(records), Bytes: int64(size)}, why)
@@ -46,7 +46,7 @@ func (b *Buffer) Lines(s *record.Stream, t int64, lines []byte, valid bool) {
 // Body admits one record; see source.Intake.
 func (b *Buffer) Body(s *record.Stream, t int64, body []byte, part record.Part) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	st := b.streams[s.Index]
 	at, _ := b.stamp(st, t, len(body))
 	for {
@@ -57,7 +57,7 @@ func (b *Buffer) Body(s *record.Stream, t int64, body []byte, part record.Part) 
 				return
 			}
 		}
-		if why, ok := b.makeRoom(st, len(body)); !ok {
+		if why, ok := b.makeRoom(st, len(body)+record.FrameSize+record.HeaderSize); !ok {
 			b.lose(st, at, ledger.Count{Records: 1, Bytes: int64(len(body))}, why)
 			return
 		}
@@ -129,6 +129,27 @@ func (b *Buffer) stamp(st *stream, t int64, size int) (int64, record.Room) {
 // room for one of size bytes, or reports that the tail has no such room. A run
 // of lost records is told first, at the place where they would have stood.
 func (b *Buffer) begin(st *stream, t int64, part record.Part, size int) bool {
+	grows := b.openAt >= 0 && st.lost.Lost == 0 && part.Ordinal == 0 && b.open.Part.Ordinal == 0 &&
+		b.open.Stream == st.Index && sameMillisecond(b.open.Time, t)
+	need := record.FrameSize + size
+	if !grows {
+		need += record.HeaderSize
+	}
+	if !b.fitsTail(st, need) {
+		return false
+	}
+	b.tellLost(st)
+	if !grows {
+		b.open = record.Batch{Stream: st.Index, Kind: record.KindRecords, Time: t, FirstSeq: st.seq + 1, Part: part}
+		b.openAt = b.tail.used
+		b.tail.used += record.HeaderSize
+	}
+	return true
+}
+
+// fitsTail reports whether the tail has room for need bytes, and for the marker
+// before them where st has lost records.
+func (b *Buffer) fitsTail(st *stream, need int) bool {
 	if b.tail == nil || b.abandoned && b.disk == nil {
 		return false
 	}
@@ -136,28 +157,19 @@ func (b *Buffer) begin(st *stream, t int64, part record.Part, size int) bool {
 		// The block as it was may still be what a request remembers.
 		b.tail, b.openAt = &block{mem: b.tail.mem}, -1
 	}
-	grows := b.openAt >= 0 && st.lost.Lost == 0 && part.Ordinal == 0 && b.open.Part.Ordinal == 0 &&
-		b.open.Stream == st.Index && sameMillisecond(b.open.Time, t)
-	need := record.FrameSize + size
-	if !grows {
-		need += record.HeaderSize
-	}
 	if st.lost.Lost > 0 {
 		need += record.LossSize
 	}
-	if b.tail.used+need > len(b.tail.mem) {
-		return false
-	}
+	return b.tail.used+need <= len(b.tail.mem)
+}
+
+// tellLost writes the marker of lost records, where there are any, to the end of
+// the tail.
+func (b *Buffer) tellLost(st *stream) {
 	b.marker = markerSize{}
 	if st.lost.Lost > 0 {
 		b.mark(st)
 	}
-	if !grows {
-		b.open = record.Batch{Stream: st.Index, Kind: record.KindRecords, Time: t, FirstSeq: st.seq + 1, Part: part}
-		b.openAt = b.tail.used
-		b.tail.used += record.HeaderSize
-	}
-	return true
 }
 
 // admitted makes what was just written at the end of the tail part of the open
@@ -167,7 +179,7 @@ func (b *Buffer) admitted(st *stream, used int, added record.Added) bool {
 	b.open.Count += added.Count
 	b.open.Bytes += added.Bytes
 	b.open.Repair += added.Repair
-	record.PutHeader(b.tail.mem[b.openAt:], &b.open, used-b.openAt-record.HeaderSize)
+	record.PutHeader(b.tail.mem[b.openAt:], &b.open, used-b.openAt-b.open.Head())
 	if !b.persist(b.openAt-b.marker.bytes, used) {
 		return false
 	}

@@ -20,6 +20,7 @@
 package buffer
 
 import (
+	"crypto/rand"
 	"sync"
 	"time"
 
@@ -80,7 +81,10 @@ type Buffer struct {
 	mu      sync.Mutex
 	changed sync.Cond // room was made, or the buffer was abandoned
 	streams []*stream
-	time    int64 // the latest of all streams
+	named   map[string]*stream    // by their names, those that chunks came for
+	chunks  map[[16]byte]*receipt // by their keys, those of which a source waits to hear
+	answers []answer              // for the sources, when the lock is given back
+	time    int64                 // the latest of all streams
 
 	tail    *block       // where the next record goes; nil at first
 	open    record.Batch // the batch at the end of the tail that may still grow
@@ -124,6 +128,7 @@ type stream struct {
 	// the time, in units of the sink's order, of its newest.
 	last       *Request
 	lastMoment int64
+	receipts   receipts
 }
 
 // block is one piece of the arena with the batches in it.
@@ -159,6 +164,7 @@ func New(cfg Config, l *ledger.Ledger) *Buffer {
 		cfg.Limit = max(cfg.Limit, cfg.Disk.Found.Meta.Limit)
 	}
 	b := &Buffer{cfg: cfg, sizes: sizesFor(cfg), ledger: l, ready: make(chan struct{}, 1), openAt: -1}
+	b.named, b.chunks = make(map[string]*stream), make(map[[16]byte]*receipt)
 	b.changed.L = &b.mu
 	b.arena = budget.NewArena(b.sizes.data, b.sizes.block)
 	if cfg.Disk != nil {
@@ -185,9 +191,22 @@ func (b *Buffer) Open(name string) *record.Stream {
 			}
 		}
 	}
-	s := &record.Stream{Index: uint32(len(b.streams)), Name: name}
-	b.streams = append(b.streams, &stream{Stream: s, account: b.ledger.Open(name)})
-	return s
+	return b.newStream(name).Stream
+}
+
+// newStream adds a stream, whose numbering begins.
+func (b *Buffer) newStream(name string) *stream {
+	s := &record.Stream{Index: uint32(len(b.streams)), Name: name, Incarnation: newIncarnation()}
+	st := &stream{Stream: s, account: b.ledger.Open(name)}
+	b.streams = append(b.streams, st)
+	b.named[name] = st
+	return st
+}
+
+// newIncarnation draws what tells a numbering from every other one.
+func newIncarnation() (random [12]byte) {
+	rand.Read(random[:]) //nolint:errcheck // It never fails: see crypto/rand.
+	return random
 }
 
 // Streams returns the streams by their index.

@@ -194,6 +194,7 @@ func (b *Buffer) writeAll() bool {
 	d.trouble = nil
 	d.writing = true
 	b.offerFlight()
+	b.stored()
 	return true
 }
 

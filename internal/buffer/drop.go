@@ -29,6 +29,7 @@ func (b *Buffer) evict(why ledger.Reason) bool {
 		st.held.Records -= c.Records
 		st.held.Bytes -= c.Bytes
 		st.account.Dropped(why, c)
+		b.settledRecords(st, batch.FirstSeq, c.Records, lossOf(why))
 		st.evicted.Add(record.Loss{
 			Stream: st.Index, Lost: c.Records, Bytes: c.Bytes,
 			FirstSeq: batch.FirstSeq, LastSeq: batch.FirstSeq + uint64(batch.Count) - 1,
@@ -100,7 +101,7 @@ func (b *Buffer) releaseTail() {
 // whoever sends it.
 func (b *Buffer) Abandon() {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	b.abandoned = true
 	kept := b.keepStored()
 	for b.evict(ledger.Shutdown) {

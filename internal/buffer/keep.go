@@ -58,7 +58,7 @@ func (b *Buffer) keep() bool {
 		err = d.Store.Tidy()
 	}
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	if err != nil {
 		b.fault = err
 	}
@@ -88,7 +88,7 @@ func (b *Buffer) sync() {
 	}
 	to, err := d.Store.Sync()
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	var failed *diskbuffer.SyncError
 	if errors.As(err, &failed) {
 		to = failed.To
@@ -97,6 +97,9 @@ func (b *Buffer) sync() {
 		b.fault = err
 	}
 	d.durable = to
+	if err == nil {
+		b.reached(record.LevelPower, to.Events)
+	}
 	for blk, used := range marks {
 		blk.sure = used
 	}
@@ -109,7 +112,7 @@ func (b *Buffer) sync() {
 // delivery goes on.
 func (b *Buffer) HandOver() bool {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	return b.handOver(false)
 }
 
@@ -147,8 +150,9 @@ func (b *Buffer) handOver(anyway bool) bool {
 // everything else. A store of which all is settled is removed.
 func (b *Buffer) Close() error {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	d := b.disk
+	defer b.disappoint()
 	if d == nil {
 		return nil
 	}

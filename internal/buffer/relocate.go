@@ -54,7 +54,7 @@ func (b *Buffer) relocate(runs []run) (diskbuffer.Position, error) {
 		copied = copied[:0]
 		index := 0
 		runs[i].batches(&index, func(_ int, batch *record.Batch) bool {
-			copied = appendBatch(copied, batch)
+			copied = record.AppendBatch(copied, batch)
 			return true
 		})
 		place, err := d.Store.AppendSpare(copied)
@@ -91,22 +91,13 @@ func (b *Buffer) records(runs []run) map[*stream]ledger.Count {
 func (b *Buffer) roomFor(runs []run) error {
 	full := diskbuffer.FullError{}
 	for i := range runs {
-		full.Need += int64(runs[i].to - runs[i].from + 2*record.HeaderSize)
+		full.Need += int64(runs[i].to - runs[i].from + 2*(record.HeaderSize+record.OriginSize))
 	}
 	u := b.disk.Store.Usage()
 	if full.Used, full.Max = u.Bytes, u.Max; full.Used+full.Need > full.Max {
 		return &full
 	}
 	return nil
-}
-
-// appendBatch appends a batch, or what was cut out of one, in its layout.
-func appendBatch(dst []byte, batch *record.Batch) []byte {
-	at := len(dst)
-	dst = append(dst, make([]byte, record.HeaderSize)...)
-	dst = append(dst, batch.Frames...)
-	record.PutHeader(dst[at:], batch, len(batch.Frames))
-	return dst
 }
 
 // closeGaps makes the store's one place tell exactly what is left behind: what

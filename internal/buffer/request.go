@@ -7,12 +7,14 @@ import (
 	"github.com/spillway/spillway/internal/diskbuffer"
 	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/record"
+	"github.com/spillway/spillway/internal/sink"
 )
 
 // Request is a stretch of the queue on its way to the destination: whole
 // batches and pieces of them, left where they are in the buffer's blocks. It
 // must be settled once, or be split and its halves settled.
 type Request struct {
+	buffer *Buffer
 	runs   []run
 	events int
 	whole  *whole
@@ -53,6 +55,13 @@ type run struct {
 
 // Events is the number of records and loss markers.
 func (r *Request) Events() int { return r.events }
+
+// Stream returns the stream of a batch; see sink.Request.
+func (r *Request) Stream(index uint32) *record.Stream {
+	r.buffer.mu.Lock()
+	defer r.buffer.mu.Unlock()
+	return r.buffer.streams[index].Stream
+}
 
 // After lists what must be settled before this request is sent, because it
 // holds records of the same stream and the same moment of the destination's
@@ -102,8 +111,8 @@ func (n *run) batches(index *int, yield func(int, *record.Batch) bool) bool {
 // Split cuts the request in two, the first of n events; 0 < n < Events. The
 // request itself must not be used any more.
 func (r *Request) Split(n int) (*Request, *Request) {
-	first := &Request{whole: r.whole, events: n}
-	second := &Request{whole: r.whole, events: r.events - n}
+	first := &Request{buffer: r.buffer, whole: r.whole, events: n}
+	second := &Request{buffer: r.buffer, whole: r.whole, events: r.events - n}
 	for i, part := range r.runs {
 		if part.events > n {
 			if n > 0 {
@@ -119,6 +128,43 @@ func (r *Request) Split(n int) (*Request, *Request) {
 		n -= part.events
 	}
 	return first, second
+}
+
+// Divide cuts the request in two, the second of the events in spans, which are in
+// order and apart, and the first of all others; one that would be empty is nil.
+// The request itself must not be used any more.
+func (r *Request) Divide(spans []sink.Span) (others, these *Request) {
+	others, these = &Request{buffer: r.buffer, whole: r.whole}, &Request{buffer: r.buffer, whole: r.whole}
+	index := 0
+	for _, part := range r.runs {
+		for part.events > 0 {
+			n, to := part.events, others
+			for len(spans) > 0 && spans[0].End <= index {
+				spans = spans[1:]
+			}
+			if len(spans) > 0 && spans[0].First <= index {
+				n, to = min(n, spans[0].End-index), these
+			} else if len(spans) > 0 {
+				n = min(n, spans[0].First-index)
+			}
+			head := part
+			head.events = n
+			to.runs = append(to.runs, head)
+			to.events += n
+			index += n
+			if n == part.events {
+				break
+			}
+			part.skipEvents(n)
+		}
+	}
+	if others.events == 0 {
+		others = nil
+	}
+	if these.events == 0 {
+		these = nil
+	}
+	return others, these
 }
 
 // skipEvents takes the first n events off the range.

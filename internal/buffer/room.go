@@ -7,10 +7,9 @@ import (
 	"github.com/spillway/spillway/internal/record"
 )
 
-// makeRoom gives the tail room for a record of size bytes, or says for which
-// reason the record must go instead.
-func (b *Buffer) makeRoom(st *stream, size int) (ledger.Reason, bool) {
-	need := size + record.FrameSize + record.HeaderSize
+// makeRoom gives the tail room for need bytes of st, or says for which reason
+// they must go instead.
+func (b *Buffer) makeRoom(st *stream, need int) (ledger.Reason, bool) {
 	if st.lost.Lost > 0 {
 		need += record.LossSize
 	}

@@ -15,6 +15,8 @@ type Fate struct {
 	// they are delivered but for Rejected.
 	Dropped  ledger.Reason
 	Rejected []sink.Rejection
+	// DeadLettered: what is rejected is kept by the dead letters, durably.
+	DeadLettered bool
 	// Repeated: an earlier attempt ended without an answer, so the destination may
 	// have the delivered ones twice.
 	Repeated bool
@@ -25,7 +27,7 @@ type Fate struct {
 // their text belongs into the log, since they are never dropped silently.
 func (b *Buffer) Settle(r *Request, fate Fate) (untold []record.Loss) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	t := tally{buffer: b, fate: fate, whole: r.whole}
 	index := 0
 	for i := range r.runs {
@@ -125,6 +127,7 @@ func (t *tally) batch(index int, batch *record.Batch) {
 		return
 	case !rejected:
 		t.delivered = t.delivered.Plus(ledger.Count{Records: int64(batch.Count), Bytes: int64(batch.Bytes)})
+		t.buffer.settledRecords(st, batch.FirstSeq, int64(batch.Count), false)
 		return
 	case why != "":
 		t.drop(st, why, batch, 0, ledger.Count{Records: int64(batch.Count), Bytes: int64(batch.Bytes)})
@@ -132,13 +135,14 @@ func (t *tally) batch(index int, batch *record.Batch) {
 	}
 	frames := batch.Frames
 	for i := range batch.Count {
-		body, _, rest := record.Next(frames)
+		body, _, rest := batch.Next(frames)
 		frames = rest
 		c := ledger.Count{Records: 1, Bytes: int64(len(body))}
 		if why := t.rejection(index + i); why != "" {
 			t.drop(st, why, batch, i, c)
 		} else {
 			t.delivered = t.delivered.Plus(c)
+			t.buffer.settledRecords(st, batch.FirstSeq+uint64(i), 1, false)
 		}
 	}
 }
@@ -179,8 +183,13 @@ func reason(r sink.Rejection) ledger.Reason {
 func (t *tally) drop(st *stream, why ledger.Reason, batch *record.Batch, skip int, c ledger.Count) {
 	st.held.Records -= c.Records
 	st.held.Bytes -= c.Bytes
-	st.account.Dropped(why, c)
 	t.whole.settledCopy(st, c)
+	t.buffer.settledRecords(st, batch.FirstSeq+uint64(skip), c.Records, lossOf(why))
+	if t.fate.DeadLettered {
+		st.account.DeadLettered(c)
+		return
+	}
+	st.account.Dropped(why, c)
 	if why == ledger.Shutdown || t.buffer.cfg.NoLossMarkers {
 		return
 	}

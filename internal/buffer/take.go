@@ -22,7 +22,7 @@ func (b *Buffer) Take(small bool) *Request {
 		return nil
 	}
 	w := &whole{done: make(chan struct{})}
-	r := &Request{whole: w}
+	r := &Request{buffer: b, whole: w}
 	g := gathering{buffer: b}
 	if b.tellRejected(r, &g) && b.tellAll(r, &g, func(st *stream) *record.Loss { return &st.evicted }) {
 		b.takeUntil(r, b.gather(&g))
@@ -141,7 +141,7 @@ func (g *gathering) fitting(batch *record.Batch) int {
 	}
 	frames := batch.Frames
 	for n := range events {
-		body, invalid, rest := record.Next(frames)
+		body, invalid, rest := batch.Next(frames)
 		room -= g.buffer.cost(1, len(body)+record.Repair(body, invalid))
 		if batch.Kind == record.KindLoss {
 			room -= batch.Repair

@@ -27,7 +27,12 @@ type Config struct {
 	// AttemptTimeout ends an attempt that gets no answer; 15 s by default. It grows
 	// to four times that while attempts time out.
 	AttemptTimeout time.Duration
-	Log            *slog.Logger
+	// DeadLetters takes what the destination rejects; without it that is dropped
+	// and counted. Source is what dead letters call the place where the records
+	// came from.
+	DeadLetters DeadLetters
+	Source      string
+	Log         *slog.Logger
 }
 
 const (
@@ -197,62 +202,98 @@ func (d *Deliverer) send(ctx context.Context, req *buffer.Request) {
 		case <-ctx.Done():
 		}
 	}
-	d.deliver(ctx, req, false)
+	d.deliver(ctx, &try{req: req, pauses: newPauses()})
 }
 
-// deliver attempts until the request is settled. repeated says that an earlier
-// attempt may have delivered it.
-func (d *Deliverer) deliver(ctx context.Context, req *buffer.Request, repeated bool) {
+// deliver attempts until the request is settled.
+func (d *Deliverer) deliver(ctx context.Context, t *try) {
 	timeout := d.cfg.AttemptTimeout
 	for {
 		pass, ok := d.gate.enter(ctx)
 		if !ok {
-			d.settle(req, buffer.Fate{Dropped: ledger.Shutdown})
+			d.settle(t.req, buffer.Fate{Dropped: ledger.Shutdown})
 			return
 		}
-		out, timedOut := d.attempt(ctx, req, timeout)
+		out, timedOut := d.attempt(ctx, t, timeout)
 		switch out.Verdict {
 		case sink.Delivered:
-			d.gate.succeeded(pass)
-			d.settle(req, buffer.Fate{Rejected: out.Rejected, Repeated: repeated})
-			return
+			if len(out.Again) == 0 {
+				d.gate.succeeded(pass)
+				d.delivered(ctx, t, out.Rejected)
+				return
+			}
+			d.gate.partly(pass, out)
+			d.again(ctx, t, out)
+			continue
 		case sink.Refuse:
 			d.gate.succeeded(pass)
-			d.refused(ctx, req, out, repeated)
+			d.refused(ctx, t, out)
 			return
 		}
 		d.gate.failed(pass, out)
-		repeated = repeated || out.Unsure
+		t.repeated = t.repeated || out.Unsure
 		if timedOut {
 			timeout = min(2*timeout, 4*d.cfg.AttemptTimeout)
 		}
 	}
 }
 
-func (d *Deliverer) attempt(ctx context.Context, req *buffer.Request, timeout time.Duration) (sink.Outcome, bool) {
+func (d *Deliverer) attempt(ctx context.Context, t *try, timeout time.Duration) (sink.Outcome, bool) {
 	attempt, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	start := time.Now()
-	out := d.sink.Send(attempt, req)
+	if t.attempts == 0 {
+		t.first = start
+	}
+	t.attempts++
+	t.last = start
+	out := d.sink.Send(attempt, t.req)
+	if out.Verdict == sink.Delivered && took(t.req, out.Again) == 0 {
+		// Nothing was taken, so it is no answer but a failure.
+		out.Verdict, out.Rejected, out.Again = sink.Retry, nil, nil
+	}
 	if out.Verdict != sink.Retry {
 		d.gate.took(time.Since(start))
 	}
 	return out, attempt.Err() != nil && ctx.Err() == nil
 }
 
+// took is how many events of a request need not be tried again.
+func took(req *buffer.Request, again []sink.Span) int {
+	n := req.Events()
+	for _, s := range again {
+		n -= s.End - s.First
+	}
+	return n
+}
+
 // refused halves a request that the destination will not take as it stands,
 // until the culprit stands alone.
-func (d *Deliverer) refused(ctx context.Context, req *buffer.Request, out sink.Outcome, repeated bool) {
-	if req.Events() > 1 {
-		first, second := req.Split(req.Events() / 2)
-		d.deliver(ctx, first, repeated)
-		d.deliver(ctx, second, repeated)
+func (d *Deliverer) refused(ctx context.Context, t *try, out sink.Outcome) {
+	if t.req.Events() > 1 {
+		first, second := *t, *t
+		first.req, second.req = t.req.Split(t.req.Events() / 2)
+		d.deliver(ctx, &first)
+		d.deliver(ctx, &second)
 		return
 	}
-	// What is refused without a reason must not pass for delivered.
-	why := cmp.Or(ledger.Reason(out.Reason), ledger.RejectedInvalid)
-	d.settle(req, buffer.Fate{Dropped: why})
-	d.gate.rejected([]sink.Rejection{{End: 1, Reason: string(why)}}, out.Err)
+	why := reasonOf(out.Reason)
+	rejected := []sink.Rejection{{End: 1, Reason: string(why), Status: out.Status}}
+	if out.Err != nil {
+		rejected[0].Detail = out.Err.Error()
+	}
+	if d.cfg.DeadLetters != nil {
+		d.bury(ctx, t, rejected)
+		return
+	}
+	d.settle(t.req, buffer.Fate{Dropped: why})
+	d.gate.rejected(rejected, out.Err)
+}
+
+// reasonOf is the ledger's reason of a refusal. What is refused without a reason
+// must not pass for delivered.
+func reasonOf(reason string) ledger.Reason {
+	return cmp.Or(ledger.Reason(reason), ledger.RejectedInvalid)
 }
 
 // refusedMarker is how the log calls a loss marker, in the place of rejected

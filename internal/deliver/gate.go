@@ -39,10 +39,12 @@ type gate struct {
 	latency time.Duration // of recent answers, the slow ones
 	last    time.Time     // of the last answer
 	state   Health
-	said    time.Time      // when the log last said that it is away
-	told    time.Time      // when the log last told of rejected events
-	refused map[string]int // rejected events by reason since then
-	why     error          // why the last of those were, where it is known
+	said    time.Time // when the log last said that it is away
+	// saidBuried is when the log last said that the dead letters do not take records.
+	saidBuried time.Time
+	told       time.Time      // when the log last told of rejected events
+	refused    map[string]int // rejected events by reason since then
+	why        error          // why the last of those were, where it is known
 }
 
 // Health is how a destination does.
@@ -58,16 +60,15 @@ type Health struct {
 	// Config says that somebody must act: credentials are refused, or something is
 	// missing that may not be created.
 	Config bool `json:"needs_action,omitempty"`
+	// DeadLetters is why the dead letters do not take what the destination rejects;
+	// those records are pending until they do.
+	DeadLetters string `json:"dead_letters,omitempty"`
 }
 
 func newGate(most int, log *slog.Logger, name string) *gate {
-	pauses := &backoff.ExponentialBackOff{
-		InitialInterval: firstPause, RandomizationFactor: 0.3, Multiplier: 2, MaxInterval: longPause,
-	}
-	pauses.Reset()
 	most = max(most, 1)
 	return &gate{
-		name: name, log: log, most: most, limit: float64(most), changed: make(chan struct{}), pauses: pauses,
+		name: name, log: log, most: most, limit: float64(most), changed: make(chan struct{}), pauses: newPauses(),
 		careful: 1, state: Health{Up: true}, refused: make(map[string]int),
 	}
 }
@@ -170,9 +171,64 @@ func (g *gate) succeeded(p pass) {
 			"away_seconds", int(time.Since(g.state.Since).Seconds()))
 	}
 	if !g.state.Up || g.state.Since.IsZero() {
-		g.state = Health{Up: true, Since: time.Now()}
+		g.state = Health{Up: true, Since: time.Now(), DeadLetters: g.state.DeadLetters}
 	}
 	g.signal()
+}
+
+// partly says that the destination answered, but wants a part of the request
+// again.
+func (g *gate) partly(p pass, out sink.Outcome) {
+	g.succeeded(p)
+	if !out.Throttled {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.narrow()
+}
+
+// narrow lets fewer attempts through; the lock is held.
+func (g *gate) narrow() {
+	g.limit = max(g.limit/2, 1)
+	g.careful = min(2*g.careful, 1024)
+}
+
+// rest waits, and reports whether attempts may still be made then.
+func (g *gate) rest(ctx context.Context, pause time.Duration) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	for {
+		g.mu.Lock()
+		closed, changed := g.closed, g.changed
+		g.mu.Unlock()
+		if closed {
+			return false
+		}
+		select {
+		case <-timer.C:
+			return ctx.Err() == nil
+		case <-ctx.Done():
+			return false
+		case <-changed:
+		}
+	}
+}
+
+// buried keeps the health informed of how the dead letters do.
+func (g *gate) buried(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err == nil {
+		g.state.DeadLetters = ""
+		return
+	}
+	g.state.DeadLetters = err.Error()
+	if now := time.Now(); now.Sub(g.saidBuried) >= sayAgain {
+		g.saidBuried = now
+		g.log.Warn("the dead letters do not take what the destination rejects; it waits and is tried again", "destination", g.name,
+			"error", err)
+	}
 }
 
 // failed says that an attempt failed: the destination is away until one
@@ -188,12 +244,11 @@ func (g *gate) failed(p pass, out sink.Outcome) {
 			g.probeAt = next
 		}
 		if out.Throttled {
-			g.limit = max(g.limit/2, 1)
-			g.careful = min(2*g.careful, 1024)
+			g.narrow()
 		}
 	}
 	if g.state.Up {
-		g.state = Health{Since: now}
+		g.state = Health{Since: now, DeadLetters: g.state.DeadLetters}
 	}
 	g.state.Failures++
 	g.state.Config = out.Config

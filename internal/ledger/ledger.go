@@ -142,6 +142,11 @@ func (a *Account) Dropped(why Reason, c Count) {
 	a.locked(func() { a.dropped[why] = a.dropped[why].Plus(c) })
 }
 
+// DeadLettered counts records that the dead letters keep.
+func (a *Account) DeadLettered(c Count) {
+	a.locked(func() { a.deadLettered = a.deadLettered.Plus(c) })
+}
+
 // PossiblyDuplicated counts delivered records of which the destination may hold
 // a second copy, because an earlier attempt ended without an answer.
 func (a *Account) PossiblyDuplicated(records int64) {

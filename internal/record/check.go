@@ -17,8 +17,8 @@ var errCut = errors.New("cut short")
 func Check(payload []byte) (events, records, bytes int, err error) {
 	for at := 0; at < len(payload); {
 		rest := payload[at:]
-		if len(rest) < HeaderSize || uint64(len(rest)-HeaderSize) < uint64(binary.LittleEndian.Uint32(rest[12:])) {
-			return 0, 0, 0, fmt.Errorf("batch at byte %d of %d: %w", at, len(payload), errCut)
+		if err := checkHead(rest); err != nil {
+			return 0, 0, 0, fmt.Errorf("batch at byte %d of %d: %w", at, len(payload), err)
 		}
 		var b Batch
 		n := Parse(rest, &b)
@@ -35,8 +35,39 @@ func Check(payload []byte) (events, records, bytes int, err error) {
 	return events, records, bytes, nil
 }
 
+// checkHead says whether Parse can read a batch at the start of src.
+func checkHead(src []byte) error {
+	if len(src) < HeaderSize {
+		return errCut
+	}
+	head := uint64(HeaderSize)
+	switch extra := binary.LittleEndian.Uint16(src[6:]); extra {
+	case 0:
+	case OriginSize:
+		if head += OriginSize; uint64(len(src)) < head {
+			return errCut
+		}
+		var o Origin
+		if o.parse(src[HeaderSize:]); !o.Known() {
+			return errors.New("an origin without a key")
+		}
+	default:
+		return fmt.Errorf("%d bytes behind its header, want 0 or %d", extra, OriginSize)
+	}
+	if uint64(len(src)) < head+uint64(binary.LittleEndian.Uint32(src[12:])) {
+		return errCut
+	}
+	return nil
+}
+
 // check holds the frames of a batch to its header.
 func (b *Batch) check() error {
+	switch {
+	case b.Encoding == EncodingEntry:
+		return b.checkEntries()
+	case b.Encoding != EncodingText:
+		return fmt.Errorf("encoding %d is unknown", b.Encoding)
+	}
 	count, sum := 0, 0
 	for frames := b.Frames; len(frames) > 0; count++ {
 		if len(frames) < FrameSize {
@@ -60,6 +91,22 @@ func (b *Batch) check() error {
 		return fmt.Errorf("bodies of %d bytes, want %d", sum, b.Bytes)
 	case b.Repair > 2*b.Bytes+b.Count:
 		return fmt.Errorf("repair of %d bytes for %d", b.Repair, b.Bytes)
+	}
+	return nil
+}
+
+// checkEntries holds entries to the header.
+func (b *Batch) checkEntries() error {
+	count, ok := CheckEntries(b.Frames)
+	switch {
+	case !ok:
+		return fmt.Errorf("entry %d is none, or cut short", count)
+	case count != b.Count || count == 0:
+		return fmt.Errorf("%d entries, want %d", count, b.Count)
+	case b.Kind != KindRecords:
+		return fmt.Errorf("entries of kind %d", b.Kind)
+	case b.Bytes != len(b.Frames) || b.Repair != 0:
+		return fmt.Errorf("entries of %d bytes, want %d and nothing to repair, not %d", len(b.Frames), b.Bytes, b.Repair)
 	}
 	return nil
 }

@@ -13,9 +13,9 @@
 //	 0  u32  index of the stream
 //	 4  u8   kind: 1 records, 2 loss marker
 //	 5  u8   encoding of the bodies
-//	 6  u16  zero
+//	 6  u16  bytes between the header and the frames: 0, or 24 for an origin
 //	 8  u32  count of records (1 for a marker)
-//	12  u32  size of the frames that follow the header
+//	12  u32  size of the frames
 //	16  i64  time, nanoseconds since 1970, shared by all records
 //	24  u64  sequence number of the first record
 //	32  u32  sum of the body lengths
@@ -23,8 +23,13 @@
 //	40  u32  ordinal of the part, from 1; 0 where the record is whole
 //	44  u32  1 where the part is the last of its line
 //
-// A frame is a u32, whose low 28 bits are the body's length and whose top bit
-// says that the body is not valid UTF-8, and then the body.
+// An origin is the key of the chunk that the records came in, which of its
+// records the first is, counted from 0 (u32), and how many it has (u32).
+//
+// A frame of text is a u32, whose low 28 bits are the body's length and whose top
+// bit says that the body is not valid UTF-8, and then the body. Entries of the
+// forward protocol stand one behind the other without anything between them:
+// msgpack says where each ends.
 package record
 
 import (
@@ -35,6 +40,7 @@ import (
 // Sizes of the layout, in bytes.
 const (
 	HeaderSize  = 48
+	OriginSize  = 24
 	FrameSize   = 4
 	MaxBodySize = 1<<28 - 1
 )
@@ -55,18 +61,28 @@ const (
 // and only if the sink speaks another.
 type Encoding uint8
 
-// EncodingText is a line of text, or several joined into one event, without
-// promise of valid UTF-8.
-const EncodingText Encoding = 0
+const (
+	// EncodingText is a line of text, or several joined into one event, without
+	// promise of valid UTF-8.
+	EncodingText Encoding = 0
+	// EncodingEntry is an entry of the forward protocol as it arrived: a msgpack
+	// array of a time, which may have metadata beside it, and a map.
+	EncodingEntry Encoding = 1
+)
 
 // Stream is an ordered sequence of records of one origin, such as the standard
-// output of one container. It does not change once records refer to it.
+// output of one container, or what came with one tag of the forward protocol. It
+// does not change once records refer to it.
 type Stream struct {
-	// Index is the number by which batches refer to the stream; the pipeline
-	// gives it, from 0.
+	// Index is the number by which batches refer to the stream; the buffer gives
+	// it, from 0, and never gives it again.
 	Index uint32
-	// Name is what the ledger and the sinks call the stream.
+	// Name is what the ledger and the sinks call the stream; the tag, where it is
+	// one of the forward protocol.
 	Name string
+	// Incarnation tells this numbering of records from every other one: it is
+	// drawn whenever a numbering begins anew. Zero where nobody knows it.
+	Incarnation [12]byte
 }
 
 // Part tells which part of an over-long line a record is. The zero value is a
@@ -94,17 +110,27 @@ type Batch struct {
 	Bytes  int
 	Repair int
 	Part   Part
-	// Frames holds the framed bodies.
+	// Origin is the chunk that the records came in, and where in it they stood;
+	// the zero value is no chunk.
+	Origin Origin
+	// Frames holds the bodies, as the encoding frames them.
 	Frames []byte
 }
 
-// PutHeader writes the header of b, whose frames are size bytes long, into
-// dst[:HeaderSize].
+// Size is how many bytes the batch takes with its header.
+func (b *Batch) Size() int { return HeaderSize + b.Origin.size() + len(b.Frames) }
+
+// Head is how many bytes PutHeader writes.
+func (b *Batch) Head() int { return HeaderSize + b.Origin.size() }
+
+// PutHeader writes the header of b, whose frames are size bytes long, and its
+// origin, where it has one, into dst[:b.Head()].
 func PutHeader(dst []byte, b *Batch, size int) {
 	_ = dst[HeaderSize-1]
 	le := binary.LittleEndian
 	le.PutUint32(dst[0:], b.Stream)
-	dst[4], dst[5], dst[6], dst[7] = byte(b.Kind), byte(b.Encoding), 0, 0
+	dst[4], dst[5] = byte(b.Kind), byte(b.Encoding)
+	le.PutUint16(dst[6:], 0)
 	le.PutUint32(dst[8:], uint32(b.Count))
 	le.PutUint32(dst[12:], uint32(size))
 	le.PutUint64(dst[16:], uint64(b.Time))
@@ -117,6 +143,19 @@ func PutHeader(dst []byte, b *Batch, size int) {
 		last = 1
 	}
 	le.PutUint32(dst[44:], last)
+	if b.Origin.Known() {
+		le.PutUint16(dst[6:], OriginSize)
+		b.Origin.put(dst[HeaderSize:])
+	}
+}
+
+// AppendBatch appends b, which may be cut out of a larger one, in its layout.
+func AppendBatch(dst []byte, b *Batch) []byte {
+	at := len(dst)
+	dst = append(dst, make([]byte, b.Head())...)
+	dst = append(dst, b.Frames...)
+	PutHeader(dst[at:], b, len(b.Frames))
+	return dst
 }
 
 // Parse reads the batch at the start of src into b and returns how many bytes
@@ -134,8 +173,14 @@ func Parse(src []byte, b *Batch) int {
 	b.Bytes = int(le.Uint32(src[32:]))
 	b.Repair = int(le.Uint32(src[36:]))
 	b.Part = Part{Ordinal: le.Uint32(src[40:]), Last: src[44] != 0}
-	b.Frames = src[HeaderSize : HeaderSize+size : HeaderSize+size]
-	return HeaderSize + size
+	b.Origin = Origin{}
+	head := HeaderSize
+	if le.Uint16(src[6:]) != 0 {
+		b.Origin.parse(src[HeaderSize:])
+		head += OriginSize
+	}
+	b.Frames = src[head : head+size : head+size]
+	return head + size
 }
 
 // Millisecond is the batch's time in milliseconds since 1970.
@@ -155,6 +200,21 @@ func (b *Batch) Slice(skip, count int) {
 	if skip == 0 && count >= b.Count {
 		return
 	}
+	if b.Encoding == EncodingEntry {
+		b.Frames = b.Frames[entries(b.Frames, skip):]
+		b.Frames = b.Frames[:entries(b.Frames, count)]
+		b.Bytes = len(b.Frames)
+	} else {
+		b.sliceText(skip, count)
+	}
+	b.FirstSeq += uint64(skip)
+	b.Count = count
+	if b.Origin.Known() {
+		b.Origin.Position += uint32(skip)
+	}
+}
+
+func (b *Batch) sliceText(skip, count int) {
 	frames := b.Frames
 	for range skip {
 		_, _, frames = Next(frames)
@@ -168,12 +228,22 @@ func (b *Batch) Slice(skip, count int) {
 		repair += Repair(body, invalid)
 	}
 	b.Frames = frames[:len(frames)-len(rest)]
-	b.FirstSeq += uint64(skip)
-	b.Count, b.Bytes, b.Repair = count, bytes, repair
+	b.Bytes, b.Repair = bytes, repair
 }
 
-// Next splits the first frame off frames, which must not be empty. The body is
-// a view of the batch's memory.
+// Next splits the first body off frames, which are the batch's or what is left of
+// them and not empty. It knows the encoding; the body is a view of the batch's
+// memory, and invalid says that it is text that is not valid UTF-8.
+func (b *Batch) Next(frames []byte) (body []byte, invalid bool, rest []byte) {
+	if b.Encoding == EncodingEntry {
+		n := entries(frames, 1)
+		return frames[:n:n], false, frames[n:]
+	}
+	return Next(frames)
+}
+
+// Next splits the first frame off frames of text, which must not be empty. The
+// body is a view of the batch's memory.
 func Next(frames []byte) (body []byte, invalid bool, rest []byte) {
 	word := binary.LittleEndian.Uint32(frames)
 	end := FrameSize + int(word&MaxBodySize)

@@ -43,6 +43,10 @@ type Request interface {
 	// request. A yielded batch is valid until the
 	// next. It may be called any number of times.
 	Batches() iter.Seq2[int, *record.Batch]
+	// Stream returns the stream of a batch by its index; its name is the tag where
+	// it came by the forward protocol. It may take a lock: ask once for each batch
+	// at most.
+	Stream(index uint32) *record.Stream
 }
 
 // Sink is one destination. Send may be called by several goroutines at once,
@@ -67,7 +71,8 @@ const (
 	// Retry: the destination has not taken it, but may yet. It is the zero value,
 	// because what is not known to be delivered must be tried again.
 	Retry Verdict = iota
-	// Delivered: the destination has all of it but the rejected events.
+	// Delivered: the destination has all of it but the rejected events, and those
+	// that are to be tried again.
 	Delivered
 	// Refuse: the destination will never take it as it stands, for its content or
 	// its size. It is cut in half until the culprit stands alone, which is then
@@ -78,12 +83,19 @@ const (
 // Outcome is a sink's answer.
 type Outcome struct {
 	Verdict Verdict
-	// Err is the cause where Verdict is not Delivered.
+	// Err is the cause where Verdict is not Delivered, or of Again.
 	Err error
 	// Reason names, for Refuse, why a single event can never be delivered.
 	Reason string
-	// Rejected are the events of a delivered request that were not taken.
+	// Status is the destination's code for a refusal, 0 where there is none.
+	Status int
+	// Rejected are the events of a delivered request that will never be taken.
 	Rejected []Rejection
+	// Again are the events of a delivered request that were not taken this time,
+	// in order and apart from those rejected. They are tried again, alone: at once
+	// where Err is nil, since then the sink sent as much as fits, and else after a
+	// pause, as after Retry.
+	Again []Span
 	// Unsure: the attempt ended without an answer, so the destination may have
 	// taken the events all the same.
 	Unsure bool
@@ -101,4 +113,12 @@ type Outcome struct {
 type Rejection struct {
 	First, End int
 	Reason     string
+	// Status is the destination's code, 0 where it gave none, and Detail its own
+	// words: a dead letter keeps both.
+	Status int
+	Detail string
 }
+
+// Span is a range of events, by their index in the request; End is behind the
+// last.
+type Span struct{ First, End int }

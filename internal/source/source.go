@@ -29,3 +29,17 @@ type Intake interface {
 	// MaxBody is the largest body, in bytes after repair to valid UTF-8.
 	MaxBody() int
 }
+
+// Chunks takes what a source received as one and vouches for as one, such as a
+// chunk of the forward protocol.
+type Chunks interface {
+	// Admit admits a chunk, whole or not at all, and waits where the buffer's mode
+	// makes the source wait. Without a stream that of the chunk's tag is meant,
+	// which begins where there is none. What became of the chunk is told by its Done.
+	// Calls may overlap.
+	Admit(s *record.Stream, c *record.Chunk)
+	// Attach has done told of a chunk that is held already, as Chunk.Done would be,
+	// and reports whether one of that key is: then it is a resend, and is not to be
+	// admitted again.
+	Attach(origin record.Origin, level record.Level, done func(ok bool)) bool
+}

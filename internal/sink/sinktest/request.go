@@ -4,6 +4,7 @@
 package sinktest
 
 import (
+	"fmt"
 	"iter"
 	"time"
 
@@ -115,6 +116,18 @@ func (b *batch) close() []byte {
 	mem := make([]byte, record.HeaderSize, record.HeaderSize+len(b.frames))
 	record.PutHeader(mem, &b.head, len(b.frames))
 	return append(mem, b.frames...)
+}
+
+// Stream implements sink.Request. The streams are those of the suite; others are
+// called after their number.
+func (r *Request) Stream(index uint32) *record.Stream {
+	name := fmt.Sprintf("stream%d", index)
+	if int(index) < len(Streams) {
+		name = Streams[index]
+	}
+	s := &record.Stream{Index: index, Name: name}
+	copy(s.Incarnation[:], name)
+	return s
 }
 
 // Request is a sink.Request for tests. A batch that it has yielded is

@@ -1,0 +1,102 @@
+package deliver
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/spillway/spillway/internal/buffer"
+	"github.com/spillway/spillway/internal/sink"
+)
+
+// newPauses returns the pauses between attempts at a destination that is away.
+func newPauses() *backoff.ExponentialBackOff {
+	pauses := &backoff.ExponentialBackOff{
+		InitialInterval: firstPause, RandomizationFactor: 0.3, Multiplier: 2, MaxInterval: longPause,
+	}
+	pauses.Reset()
+	return pauses
+}
+
+// again settles what a destination has taken of a request, and returns what it
+// is to be offered once more.
+func (d *Deliverer) again(ctx context.Context, t *try, out sink.Outcome) {
+	rest, again := t.req.Divide(out.Again)
+	t.req = again
+	if rest != nil {
+		done := *t
+		done.req = rest
+		d.delivered(ctx, &done, without(out.Rejected, out.Again))
+	}
+	t.repeated = t.repeated || out.Unsure
+	if out.Err != nil {
+		pause := max(min(t.pauses.NextBackOff(), longPause), out.RetryAfter)
+		d.gate.rest(ctx, pause)
+	}
+}
+
+// without tells what the indexes of rejected events are once those of again are
+// gone.
+func without(rejected []sink.Rejection, again []sink.Span) []sink.Rejection {
+	if len(rejected) == 0 || len(again) == 0 {
+		return rejected
+	}
+	all := slices.Clone(rejected)
+	for i := range all {
+		gone := 0
+		for _, s := range again {
+			if s.End <= rejected[i].First {
+				gone += s.End - s.First
+			}
+		}
+		all[i].First -= gone
+		all[i].End -= gone
+	}
+	return all
+}
+
+// delivered settles a request of which the destination has all but what it
+// rejected.
+func (d *Deliverer) delivered(ctx context.Context, t *try, rejected []sink.Rejection) {
+	if d.cfg.DeadLetters == nil || len(rejected) == 0 {
+		d.settle(t.req, buffer.Fate{Rejected: rejected, Repeated: t.repeated})
+		return
+	}
+	spans := make([]sink.Span, len(rejected))
+	for i, r := range rejected {
+		spans[i] = sink.Span{First: r.First, End: r.End}
+	}
+	taken, dead := t.req.Divide(spans)
+	if taken != nil {
+		d.settle(taken, buffer.Fate{Repeated: t.repeated})
+	}
+	if dead != nil {
+		left := *t
+		left.req = dead
+		d.bury(ctx, &left, packed(rejected))
+	}
+}
+
+// packed tells what the indexes of rejected events are once all others are gone.
+func packed(rejected []sink.Rejection) []sink.Rejection {
+	all := slices.Clone(rejected)
+	at := 0
+	for i := range all {
+		n := all[i].End - all[i].First
+		all[i].First, all[i].End = at, at+n
+		at += n
+	}
+	return all
+}
+
+// try is one request on its way.
+type try struct {
+	req *buffer.Request
+	// repeated: an earlier attempt may have delivered it.
+	repeated    bool
+	attempts    int
+	first, last time.Time
+	pauses      *backoff.ExponentialBackOff
+}

@@ -1,0 +1,108 @@
+package deliver
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/spillway/spillway/internal/buffer"
+	"github.com/spillway/spillway/internal/ledger"
+	"github.com/spillway/spillway/internal/record"
+	"github.com/spillway/spillway/internal/sink"
+)
+
+// DeadLetters keeps what no retry can deliver.
+type DeadLetters interface {
+	// Put makes letters durable, all of them where it returns no error. A letter
+	// that was put before is one letter. It keeps no reference to them.
+	Put(ctx context.Context, letters []record.Letter) error
+}
+
+// letterBytes bounds the bodies that are handed to the dead letters at once.
+const letterBytes = 1 << 20
+
+// bury puts a request, of which all is rejected, among the dead letters and
+// settles it. While they do not take it, it is pending.
+func (d *Deliverer) bury(ctx context.Context, t *try, rejected []sink.Rejection) {
+	for {
+		err := d.put(ctx, t, rejected)
+		d.gate.buried(err)
+		if err == nil {
+			d.settle(t.req, buffer.Fate{Rejected: rejected, DeadLettered: true})
+			return
+		}
+		if !d.gate.rest(ctx, min(t.pauses.NextBackOff(), longPause)) {
+			d.settle(t.req, buffer.Fate{Dropped: ledger.Shutdown})
+			return
+		}
+	}
+}
+
+// put hands the records of a request to the dead letters, a stretch at a time.
+func (d *Deliverer) put(ctx context.Context, t *try, rejected []sink.Rejection) error {
+	var letters []record.Letter
+	size := 0
+	put := func() error {
+		err := d.cfg.DeadLetters.Put(ctx, letters)
+		letters, size = letters[:0], 0
+		if err != nil {
+			return fmt.Errorf("put dead letters of %s: %w", d.cfg.Name, err)
+		}
+		return nil
+	}
+	for index, batch := range t.req.Batches() {
+		if batch.Kind == record.KindLoss {
+			continue // A marker is told by the log: see settle.
+		}
+		stream := t.req.Stream(batch.Stream)
+		frames := batch.Frames
+		for i := range batch.Count {
+			body, _, rest := batch.Next(frames)
+			frames = rest
+			for len(rejected) > 0 && rejected[0].End <= index+i {
+				rejected = rejected[1:]
+			}
+			if len(rejected) == 0 || rejected[0].First > index+i {
+				return fmt.Errorf("BUG: event %d of a request was not rejected", index+i)
+			}
+			letters = append(letters, d.letter(t, stream, batch, i, body, &rejected[0]))
+			if size += len(body); size < letterBytes {
+				continue
+			}
+			if err := put(); err != nil {
+				return err
+			}
+		}
+	}
+	if len(letters) == 0 {
+		return nil
+	}
+	return put()
+}
+
+func (d *Deliverer) letter(t *try, s *record.Stream, batch *record.Batch, i int, body []byte, r *sink.Rejection) record.Letter {
+	seq := batch.FirstSeq + uint64(i)
+	return record.Letter{
+		Destination: d.cfg.Name, Source: d.cfg.Source, Tag: s.Name, Origin: origin(s, batch, seq, i), Seq: seq,
+		Time: batch.Time, Encoding: batch.Encoding, Body: append([]byte(nil), body...),
+		Status: r.Status, Reason: string(reasonOf(r.Reason)), Detail: r.Detail,
+		Attempts: t.attempts, First: unix(t.first), Last: unix(t.last),
+	}
+}
+
+// origin identifies a record for good: what a sender may send again by its chunk,
+// everything else by its number.
+func origin(s *record.Stream, batch *record.Batch, seq uint64, i int) string {
+	if batch.Origin.Known() {
+		return fmt.Sprintf("%s/%d", hex.EncodeToString(batch.Origin.Key[:]), batch.Origin.Position+uint32(i))
+	}
+	return fmt.Sprintf("%s/%d", hex.EncodeToString(s.Incarnation[:]), seq)
+}
+
+func unix(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}

@@ -1,0 +1,114 @@
+package record
+
+import "encoding/binary"
+
+// Origin says where records came from that a sender may send again: which chunk,
+// and where in it.
+type Origin struct {
+	// Key identifies the chunk: a hash of all that a sender repeats when it sends
+	// it again. Zero is no chunk.
+	Key [16]byte
+	// Position is the index, from 0, of a batch's first record in the chunk.
+	Position uint32
+	// Count is how many records the chunk has. A chunk that was received in part,
+	// because the process died meanwhile, is told by it.
+	Count uint32
+}
+
+// Known reports whether there is a chunk.
+func (o *Origin) Known() bool { return o.Key != [16]byte{} }
+
+// size is what the origin takes in a batch, in bytes.
+func (o *Origin) size() int {
+	if o.Known() {
+		return OriginSize
+	}
+	return 0
+}
+
+func (o *Origin) put(dst []byte) {
+	_ = dst[OriginSize-1]
+	copy(dst, o.Key[:])
+	binary.LittleEndian.PutUint32(dst[16:], o.Position)
+	binary.LittleEndian.PutUint32(dst[20:], o.Count)
+}
+
+func (o *Origin) parse(src []byte) {
+	_ = src[OriginSize-1]
+	copy(o.Key[:], src)
+	o.Position = binary.LittleEndian.Uint32(src[16:])
+	o.Count = binary.LittleEndian.Uint32(src[20:])
+}
+
+// Level is what has become of a chunk when its source is told.
+type Level uint8
+
+// The levels, each including those before it.
+const (
+	LevelMemory    Level = iota // this process holds it
+	LevelKernel                 // it survives this process
+	LevelPower                  // it survives the machine
+	LevelDelivered              // the destination has it
+)
+
+// String returns the level's name in configurations.
+func (l Level) String() string {
+	switch l {
+	case LevelMemory:
+		return "memory"
+	case LevelKernel:
+		return "kernel"
+	case LevelPower:
+		return "power"
+	case LevelDelivered:
+		return "delivered"
+	}
+	return "unknown"
+}
+
+// Chunk is what a source received as one and vouches for as one. It is held or
+// refused as a whole.
+type Chunk struct {
+	// Tag names the stream.
+	Tag string
+	// Time is when the chunk was received, in nanoseconds since 1970.
+	Time int64
+	// Encoding is that of the bodies.
+	Encoding Encoding
+	// Bodies are the records as a batch's frames hold them. They are read during
+	// the call only. They must be well made: entries were walked when they were
+	// received.
+	Bodies []byte
+	// Count is how many records there are; at least one.
+	Count int
+	// Origin identifies the chunk, for sources whose senders may send it again;
+	// its Position and Count are not looked at.
+	Origin Origin
+	// Level is what Done waits for.
+	Level Level
+	// Done, which may be nil, is told exactly once, during the call or later, never
+	// under a lock of the buffer: true when every record has reached the level or is
+	// settled (delivered, a durable dead letter, dropped by a policy that was asked
+	// for), false when a record was lost for want of room, by a failed disk or at the end of the process.
+	// What is told false is never acknowledged.
+	Done func(ok bool)
+}
+
+// Added is what the chunk adds to a batch. Only text is walked for it.
+func (c *Chunk) Added() Added {
+	a := Added{Count: c.Count, Bytes: len(c.Bodies)}
+	if c.Encoding != EncodingText {
+		return a
+	}
+	a.Bytes -= FrameSize * c.Count
+	for rest := c.Bodies; len(rest) > 0; {
+		var body []byte
+		var invalid bool
+		body, invalid, rest = Next(rest)
+		a.Repair += Repair(body, invalid)
+		if len(body) == 0 {
+			a.Empty++
+		}
+	}
+	return a
+}
