@@ -77,7 +77,7 @@ var layers = []layer{
 	},
 	{"internal/sink/sinktest", []string{"internal/record", "internal/sink"}, nil, "the conformance suite knows the contract alone"},
 	{
-		"internal/deliver", []string{"internal/buffer", "internal/ledger", "internal/sink"}, []string{"github.com/cenkalti/backoff/"},
+		"internal/deliver", []string{"internal/buffer", "internal/ledger", "internal/record", "internal/sink"}, []string{"github.com/cenkalti/backoff/"},
 		"the only place that retries; it knows the contract of sinks and no sink",
 	},
 
