@@ -98,8 +98,10 @@ var layers = []layer{
 	},
 
 	// Choice and configuration.
+	{"internal/config/setting", nil, []string{"github.com/docker/go-units"}, "what a value may be; it knows no option"},
+	{"internal/config/yamlfile", []string{"internal/config/setting"}, []string{"github.com/goccy/go-yaml/"}, "the only place that knows the YAML library"},
 	{
-		"internal/config", nil, []string{"github.com/docker/go-units", "github.com/goccy/go-yaml/"},
+		"internal/config", []string{"internal/config/setting", "internal/config/yamlfile"}, nil,
 		"options are text and types; what they lead to is the catalogue's business",
 	},
 	{"internal/config/gendoc", []string{"internal/config"}, nil, "it writes the options page from the table"},

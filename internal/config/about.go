@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/spillway/spillway/internal/config/setting"
 )
 
 // About is what a buffer on disk remembers of its logger, so that another process
@@ -63,7 +65,7 @@ func (r *Resolved) About() (About, error) {
 		if !v.given || o.AliasOf != "" || o.AcceptedOnly != "" || !o.valid(r.program, r.driver) || slices.Contains(forgotten, o.Name) {
 			continue
 		}
-		text, whole := withoutPassword(v.text)
+		text, whole := withoutPassword(v.Text)
 		if o.Secret() || !whole {
 			a.LeftOut = append(a.LeftOut, o.Name)
 		}
@@ -94,7 +96,7 @@ func (a *About) makeAbsolute(name string) error {
 		err = errors.New("it is not UTF-8, and a disk buffer could not remember it")
 	}
 	if err != nil {
-		return fmt.Errorf("find out where --%s %s leads to: %w; give an absolute path in UTF-8", name, quote(path), err)
+		return fmt.Errorf("find out where --%s %s leads to: %w; give an absolute path in UTF-8", name, setting.Quote(path), err)
 	}
 	a.Options[name] = absolute
 	return nil
@@ -144,13 +146,13 @@ func FromAbout(text []byte, in Input) (*Resolved, error) {
 	case aboutShim:
 		in.Program = ProgramShim
 	default:
-		return nil, &Problem{Where: aboutWhere, Found: "the program " + quote(a.Program), Expected: or([]string{aboutExec, aboutShim}), Do: newer}
+		return nil, &Problem{Where: aboutWhere, Found: "the program " + setting.Quote(a.Program), Expected: setting.Or([]string{aboutExec, aboutShim}), Do: newer}
 	}
 	r := &resolver{in: in, out: &Resolved{program: in.Program, values: make([]value, len(table))}}
 	r.builtIn()
 	r.nodeSecrets()
 	r.remembered(a)
-	if err := r.problems.err(); err != nil {
+	if err := r.problems.Err(); err != nil {
 		return nil, err
 	}
 	r.finish()
@@ -215,7 +217,7 @@ func (r *resolver) remembered(a About) {
 	}
 	r.out.driver = driverNamed(driver)
 	if !present.Has(r.out.driver) || r.out.driver == DriverNone {
-		r.problems.add(&Problem{Where: aboutWhere, Found: "the destination " + quote(driver), Expected: "one of this version", Do: newer})
+		r.problems.Add(&Problem{Where: aboutWhere, Found: "the destination " + setting.Quote(driver), Expected: "one of this version", Do: newer})
 		return
 	}
 	for i := range table {
@@ -224,14 +226,15 @@ func (r *resolver) remembered(a About) {
 		if !given || text == "" || o.Secret() || o.AliasOf != "" || !o.valid(r.in.Program, r.out.driver) {
 			continue
 		}
-		v := value{text: text, given: true, level: LevelBuffer, where: aboutWhere, spelled: o.Name}
+		v := newValue(text, LevelBuffer, o.Name)
+		v.where = aboutWhere
 		problem := v.parse(o)
 		if problem == nil {
 			problem = r.extraCheck(o, v)
 		}
 		if problem != nil {
 			problem.Do = newer
-			r.problems.add(problem)
+			r.problems.Add(problem)
 			continue
 		}
 		r.out.values[i] = v
@@ -250,7 +253,7 @@ func (r *resolver) destinationRemembered(a About) {
 	}
 	for _, name := range append(needed, "state-dir") {
 		if a.Options[name] == "" {
-			r.problems.add(&Problem{Where: aboutWhere, Found: "no " + name, Expected: "one", Do: newer})
+			r.problems.Add(&Problem{Where: aboutWhere, Found: "no " + name, Expected: "one", Do: newer})
 		}
 	}
 }

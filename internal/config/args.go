@@ -1,6 +1,10 @@
 package config
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/spillway/spillway/internal/config/setting"
+)
 
 // ParseArgs reads the arguments of a containerd logger, argv without the name
 // of the program, into settings in their order.
@@ -27,14 +31,14 @@ func ParseArgs(argv []string) ([]Setting, error) {
 	for p.next < len(p.argv) {
 		p.one()
 	}
-	return p.settings.list, p.problems.err()
+	return p.settings.list, p.problems.Err()
 }
 
 type argParser struct {
 	argv     []string
 	next     int
 	settings settings
-	problems problems
+	problems setting.Problems
 }
 
 // one consumes one option with its value.
@@ -46,7 +50,7 @@ func (p *argParser) one() {
 	}
 	name, text, ok := splitOption(arg)
 	if !ok {
-		p.problems.add(&Problem{Where: "the arguments", Found: "the unexpected argument " + quote(arg),
+		p.problems.Add(&Problem{Where: "the arguments", Found: "the unexpected argument " + setting.Quote(arg),
 			Expected: "options such as --log-driver awslogs", Do: "write every value behind its option"})
 		return
 	}
@@ -83,7 +87,7 @@ func (p *argParser) value(o *Option) {
 		}
 		found = "the option " + text
 	}
-	p.problems.add(&Problem{Where: "--" + o.Name, Found: found, Expected: "its value",
+	p.problems.Add(&Problem{Where: "--" + o.Name, Found: found, Expected: "its value",
 		Do: "write --" + o.Name + "=VALUE"})
 }
 
@@ -96,7 +100,7 @@ func (p *argParser) add(o *Option, name, text string) {
 		return
 	}
 	if problem := p.settings.add(Setting{Name: name, Value: text}); problem != nil {
-		p.problems.add(problem)
+		p.problems.Add(problem)
 	}
 }
 

@@ -1,6 +1,11 @@
 package config
 
-import "net/url"
+import (
+	"net/url"
+
+	"github.com/spillway/spillway/internal/config/setting"
+	"github.com/spillway/spillway/internal/config/yamlfile"
+)
 
 // AWS is the section aws of the node file, which the containers of a node
 // share.
@@ -28,7 +33,7 @@ var awsKeys = []Option{
 	{Name: "profile", Help: "Names the profile in that file."},
 	{Name: "imds", Kind: KindBool, Default: "true",
 		Help: "Says whether the instance metadata service may be asked for credentials and region; AWS_EC2_METADATA_DISABLED=true says no as well."},
-	{Name: "proxy", Kind: KindSecret, Help: "Names the URL of a proxy for all requests to AWS; its password is never shown; unset means that of HTTPS_PROXY, HTTP_PROXY and NO_PROXY in the environment.", check: httpURL},
+	{Name: "proxy", Kind: KindSecret, Help: "Names the URL of a proxy for all requests to AWS; its password is never shown; unset means that of HTTPS_PROXY, HTTP_PROXY and NO_PROXY in the environment.", check: setting.HTTPURL},
 	{Name: "ca-file", Help: "Names a file of certificates in PEM form, to be trusted beside the system's; unset means AWS_CA_BUNDLE, which replaces them.", check: absolutePath},
 }
 
@@ -44,9 +49,9 @@ func awsKeyNames() []string {
 }
 
 // awsKey takes one key of the section.
-func (p *nodeParser) awsKey(e entry) {
+func (p *nodeParser) awsKey(e yamlfile.Entry) {
 	for i := range awsKeys {
-		if awsKeys[i].Name != e.name {
+		if awsKeys[i].Name != e.Name {
 			continue
 		}
 		if v, ok := p.scalar(e, &awsKeys[i]); ok {
@@ -55,8 +60,8 @@ func (p *nodeParser) awsKey(e entry) {
 		return
 	}
 	names := awsKeyNames()
-	p.problems.add(&Problem{Where: e.where, Found: "the unknown key " + quote(e.name),
-		Expected: or(names) + `, the nearest is "` + nearestWord(e.name, names) + `"`})
+	p.problems.Add(&Problem{Where: e.Where, Found: "the unknown key " + setting.Quote(e.Name),
+		Expected: setting.Or(names) + `, the nearest is "` + setting.NearestOf(e.Name, names) + `"`})
 }
 
 // AWS returns the section aws of the file, with the built-in values where it is
@@ -64,14 +69,14 @@ func (p *nodeParser) awsKey(e entry) {
 func (n *Node) AWS() AWS {
 	imds := true
 	if v := n.aws[awsIMDS]; v.given {
-		imds = v.flag
+		imds = v.Flag
 	}
 	return AWS{
-		CredentialsFile: n.aws[awsCredentialsFile].text,
-		Profile:         n.aws[awsProfile].text,
+		CredentialsFile: n.aws[awsCredentialsFile].Text,
+		Profile:         n.aws[awsProfile].Text,
 		IMDS:            imds,
-		Proxy:           n.aws[awsProxy].text,
-		CAFile:          n.aws[awsCAFile].text,
+		Proxy:           n.aws[awsProxy].Text,
+		CAFile:          n.aws[awsCAFile].Text,
 	}
 }
 

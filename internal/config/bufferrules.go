@@ -1,5 +1,7 @@
 package config
 
+import "github.com/spillway/spillway/internal/config/setting"
+
 const (
 	// minBuffer is the smallest buffer: below it, a single part of a line and
 	// the reserve for one request would not fit side by side.
@@ -11,11 +13,11 @@ const (
 
 // bufferRules checks what the options of the buffer say together.
 func (r *resolver) bufferRules() {
-	if size := r.value("max-buffer-size"); size.number < minBuffer {
+	if size := r.value("max-buffer-size"); size.Number < minBuffer {
 		r.raise(size, minBuffer, "the smallest that holds a part of a line and a request")
 	}
 	r.maxBlockRule()
-	if r.value("mode").text == string(Spill) {
+	if r.value("mode").Text == string(Spill) {
 		r.spillRules()
 	} else {
 		r.diskRules()
@@ -24,9 +26,9 @@ func (r *resolver) bufferRules() {
 
 // raise makes a size as large as it must be.
 func (r *resolver) raise(size *value, to int64, why string) {
-	before := size.text
-	size.number, size.text, size.note = to, formatSize(to), "raised from "+before
-	r.warn("%s %s is raised to %s, %s", size.spelled, before, size.text, why)
+	before := size.Text
+	size.Number, size.Text, size.note = to, setting.FormatSize(to), "raised from "+before
+	r.warn("%s %s is raised to %s, %s", size.spelled, before, size.Text, why)
 }
 
 // maxBlockRule keeps max-block to the mode whose wait it limits.
@@ -34,33 +36,33 @@ func (r *resolver) maxBlockRule() {
 	mode, maxBlock, drop := r.value("mode"), r.value("max-block"), r.value("drop")
 	switch {
 	case !maxBlock.given:
-		if drop.level == LevelContainer && mode.text == string(Blocking) {
+		if drop.level == LevelContainer && mode.Text == string(Blocking) {
 			r.warn("--drop has no effect: mode blocking without max-block drops nothing")
 		}
-	case mode.text == string(Blocking):
+	case mode.Text == string(Blocking):
 	case maxBlock.level.rank() < mode.level.rank():
 		r.yield("max-block", "mode")
 	default:
-		r.problems.add(&Problem{Where: maxBlock.origin(), Found: quote(maxBlock.text) + beside("mode", mode),
+		r.problems.Add(&Problem{Where: maxBlock.origin(), Found: setting.Quote(maxBlock.Text) + beside("mode", mode),
 			Expected: "mode blocking, whose wait it limits", Do: "set mode to blocking or remove max-block"})
 	}
 }
 
 // spillRules are those of mode spill.
 func (r *resolver) spillRules() {
-	least, why := r.value("max-buffer-size").number, "the size of the memory that it is to relieve"
+	least, why := r.value("max-buffer-size").Number, "the size of the memory that it is to relieve"
 	if least < minDisk {
 		least, why = minDisk, "the smallest that is worth its segments"
 	}
-	if size := r.value("max-disk-size"); size.number < least {
+	if size := r.value("max-disk-size"); size.Number < least {
 		r.raise(size, least, why)
 	}
 	drop := r.value("drop")
 	switch drop.level {
 	case LevelContainer:
-		r.problems.add(&Problem{Where: drop.origin(), Found: quote(drop.text) + beside("mode", r.value("mode")),
+		r.problems.Add(&Problem{Where: drop.origin(), Found: setting.Quote(drop.Text) + beside("mode", r.value("mode")),
 			Expected: "when-full, which says in mode spill what happens when the disk is full",
-			Do:       "write --when-full drop-" + drop.text + " instead, or remove drop"})
+			Do:       "write --when-full drop-" + drop.Text + " instead, or remove drop"})
 	case LevelNode:
 		drop.note = "no effect in mode spill, where when-full says what is dropped"
 	}
@@ -72,18 +74,18 @@ func (r *resolver) diskRules() {
 	mode, maxBlock := r.value("mode"), r.value("max-block")
 	for _, name := range [...]string{"max-disk-size", "when-full", "durability", "min-free-disk", "disk-compression"} {
 		v := r.value(name)
-		limited := name == "when-full" && mode.text == string(Blocking) && maxBlock.given
+		limited := name == "when-full" && mode.Text == string(Blocking) && maxBlock.given
 		switch {
-		case limited && (v.text != string(WhenFullBlock) || v.level != LevelContainer):
+		case limited && (v.Text != string(WhenFullBlock) || v.level != LevelContainer):
 		case limited:
-			r.problems.add(&Problem{Where: v.origin(), Found: quote(v.text) + beside("max-block", maxBlock),
+			r.problems.Add(&Problem{Where: v.origin(), Found: setting.Quote(v.Text) + beside("max-block", maxBlock),
 				Expected: "drop-newest or drop-oldest, because max-block ends the waiting", Do: "choose one of the two or remove max-block"})
 		case v.level == LevelContainer:
 			expected, do := "mode spill", "set mode to spill or remove "+name
 			if name == "when-full" {
 				expected, do = "mode spill, or mode blocking with max-block", do+"; drop says what mode non-blocking drops"
 			}
-			r.problems.add(&Problem{Where: v.origin(), Found: quote(v.text) + beside("mode", mode), Expected: expected, Do: do})
+			r.problems.Add(&Problem{Where: v.origin(), Found: setting.Quote(v.Text) + beside("mode", mode), Expected: expected, Do: do})
 		case v.level == LevelNode:
 			v.note = "no effect without mode spill"
 		}
@@ -92,5 +94,5 @@ func (r *resolver) diskRules() {
 
 // beside says beside which other option a value was found.
 func beside(name string, v *value) string {
-	return " beside " + name + " " + v.text + " (" + string(v.level) + ")"
+	return " beside " + name + " " + v.Text + " (" + string(v.level) + ")"
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"github.com/spillway/spillway/internal/config/setting"
 )
 
 // TestSpill: what the options of mode spill come to.
@@ -129,7 +131,7 @@ func TestDiskIsNeverTooSmall(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		memory, disk := rapid.Int64Range(1, 1<<40).Draw(rt, "memory"), rapid.Int64Range(1, 1<<40).Draw(rt, "disk")
 		r, err := Resolve(Input{Program: ProgramExec, Own: []Setting{
-			{"mode", "spill"}, {"max-buffer-size", formatSize(memory)}, {"max-disk-size", formatSize(disk)},
+			{"mode", "spill"}, {"max-buffer-size", setting.FormatSize(memory)}, {"max-disk-size", setting.FormatSize(disk)},
 		}})
 		if err != nil {
 			rt.Fatal(err)

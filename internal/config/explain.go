@@ -42,7 +42,7 @@ func (r *Resolved) Explain() []Row {
 		row.Name = "aws." + row.Name
 		switch i {
 		case awsProxy:
-			row.Value = redactURL(r.awsLevels[i].text)
+			row.Value = redactURL(r.awsLevels[i].Text)
 		case awsIMDS:
 			if effective := strconv.FormatBool(r.aws.IMDS); !r.aws.IMDS && row.Value != effective {
 				row.Value, row.Level, row.Note = effective, LevelEnvironment, "from AWS_EC2_METADATA_DISABLED"
@@ -55,7 +55,7 @@ func (r *Resolved) Explain() []Row {
 
 // explain makes the row of one value.
 func explain(o *Option, v value) Row {
-	row := Row{Name: o.Name, Value: v.text, Level: v.level, Where: v.where, Help: o.Help, Note: v.note}
+	row := Row{Name: o.Name, Value: v.Text, Level: v.level, Where: v.where, Help: o.Help, Note: v.note}
 	if !v.given {
 		row.Value, row.Level = o.Default, LevelBuiltIn
 	}
@@ -67,7 +67,7 @@ func explain(o *Option, v value) Row {
 	case o.Secret():
 		row.Value = hidden
 	case o.Kind == KindBool && v.given:
-		row.Value = strconv.FormatBool(v.flag)
+		row.Value = strconv.FormatBool(v.Flag)
 	default:
 		row.Value = redactURL(row.Value)
 	}

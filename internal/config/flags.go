@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/spillway/spillway/internal/config/setting"
 )
 
 // Flags collects the options that a command-line library parsed. The library
@@ -60,7 +62,7 @@ func (f *Flag) Set(text string) error {
 func (o Option) Usage() string {
 	usage := o.Help
 	if o.Kind == KindEnum {
-		usage += " One of " + or(o.Enum) + "."
+		usage += " One of " + setting.Or(o.Enum) + "."
 	}
 	if o.AcceptedOnly != "" {
 		usage += " Accepted without effect: " + o.AcceptedOnly + "."

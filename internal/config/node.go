@@ -1,22 +1,13 @@
 package config
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
-	"os"
-	"unicode/utf8"
+	"slices"
 
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
-	"github.com/goccy/go-yaml/token"
+	"github.com/spillway/spillway/internal/config/setting"
+	"github.com/spillway/spillway/internal/config/yamlfile"
 )
-
-// maxNodeBytes bounds the node file. A real one has a few lines; the parser's
-// time grows with the square of the nesting.
-const maxNodeBytes = 64 << 10
 
 // Node is a node file that was read: what holds for all containers of a node
 // unless they say otherwise.
@@ -39,16 +30,12 @@ func LoadNode(path string) (*Node, error) {
 }
 
 func loadNode(path string, mayBeMissing bool) (*Node, error) {
-	file, err := os.Open(path)
+	text, err := yamlfile.Read(path, nodeFile)
 	if mayBeMissing && errors.Is(err, fs.ErrNotExist) {
 		return newNode(path), nil
 	}
 	if err != nil {
-		return newNode(path), unreadable(path, err)
-	}
-	text, err := io.ReadAll(io.LimitReader(file, maxNodeBytes+1))
-	if err := errors.Join(err, file.Close()); err != nil {
-		return newNode(path), unreadable(path, err)
+		return newNode(path), err
 	}
 	return ParseNode(path, text)
 }
@@ -57,104 +44,84 @@ func newNode(path string) *Node {
 	return &Node{path: path, defaults: make([]value, len(table)), aws: make([]value, len(awsKeys))}
 }
 
-func unreadable(path string, err error) *Problem {
-	var at *fs.PathError
-	if errors.As(err, &at) {
-		err = at.Err // The path is in Where already.
-	}
-	return &Problem{Where: path, Found: "an unreadable node file (" + err.Error() + ")",
-		Expected: "a YAML file with the sections " + or(sectionNames),
-		Do:       "make it readable or name another with --config", Cause: err}
-}
-
 // ParseNode reads the text of a node file; path is for its errors only.
 func ParseNode(path string, text []byte) (*Node, error) {
-	p := nodeParser{node: newNode(path)}
-	if err := p.parse(text); err != nil {
-		return p.node, err
+	file, err := yamlfile.Parse(path, text, nodeFile)
+	if err != nil {
+		return newNode(path), err
 	}
-	return p.node, p.problems.err()
+	return NodeOf(file)
 }
 
-// nodeParser walks the syntax tree by hand, because only the tree knows the
-// position of every key and value, and because a decoder would pull reflection
-// over the whole library into the shim.
+// NodeOf takes out of a file what holds for all containers of a node. Sections that
+// are for "spillway run" alone it knows by their names and passes over: a logger
+// that reads the same file has no use for them, and must start whatever is in them.
+func NodeOf(file *yamlfile.File) (*Node, error) {
+	p := nodeParser{file: file, node: newNode(file.Path)}
+	p.sections()
+	return p.node, p.problems.Err()
+}
+
+// nodeParser walks the syntax tree.
 type nodeParser struct {
+	file     *yamlfile.File
 	node     *Node
-	problems problems
+	problems setting.Problems
 }
 
-// The sections of the file.
+// The sections of the file that a logger reads.
 const (
 	sectionDefaults = "defaults"
 	sectionAWS      = "aws"
 )
 
-var sectionNames = []string{sectionDefaults, sectionAWS}
-
-// parse returns an error where there is no tree to walk.
-func (p *nodeParser) parse(text []byte) error {
-	if len(text) > maxNodeBytes {
-		return &Problem{Where: p.node.path, Found: "a node file that is too large",
-			Expected: fmt.Sprintf("at most %d bytes", maxNodeBytes), Do: "name another with --config"}
-	}
-	if at := invalidUTF8(text); at >= 0 {
-		line, column := position(text, at)
-		return &Problem{Where: fmt.Sprintf("%s:%d:%d", p.node.path, line, column),
-			Found: "a byte that is not UTF-8", Expected: "a YAML file in UTF-8"}
-	}
-	text = bytes.TrimPrefix(text, []byte("\ufeff")) // Editors of other systems put a mark in front.
-	// Duplicate keys are allowed here, to be reported below with all the rest.
-	file, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
-	if err != nil {
-		return p.syntax(err)
-	}
-	var root ast.Node
-	for _, document := range file.Docs {
-		if document.Body == nil {
-			continue
-		}
-		if root != nil {
-			return &Problem{Where: p.at(document.Body.GetToken()), Found: "a second document",
-				Expected: "one document", Do: "remove the line with three dashes"}
-		}
-		root = document.Body
-	}
-	p.sections(root)
-	return nil
+// sectionNames are all sections of the file, those of "spillway run" included; each
+// of those has its meaning in internal/config/runfile.
+var sectionNames = []string{
+	sectionDefaults, sectionAWS,
+	"memory", "state-dir", "shutdown-timeout", "max-dead-letter-size", "unmatched", "sources", "sinks", "routes",
 }
 
+// RunSections returns the names of the sections that are for "spillway run" alone.
+func RunSections() []string { return sectionNames[2:len(sectionNames):len(sectionNames)] }
+
+// nodeFile says in errors which file it is.
+var nodeFile = yamlfile.Kind{Name: "node file", Expected: "with the sections defaults or aws"}
+
 // sections walks the top level.
-func (p *nodeParser) sections(root ast.Node) {
-	for _, entry := range p.entries(root, "the file", "a map with the sections "+or(sectionNames)) {
-		switch entry.name {
+func (p *nodeParser) sections() {
+	for _, entry := range p.file.Entries(p.file.Root, "the file", "a map "+nodeFile.Expected, &p.problems) {
+		switch entry.Name {
 		case sectionDefaults:
-			for _, e := range p.entries(entry.value, sectionDefaults, "a map of options") {
+			for _, e := range p.file.Entries(entry.Value, sectionDefaults, "a map of options", &p.problems) {
 				p.defaultOption(e)
 			}
 		case sectionAWS:
-			for _, e := range p.entries(entry.value, sectionAWS, "a map with the keys "+or(awsKeyNames())) {
+			for _, e := range p.file.Entries(entry.Value, sectionAWS, "a map with the keys "+setting.Or(awsKeyNames()), &p.problems) {
 				p.awsKey(e)
 			}
 		default:
-			p.problems.add(&Problem{Where: entry.where, Found: "the unknown section " + quote(entry.name),
-				Expected: or(sectionNames) + `, the nearest is "` + nearestWord(entry.name, sectionNames) + `"`})
+			if slices.Contains(RunSections(), entry.Name) {
+				continue
+			}
+			p.problems.Add(&Problem{Where: entry.Where, Found: "the unknown section " + setting.Quote(entry.Name),
+				Expected: setting.Or(sectionNames) + `, the nearest is "` + setting.NearestOf(entry.Name, sectionNames) + `"`})
 		}
 	}
 }
 
 // defaultOption takes one option of the section defaults.
-func (p *nodeParser) defaultOption(e entry) {
-	row := indexOf(e.name)
+func (p *nodeParser) defaultOption(e yamlfile.Entry) {
+	row := indexOf(e.Name)
 	allowed := func(o *Option) bool { return !o.Later() && !o.OwnOnly }
 	if row < 0 {
-		p.problems.add(&Problem{Where: e.where, Found: "the unknown option " + quote(e.name),
-			Expected: `the name of an option, the nearest is "` + nearestName(e.name, allowed) + `"`})
+		p.problems.Add(&Problem{Where: e.Where, Found: "the unknown option " + setting.Quote(e.Name),
+			Expected: `the name of an option, the nearest is "` + nearestName(e.Name, allowed) + `"`})
 		return
 	}
 	o := &table[row]
 	if o.OwnOnly {
-		p.problems.add(&Problem{Where: e.where, Found: "the option " + o.Name + ", which belongs to one container",
+		p.problems.Add(&Problem{Where: e.Where, Found: "the option " + o.Name + ", which belongs to one container",
 			Expected: "options that can hold for every container of the node", Do: "remove it"})
 		return
 	}
@@ -167,7 +134,7 @@ func (p *nodeParser) defaultOption(e entry) {
 	}
 	kept := &p.node.defaults[indexOf(o.canonical())]
 	if kept.given {
-		p.problems.add(&Problem{Where: e.where, Found: "the option " + o.canonical() + " twice, here and as " + kept.spelled +
+		p.problems.Add(&Problem{Where: e.Where, Found: "the option " + o.canonical() + " twice, here and as " + kept.spelled +
 			" at " + kept.where, Expected: "each option once", Do: "remove one of the two"})
 		return
 	}
@@ -176,49 +143,18 @@ func (p *nodeParser) defaultOption(e entry) {
 
 // scalar reads the value of an option. Numbers and booleans are taken as they
 // are written: 010 is not 8.
-func (p *nodeParser) scalar(e entry, o *Option) (value, bool) {
-	text, ok := scalarText(e.value)
-	v := value{text: text, given: true, level: LevelNode, where: p.at(e.value.GetToken()), spelled: o.Name}
+func (p *nodeParser) scalar(e yamlfile.Entry, o *Option) (value, bool) {
+	text, ok := yamlfile.Scalar(e.Value)
+	v := newValue(text, LevelNode, o.Name)
+	v.where = p.file.At(e.Value)
 	if !ok || text == "" {
-		p.problems.add(&Problem{Where: v.origin(), Found: describe(e.value), Expected: "a single value",
+		p.problems.Add(&Problem{Where: v.origin(), Found: yamlfile.Describe(e.Value), Expected: "a single value",
 			Do: "write one behind the name, or remove the line"})
 		return v, false
 	}
 	if problem := v.parse(o); problem != nil {
-		p.problems.add(problem)
+		p.problems.Add(problem)
 		return v, false
 	}
 	return v, true
-}
-
-// at is the position of a token, "FILE:LINE:COLUMN".
-func (p *nodeParser) at(t *token.Token) string {
-	if t == nil || t.Position == nil {
-		return p.node.path
-	}
-	return fmt.Sprintf("%s:%d:%d", p.node.path, t.Position.Line, t.Position.Column)
-}
-
-// invalidUTF8 returns the offset of the first bad byte, or -1.
-func invalidUTF8(text []byte) int {
-	for at := 0; at < len(text); {
-		r, size := utf8.DecodeRune(text[at:])
-		if r == utf8.RuneError && size == 1 {
-			return at
-		}
-		at += size
-	}
-	return -1
-}
-
-// position counts lines and characters from 1.
-func position(text []byte, offset int) (line, column int) {
-	line, column = 1, 1
-	for _, r := range string(text[:offset]) {
-		column++
-		if r == '\n' {
-			line, column = line+1, 1
-		}
-	}
-	return line, column
 }

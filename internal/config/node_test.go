@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/spillway/spillway/internal/config/yamlfile"
 )
 
 func TestParseNode(t *testing.T) {
@@ -30,7 +32,7 @@ aws: {credentials-file: /c, profile: 7, imds: false, proxy: "http://u:p@h:1", ca
 	got := map[string]string{}
 	for i, v := range node.defaults {
 		if v.given {
-			got[table[i].Name] = strings.TrimPrefix(v.where, "f:") + " " + v.text
+			got[table[i].Name] = strings.TrimPrefix(v.where, "f:") + " " + v.Text
 		}
 	}
 	want := map[string]string{
@@ -40,8 +42,8 @@ aws: {credentials-file: /c, profile: 7, imds: false, proxy: "http://u:p@h:1", ca
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
 	}
-	if v := node.defaults[indexOf("max-size")]; v.number != 10 {
-		t.Errorf("010 is read as %d, want 10", v.number)
+	if v := node.defaults[indexOf("max-size")]; v.Number != 10 {
+		t.Errorf("010 is read as %d, want 10", v.Number)
 	}
 	wantAWS := AWS{CredentialsFile: "/c", Profile: "7", Proxy: "http://u:p@h:1", CAFile: "/a"}
 	if diff := cmp.Diff(wantAWS, node.AWS()); diff != "" {
@@ -66,7 +68,7 @@ func TestParseNodeErrors(t *testing.T) {
 		name, text string
 		err        []string
 	}{
-		{"unknown section", "default:\n  mode: blocking\n", []string{`f:1:1: found the unknown section "default"; expected defaults or aws, the nearest is "defaults"`}},
+		{"unknown section", "default:\n  mode: blocking\n", []string{`f:1:1: found the unknown section "default"; expected defaults, aws, memory, state-dir, shutdown-timeout, max-dead-letter-size, unmatched, sources, sinks or routes, the nearest is "defaults"`}},
 		{"unknown option", "defaults:\n  mod: blocking\n", []string{`f:2:3: found the unknown option "mod"; expected the name of an option, the nearest is "mode"`}},
 		{"unknown key", "aws:\n  imsd: true\n", []string{`f:2:3: found the unknown key "imsd"; expected credentials-file, profile, imds, proxy or ca-file, the nearest is "imds"`}},
 		{"option of one container", "defaults:\n  container-id: x\n", []string{"f:2:3: found the option container-id, which belongs to one container"}},
@@ -96,7 +98,7 @@ func TestParseNodeErrors(t *testing.T) {
 		{"not YAML", "defaults:\n  mode: [a\n", []string{"f:2:9: found text that is not YAML ("}},
 		{"tabs", "defaults:\n\tmode: blocking\n", []string{"found text that is not YAML ("}},
 		{"not UTF-8", "defaults:\n  tag: ä\xff\n", []string{"f:2:9: found a byte that is not UTF-8"}},
-		{"too large", strings.Repeat("#", maxNodeBytes+1), []string{"f: found a node file that is too large; expected at most 65536 bytes"}},
+		{"too large", strings.Repeat("#", yamlfile.MaxBytes+1), []string{"f: found a node file that is too large; expected at most 65536 bytes"}},
 		{"all at once", "default: 1\ndefaults:\n  mode: x\n  drop: y\naws: {a: 1}\n", []string{"f:1:1: ", "f:3:9: ", "f:4:9: ", "f:5:7: "}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -106,6 +108,22 @@ func TestParseNodeErrors(t *testing.T) {
 				t.Error("no node beside the error")
 			}
 		})
+	}
+}
+
+// A logger of a container reads the file of "spillway run" as well, and starts
+// whatever stands in the sections that are not its own.
+func TestParseNodePassesOverSectionsOfARun(t *testing.T) {
+	text := "defaults: {mode: non-blocking}\n"
+	for _, name := range RunSections() {
+		text += name + ": {nobody: [knows, what], it: *is}\n"
+	}
+	node, err := ParseNode("f", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := node.defaults[indexOf("mode")].Text; got != "non-blocking" {
+		t.Errorf("mode is %q", got)
 	}
 }
 
@@ -128,7 +146,7 @@ func TestLoadNode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := node.defaults[indexOf("mode")].text; got != "non-blocking" {
+	if got := node.defaults[indexOf("mode")].Text; got != "non-blocking" {
 		t.Errorf("mode is %q", got)
 	}
 }

@@ -2,28 +2,29 @@ package config
 
 import (
 	"slices"
-	"strings"
+
+	"github.com/spillway/spillway/internal/config/setting"
 )
 
 // Kind is the type of an option's value.
-type Kind uint8
+type Kind = setting.Kind
 
-// The kinds. A secret is text that no error, warning or explanation shows.
+// The kinds.
 const (
-	KindString   Kind = iota
-	KindBool          // as strconv.ParseBool takes it
-	KindSize          // of memory, as units.RAMInBytes takes it: 4m is 4 × 2^20 bytes
-	KindFileSize      // of a file, as units.FromHumanSize takes it: 4m is 4,000,000 bytes
-	KindDuration      // as time.ParseDuration takes it
-	KindInt           // decimal
-	KindEnum          // one of Option.Enum
-	KindSecret
+	KindString   = setting.String
+	KindBool     = setting.Bool
+	KindSize     = setting.Size
+	KindFileSize = setting.FileSize
+	KindDuration = setting.Duration
+	KindInt      = setting.Int
+	KindEnum     = setting.Enum
+	KindSecret   = setting.Secret
 )
 
-// String returns the word that help texts use for the kind.
-func (k Kind) String() string {
-	return [...]string{"string", "bool", "size", "file size", "duration", "int", "enum", "secret"}[k]
-}
+// Problem is one thing that is wrong with the configuration. All errors of this
+// package are Problems, joined with errors.Join; a program that meets one ends
+// with exit code 2.
+type Problem = setting.Problem
 
 // Option is one row of the table. Rows are constants: nobody writes to them.
 type Option struct {
@@ -44,9 +45,9 @@ type Option struct {
 	// so can stand in no node default.
 	OwnOnly bool
 
-	notYet   []string                    // enum values of a later version
-	synonyms []string                    // pairs: a second spelling of an enum value, the value
-	check    func(v value) (want string) // empty if the value is good
+	notYet   []string // enum values of a later version
+	synonyms []string // pairs: a second spelling of an enum value, the value
+	check    setting.Check
 }
 
 // Common reports whether the option belongs to every driver.
@@ -122,59 +123,14 @@ func indexOf(name string) int {
 	return -1
 }
 
-// or joins words as "a, b or c".
-func or(words []string) string {
-	if len(words) < 2 {
-		return strings.Join(words, "")
-	}
-	last := len(words) - 1
-	return strings.Join(words[:last], ", ") + " or " + words[last]
-}
-
 // nearestName returns the candidate with the smallest edit distance to name,
 // the first of several.
 func nearestName(name string, candidate func(o *Option) bool) string {
-	best, distance := "", -1
-	for i := range table {
-		o := &table[i]
-		if !candidate(o) {
-			continue
-		}
-		if d := editDistance(name, o.Name); distance < 0 || d < distance {
-			best, distance = o.Name, d
-		}
-	}
-	return best
-}
-
-// nearestWord is nearestName over a plain list.
-func nearestWord(name string, words []string) string {
-	return slices.MinFunc(words, func(a, b string) int {
-		return editDistance(name, a) - editDistance(name, b)
-	})
-}
-
-// editDistance is the Levenshtein distance in bytes. A name longer than any
-// option is cut, so that a hostile one costs nothing.
-func editDistance(a, b string) int {
-	if len(a) > 64 {
-		a = a[:64]
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			substitute := diagonal
-			if a[i] != b[j] {
-				substitute++
+	return setting.Nearest(name, func(yield func(string) bool) {
+		for i := range table {
+			if o := &table[i]; candidate(o) && !yield(o.Name) {
+				return
 			}
-			diagonal = row[j+1]
-			row[j+1] = min(substitute, row[j]+1, row[j+1]+1)
 		}
-	}
-	return row[len(b)]
+	})
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"github.com/spillway/spillway/internal/config/setting"
 )
 
 // Input is what Resolve works from.
@@ -27,17 +29,17 @@ type Input struct {
 // LoadArgs is ParseArgs and Load in one: all that is wrong with the arguments,
 // the node file and the options comes in one error. It is the way of the shim.
 func LoadArgs(argv []string, in Input) (*Resolved, error) {
-	var p problems
+	var p setting.Problems
 	own, err := ParseArgs(argv)
 	if err != nil {
-		p.list = append(p.list, err)
+		p.AddAll(err)
 	}
 	in.Own = own
 	resolved, err := Load(in)
 	if err != nil {
-		p.list = append(p.list, err)
+		p.AddAll(err)
 	}
-	if err := p.err(); err != nil {
+	if err := p.Err(); err != nil {
 		return nil, err
 	}
 	return resolved, nil
@@ -46,7 +48,7 @@ func LoadArgs(argv []string, in Input) (*Resolved, error) {
 // Load reads the node file that Own names, or the one at its default place, and
 // resolves. It overwrites Input.Node.
 func Load(in Input) (*Resolved, error) {
-	var p problems
+	var p setting.Problems
 	path := ""
 	for _, s := range in.Own {
 		if s.Name == "config" {
@@ -55,16 +57,16 @@ func Load(in Input) (*Resolved, error) {
 	}
 	node, err := LoadNode(path)
 	if err != nil {
-		p.list = append(p.list, err)
+		p.AddAll(err)
 		// What is missing may stand in the part that could not be read.
 		in.Partial = true
 	}
 	in.Node = node
 	resolved, err := Resolve(in)
 	if err != nil {
-		p.list = append(p.list, err)
+		p.AddAll(err)
 	}
-	if err := p.err(); err != nil {
+	if err := p.Err(); err != nil {
 		return nil, err
 	}
 	return resolved, nil
@@ -97,7 +99,7 @@ func Resolve(in Input) (*Resolved, error) {
 	}
 	r.rules()
 	r.finish()
-	if err := r.problems.err(); err != nil {
+	if err := r.problems.Err(); err != nil {
 		return nil, err
 	}
 	return r.out, nil
@@ -106,7 +108,7 @@ func Resolve(in Input) (*Resolved, error) {
 type resolver struct {
 	in       Input
 	out      *Resolved
-	problems problems
+	problems setting.Problems
 	unchosen bool // the driver is missing or wrong, which was reported
 }
 
@@ -114,7 +116,7 @@ type resolver struct {
 func (r *resolver) builtIn() {
 	for i := range table {
 		o := &table[i]
-		v := value{text: o.Default, given: o.Default != "", level: LevelBuiltIn, spelled: o.Name}
+		v := newValue(o.Default, LevelBuiltIn, o.Name)
 		if v.given {
 			if problem := v.parse(o); problem != nil {
 				panic("BUG: the default of option " + problem.Error())
@@ -132,7 +134,7 @@ func (r *resolver) ownOptions() []Setting {
 			continue
 		}
 		if problem := own.add(s); problem != nil {
-			r.problems.add(problem)
+			r.problems.Add(problem)
 		}
 	}
 	return own.list
@@ -152,13 +154,13 @@ func (r *resolver) chooseDriver(own []Setting) {
 	}
 	for _, s := range own {
 		if s.Name == name {
-			chosen = value{text: s.Value, given: true, level: LevelContainer, spelled: name}
+			chosen = newValue(s.Value, LevelContainer, name)
 			// A bad value is reported by apply, where all own options are.
 			r.unchosen = chosen.parse(&table[row]) != nil
 		}
 	}
 	if !r.unchosen {
-		r.out.driver = driverNamed(chosen.text)
+		r.out.driver = driverNamed(chosen.Text)
 	}
 }
 
@@ -174,10 +176,11 @@ func (r *resolver) environment() {
 		if text == "" || !o.valid(r.in.Program, r.out.driver) {
 			continue
 		}
-		v := value{text: text, given: true, level: LevelEnvironment, spelled: o.Name, note: "from " + stand.variable}
+		v := newValue(text, LevelEnvironment, o.Name)
+		v.note = "from " + stand.variable
 		if problem := v.parse(o); problem != nil {
 			problem.Where = "the environment variable " + stand.variable
-			r.problems.add(problem)
+			r.problems.Add(problem)
 			continue
 		}
 		r.out.values[indexOf(o.Name)] = v
@@ -192,7 +195,7 @@ func (r *resolver) nodeDefaults() {
 			continue
 		}
 		if problem := r.extraCheck(&table[i], v); problem != nil {
-			r.problems.add(problem)
+			r.problems.Add(problem)
 			continue
 		}
 		r.out.values[i] = v
@@ -204,18 +207,18 @@ func (r *resolver) apply(s Setting) {
 	row := indexOf(s.Name)
 	if row < 0 || !table[row].valid(r.in.Program, r.out.driver) {
 		if problem := r.foreign(s, row); problem != nil {
-			r.problems.add(problem)
+			r.problems.Add(problem)
 		}
 		return
 	}
 	o := &table[row]
-	v := value{text: s.Value, given: true, level: LevelContainer, spelled: s.Name}
+	v := newValue(s.Value, LevelContainer, s.Name)
 	problem := v.parse(o)
 	if problem == nil {
 		problem = r.extraCheck(o, v)
 	}
 	if problem != nil {
-		r.problems.add(problem)
+		r.problems.Add(problem)
 		return
 	}
 	r.out.values[indexOf(o.canonical())] = v
@@ -265,7 +268,7 @@ func owners(s DriverSet) string {
 			names = append(names, d.String())
 		}
 	}
-	return or(names)
+	return setting.Or(names)
 }
 
 // extraCheck runs the caller's check of an option.
@@ -274,9 +277,9 @@ func (r *resolver) extraCheck(o *Option, v value) *Problem {
 	if check == nil {
 		return nil
 	}
-	if err := check(v.text); err != nil {
+	if err := check(v.Text); err != nil {
 		said := strings.ReplaceAll(err.Error(), "\n", " ")
-		return &Problem{Where: v.origin(), Found: show(o, v.text) + " (" + said + ")", Expected: "another value", Cause: err}
+		return &Problem{Where: v.origin(), Found: show(o, v.Text) + " (" + said + ")", Expected: "another value", Cause: err}
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ func (r *Resolved) value(name string) *value {
 // directory, the section aws.
 func (r *resolver) finish() {
 	out := r.out
-	text := func(name string) string { return out.value(name).text }
+	text := func(name string) string { return out.value(name).Text }
 	out.node = r.in.Node.path
 	out.aws = r.in.Node.AWS()
 	out.aws.IMDS = r.imds()
@@ -77,7 +77,7 @@ func (r *Resolved) Driver() Driver { return r.driver }
 func (r *Resolved) NodePath() string { return nodePath(r.node) }
 
 // Verbose reports whether to log at debug level.
-func (r *Resolved) Verbose() bool { return r.value("verbose").flag }
+func (r *Resolved) Verbose() bool { return r.value("verbose").Flag }
 
 // StateDir returns the directory for all state.
 func (r *Resolved) StateDir() string { return r.stateDir }
@@ -92,18 +92,18 @@ func (r *Resolved) Container() Container { return r.container }
 // Buffer returns the settings of the buffer.
 func (r *Resolved) Buffer() Buffer {
 	b := Buffer{
-		Mode:        Mode(r.value("mode").text),
-		Limit:       r.value("max-buffer-size").number,
+		Mode:        Mode(r.value("mode").Text),
+		Limit:       r.value("max-buffer-size").Number,
 		Drop:        r.drop(),
-		MaxBlock:    r.value("max-block").duration,
-		LossMarkers: r.value("loss-markers").text == "on",
+		MaxBlock:    r.value("max-block").Duration,
+		LossMarkers: r.value("loss-markers").Text == "on",
 	}
 	if b.Mode == Spill {
-		b.MaxDisk = r.value("max-disk-size").number
-		b.MinFreeDisk = r.value("min-free-disk").number
-		b.WhenFull = WhenFull(r.value("when-full").text)
-		b.Durability = Durability(r.value("durability").text)
-		b.Compression = DiskCompression(r.value("disk-compression").text)
+		b.MaxDisk = r.value("max-disk-size").Number
+		b.MinFreeDisk = r.value("min-free-disk").Number
+		b.WhenFull = WhenFull(r.value("when-full").Text)
+		b.Durability = Durability(r.value("durability").Text)
+		b.Compression = DiskCompression(r.value("disk-compression").Text)
 	}
 	return b
 }
@@ -112,27 +112,27 @@ func (r *Resolved) Buffer() Buffer {
 // says so too, for who left drop alone.
 func (r *Resolved) drop() Drop {
 	drop, full := r.value("drop"), r.value("when-full")
-	if r.value("max-block").given && drop.level == LevelBuiltIn && full.text == string(WhenFullDropOldest) {
+	if r.value("max-block").given && drop.level == LevelBuiltIn && full.Text == string(WhenFullDropOldest) {
 		return DropOldest
 	}
-	return Drop(drop.text)
+	return Drop(drop.Text)
 }
 
 // AWSLogs returns the settings of CloudWatch Logs.
 func (r *Resolved) AWSLogs() AWSLogs {
 	a := AWSLogs{
-		Region:           r.value("awslogs-region").text,
-		Endpoint:         r.value("awslogs-endpoint").text,
-		Group:            r.value("awslogs-group").text,
-		Stream:           r.value("awslogs-stream").text,
-		Tag:              r.value("tag").text,
-		CreateGroup:      r.value("awslogs-create-group").flag,
-		CreateStream:     r.value("awslogs-create-stream").flag,
-		DatetimeFormat:   r.value("awslogs-datetime-format").text,
-		MultilinePattern: r.value("awslogs-multiline-pattern").text,
-		EMF:              r.value("awslogs-format").text == FormatEMF,
-		FlushInterval:    time.Duration(r.value("awslogs-force-flush-interval-seconds").number) * time.Second,
-		CredentialsURL:   r.value("awslogs-credentials-endpoint").text,
+		Region:           r.value("awslogs-region").Text,
+		Endpoint:         r.value("awslogs-endpoint").Text,
+		Group:            r.value("awslogs-group").Text,
+		Stream:           r.value("awslogs-stream").Text,
+		Tag:              r.value("tag").Text,
+		CreateGroup:      r.value("awslogs-create-group").Flag,
+		CreateStream:     r.value("awslogs-create-stream").Flag,
+		DatetimeFormat:   r.value("awslogs-datetime-format").Text,
+		MultilinePattern: r.value("awslogs-multiline-pattern").Text,
+		EMF:              r.value("awslogs-format").Text == FormatEMF,
+		FlushInterval:    time.Duration(r.value("awslogs-force-flush-interval-seconds").Number) * time.Second,
+		CredentialsURL:   r.value("awslogs-credentials-endpoint").Text,
 	}
 	if strings.HasPrefix(a.CredentialsURL, "/") {
 		// The address of the ECS agent, which Docker's driver has built in.
@@ -144,15 +144,15 @@ func (r *Resolved) AWSLogs() AWSLogs {
 // JSONFile returns the settings of a file as Docker writes it.
 func (r *Resolved) JSONFile() JSONFile {
 	return JSONFile{
-		Path:        r.value("log-path").text,
-		MaxSize:     r.value("max-size").number,
-		MaxFile:     int(r.value("max-file").number),
-		Compress:    r.value("compress").flag,
-		Labels:      names(r.value("labels").text),
-		LabelsRegex: r.value("labels-regex").text,
-		Env:         names(r.value("env").text),
-		EnvRegex:    r.value("env-regex").text,
-		Tag:         r.value("tag").text,
+		Path:        r.value("log-path").Text,
+		MaxSize:     r.value("max-size").Number,
+		MaxFile:     int(r.value("max-file").Number),
+		Compress:    r.value("compress").Flag,
+		Labels:      names(r.value("labels").Text),
+		LabelsRegex: r.value("labels-regex").Text,
+		Env:         names(r.value("env").Text),
+		EnvRegex:    r.value("env-regex").Text,
+		Tag:         r.value("tag").Text,
 		Attrs:       r.attrs,
 	}
 }
@@ -160,10 +160,10 @@ func (r *Resolved) JSONFile() JSONFile {
 // Shim returns the settings of the process of a containerd logger.
 func (r *Resolved) Shim() Shim {
 	return Shim{
-		CleanupTime:              r.value("cleanup-time").duration,
-		UID:                      int(r.value("uid").number),
-		GID:                      int(r.value("gid").number),
-		StartRequiresDestination: r.value("start-requires-destination").flag,
+		CleanupTime:              r.value("cleanup-time").Duration,
+		UID:                      int(r.value("uid").Number),
+		GID:                      int(r.value("gid").Number),
+		StartRequiresDestination: r.value("start-requires-destination").Flag,
 		Verbose:                  r.Verbose(),
 		StateDir:                 r.stateDir,
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/spillway/spillway/internal/config/setting"
 )
 
 // maxCleanup leaves one of containerd's 12 s for the end of the process.
@@ -19,7 +21,7 @@ func (r *resolver) yield(name, to string) {
 	v := r.value(name)
 	where := v.where
 	o := &table[indexOf(name)]
-	*v = value{text: o.Default, given: o.Default != "", level: LevelBuiltIn, spelled: name}
+	*v = newValue(o.Default, LevelBuiltIn, name)
 	if v.given {
 		if problem := v.parse(o); problem != nil {
 			panic("BUG: the default of option " + problem.Error())
@@ -71,7 +73,7 @@ func (r *resolver) multilineRules() {
 		return
 	}
 	for _, v := range standing[min(1, len(standing)):] {
-		r.problems.add(&Problem{Where: v.origin(), Found: "it beside " + standing[0].spelled + " " + quote(standing[0].text),
+		r.problems.Add(&Problem{Where: v.origin(), Found: "it beside " + standing[0].spelled + " " + setting.Quote(standing[0].Text),
 			Expected: "at most one of awslogs-multiline-pattern, awslogs-datetime-format and awslogs-format",
 			Do:       "remove " + v.spelled + " or " + standing[0].spelled})
 	}
@@ -92,26 +94,26 @@ func (r *resolver) streamRules() {
 // compressed where there is a size at which a new one begins.
 func (r *resolver) rotationRules() {
 	size, files, compress := r.value("max-size"), r.value("max-file"), r.value("compress")
-	if files.level == LevelContainer && files.number > 1 && !size.given {
+	if files.level == LevelContainer && files.Number > 1 && !size.given {
 		r.warn("--max-file has no effect: without max-size there is only one file")
 	}
-	if !compress.flag || size.given && files.number > 1 {
+	if !compress.Flag || size.given && files.Number > 1 {
 		return
 	}
 	if compress.level.rank() < files.level.rank() {
 		r.yield("compress", "max-file")
 		return
 	}
-	r.problems.add(&Problem{Where: compress.origin(), Found: "it without a rotated file to compress",
+	r.problems.Add(&Problem{Where: compress.origin(), Found: "it without a rotated file to compress",
 		Expected: "max-size and a max-file of at least 2", Do: "set both or remove compress"})
 }
 
 // cleanupRule keeps a second of containerd's 12 for the end of the process.
 func (r *resolver) cleanupRule() {
-	if v := r.value("cleanup-time"); v.duration > maxCleanup {
-		v.note = "lowered from " + v.text
-		r.warn("cleanup-time %s means 11s: containerd kills the logger at 12s", v.text)
-		v.duration, v.text = maxCleanup, "11s"
+	if v := r.value("cleanup-time"); v.Duration > maxCleanup {
+		v.note = "lowered from " + v.Text
+		r.warn("cleanup-time %s means 11s: containerd kills the logger at 12s", v.Text)
+		v.Duration, v.Text = maxCleanup, "11s"
 	}
 }
 
@@ -134,13 +136,13 @@ func (r *resolver) required() {
 			r.missing("awslogs-stream", "the name of the log stream, or a tag that names it")
 		}
 		if r.in.Program == ProgramShim && !r.value("awslogs-region").given && !r.refused("awslogs-region") && !r.imds() {
-			r.problems.add(MissingRegion(r.in.Node.path, false))
+			r.problems.Add(MissingRegion(r.in.Node.path, false))
 		}
 	case DriverJSONFile:
 		if !r.value("log-path").given {
 			r.missing("log-path", "the path of the file")
-		} else if v := r.value("log-path"); r.in.Program == ProgramShim && !filepath.IsAbs(v.text) {
-			r.problems.add(&Problem{Where: v.origin(), Found: quote(v.text), Expected: absolutePath(*v)})
+		} else if v := r.value("log-path"); r.in.Program == ProgramShim && !filepath.IsAbs(v.Text) {
+			r.problems.Add(&Problem{Where: v.origin(), Found: setting.Quote(v.Text), Expected: absolutePath(v.Value)})
 		}
 	}
 }
@@ -162,7 +164,7 @@ func (r *resolver) missing(name, expected string) {
 	if o := &table[indexOf(name)]; !o.OwnOnly {
 		do += ", or set " + name + " in the section defaults of " + nodePath(r.in.Node.path)
 	}
-	r.problems.add(&Problem{Where: "--" + name, Found: "nothing", Expected: expected, Do: do})
+	r.problems.Add(&Problem{Where: "--" + name, Found: "nothing", Expected: expected, Do: do})
 }
 
 // imds reports whether the instance metadata service may be asked.

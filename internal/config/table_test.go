@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/docker/go-units"
+
+	"github.com/spillway/spillway/internal/config/setting"
 )
 
 // The table keeps to its own rules, so that the code need not check them.
@@ -43,7 +45,7 @@ func TestTable(t *testing.T) {
 			t.Errorf("%s: is no second spelling of %s", o.Name, o.canonical())
 		}
 		if o.Default != "" {
-			v := value{text: o.Default, spelled: o.Name}
+			v := newValue(o.Default, LevelBuiltIn, o.Name)
 			if problem := v.parse(o); problem != nil {
 				t.Errorf("%s: the default is refused: %v", o.Name, problem)
 			}
@@ -106,16 +108,16 @@ func TestEditDistance(t *testing.T) {
 		{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"kitten", "sitting", 3}, {"mode", "mode", 0}, {"mdoe", "mode", 2},
 		{strings.Repeat("x", 1<<20), "mode", 64},
 	} {
-		if got := editDistance(c.a, c.b); got != c.want {
-			t.Errorf("editDistance(%.10q, %q) = %d, want %d", c.a, c.b, got, c.want)
+		if got := setting.EditDistance(c.a, c.b); got != c.want {
+			t.Errorf("setting.EditDistance(%.10q, %q) = %d, want %d", c.a, c.b, got, c.want)
 		}
 	}
 }
 
 func TestFormatSizeIsReadBack(t *testing.T) {
 	for _, n := range []int64{1, 1023, 1024, 64 << 10, 1536, 10 << 20, 1<<20 + 1, 1 << 30, 3 << 40} {
-		if got, err := parseSize(formatSize(n), units.RAMInBytes); err != nil || got != n {
-			t.Errorf("%d is written as %q and read as %d, %v", n, formatSize(n), got, err)
+		if got, err := setting.ParseSize(setting.FormatSize(n), units.RAMInBytes); err != nil || got != n {
+			t.Errorf("%d is written as %q and read as %d, %v", n, setting.FormatSize(n), got, err)
 		}
 	}
 }

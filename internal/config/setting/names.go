@@ -1,0 +1,56 @@
+package setting
+
+import (
+	"iter"
+	"slices"
+	"strings"
+)
+
+// Or joins words as "a, b or c".
+func Or(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
+
+// Nearest returns the word with the smallest edit distance to name, the first of
+// several, or "" where there are no words.
+func Nearest(name string, words iter.Seq[string]) string {
+	best, distance := "", -1
+	for word := range words {
+		if d := EditDistance(name, word); distance < 0 || d < distance {
+			best, distance = word, d
+		}
+	}
+	return best
+}
+
+// NearestOf is Nearest over a list.
+func NearestOf(name string, words []string) string { return Nearest(name, slices.Values(words)) }
+
+// EditDistance is the Levenshtein distance in bytes. A name longer than any option
+// is cut, so that a hostile one costs nothing.
+func EditDistance(a, b string) int {
+	if len(a) > 64 {
+		a = a[:64]
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			substitute := diagonal
+			if a[i] != b[j] {
+				substitute++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(substitute, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
