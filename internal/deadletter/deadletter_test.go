@@ -90,6 +90,16 @@ func TestPuttingTwiceMakesOneEntry(t *testing.T) {
 	if err := same(&got[0], &want); err != nil || got[0].Revision != 2 || got[0].ID != seen[0].ID {
 		t.Errorf("entry %d in revision %d: %v", got[0].ID, got[0].Revision, err)
 	}
+	// The same call once more, since its caller does not know that it succeeded.
+	put(t, s, again)
+	if got := all(t, s, Query{IDs: []int64{got[0].ID}}); got[0].Attempts != 7 {
+		t.Errorf("%d attempts, want 7: of a letter with another first attempt", got[0].Attempts)
+	}
+	put(t, s, letter(2))
+	if got := all(t, s, Query{IDs: []int64{got[1].ID}}); got[0].Attempts != 1 || got[0].Revision != 2 {
+		t.Errorf("%d attempts in revision %d, want 1 in revision 2", got[0].Attempts, got[0].Revision)
+	}
+	seen[1].Revision++
 	// Who has seen the first revision must not remove the second.
 	if n, err := s.Remove(t.Context(), []Ref{seen[0].Ref(), seen[1].Ref(), {ID: 77, Revision: 1}}); n != 1 || err != nil {
 		t.Errorf("%d removed, want 1 (%v)", n, err)

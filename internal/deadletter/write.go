@@ -68,7 +68,7 @@ const insertLetter = `INSERT INTO letter
 	(key, revision, destination, source, tag, origin, seq, time, encoding, status, reason, detail, attempts, first, last, size, sum, head)
 	VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING`
 
-// put writes one letter, or makes one that is there a revision older.
+// put writes one letter, or brings the one that is there up to date.
 func (w *writer) put(ctx context.Context, l *record.Letter) (err error) {
 	if w.insert == nil {
 		if w.insert, err = w.tx.PrepareContext(ctx, insertLetter); err != nil {
@@ -143,7 +143,12 @@ func (w *writer) again(ctx context.Context, key []byte, l *record.Letter, head [
 		return err
 	}
 	n := *l
-	n.Attempts += int(attempts)
+	if n.First == first {
+		// It is put again because an earlier call did not return in peace.
+		n.Attempts = max(n.Attempts, int(attempts))
+	} else {
+		n.Attempts += int(attempts)
+	}
 	n.First, n.Last = min(n.First, first), max(n.Last, last)
 	revision++
 	_, err = w.tx.ExecContext(ctx, `UPDATE letter SET revision = ?, source = ?, tag = ?, seq = ?, time = ?, status = ?, reason = ?, detail = ?,
