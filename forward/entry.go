@@ -69,16 +69,22 @@ type Checked struct {
 // It allocates nothing but an error. Where something is invalid it rearranges b
 // in place, the valid entries first, both kinds in their order.
 func CheckEntries(b []byte) Checked {
-	count, end := countValid(b, 0)
-	if end == len(b) {
-		return Checked{Valid: b, Count: count}
+	var c Checked
+	i := c.valid(b, 0)
+	if i == len(b) {
+		c.Valid = b
+		return c
 	}
-	return sortEntries(b, count, end)
+	s := sorter{b: b, c: &c}
+	s.add(0, i, true)
+	s.from(i)
+	return c
 }
 
-// countValid counts valid entries from b[i] on, and returns where the first
-// stands that is not, or the end.
-func countValid(b []byte, i int) (count, end int) {
+// valid counts valid entries from b[i] on, and returns where the first stands
+// that is not, or the end.
+func (c *Checked) valid(b []byte, i int) int {
+	count := c.Count
 	for i+1 < len(b) && b[i] == 0x92 {
 		var at int
 		// Nearly all have an EventTime, the others whole seconds.
@@ -118,7 +124,8 @@ func countValid(b []byte, i int) (count, end int) {
 		i = at
 		count++
 	}
-	return count, i
+	c.Count = count
+	return i
 }
 
 // fault says what is wrong with the entry at b[i].

@@ -1,7 +1,6 @@
 package forward
 
 import (
-	"math"
 	"strconv"
 
 	"github.com/tinylib/msgp/msgp"
@@ -59,8 +58,7 @@ type Message struct {
 	InvalidCount int
 	InvalidErr   error
 
-	ack  string // the id as it arrived, with its msgpack head
-	json bool   // the message arrived as JSON
+	ack string // the id as it arrived, with its msgpack head
 }
 
 // Parse reads one whole message, which b holds and nothing else; see Skip and
@@ -72,7 +70,7 @@ type Message struct {
 // A nil is a heartbeat: the message is then zero, with Mode 0. Whatever else is
 // no message is a *SyntaxError.
 func Parse(b []byte, m *Message) error {
-	s := Scanner{Limit: math.MaxInt64}
+	s := Scanner{Limit: int64(len(b))}
 	size, _, err := s.Scan(b)
 	if err != nil {
 		return err
@@ -108,7 +106,7 @@ func (m *Message) parse(b []byte, s *Scanner) error {
 		return err
 	}
 	from, end := s.element(option)
-	return m.parseOption(b[from:end:end])
+	return m.parseOption(b[from:end:end], from)
 }
 
 // parseEntries reads the second element, and the third of ModeMessage. It
@@ -135,7 +133,7 @@ func (m *Message) parseEntries(b []byte, s *Scanner) (option int, err error) {
 
 // parseOption reads the option map. Fluentd takes anything for one, and looks
 // only into maps.
-func (m *Message) parseOption(b []byte) error {
+func (m *Message) parseOption(b []byte, at int64) error {
 	n, i, ok := container(b, 0, true)
 	if !ok {
 		return nil
@@ -200,11 +198,8 @@ func (m *Message) checked(c Checked) {
 }
 
 // AppendAck appends the acknowledgement of m, a msgpack map, with the id in the
-// same bytes in which it arrived; or a JSON object, where the message was JSON.
+// same bytes in which it arrived.
 func (m *Message) AppendAck(dst []byte) []byte {
-	if m.json {
-		return m.appendJSONAck(dst)
-	}
 	dst = msgp.AppendMapHeader(dst, 1)
 	dst = msgp.AppendString(dst, "ack")
 	return append(dst, m.ack...)

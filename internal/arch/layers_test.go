@@ -68,6 +68,14 @@ var layers = []layer{
 		"a sink neither retries nor counts: of the ledger it takes the names of reasons; signing comes in by an interface, so no SDK either",
 	},
 	{
+		"internal/sink/file",
+		[]string{
+			"internal/entry", "internal/jsontext", "internal/ledger", "internal/record", "internal/sink", "internal/sink/appendfile",
+			"internal/template",
+		},
+		[]string{"github.com/klauspost/compress/", "golang.org/x/sys/"}, "a sink neither retries nor counts: of the ledger it takes the names of reasons",
+	},
+	{
 		"internal/sink/jsonfile", []string{"internal/jsontext", "internal/record", "internal/sink", "internal/sink/appendfile"},
 		[]string{"github.com/klauspost/compress/gzip"}, "a sink neither retries nor counts",
 	},
@@ -79,11 +87,6 @@ var layers = []layer{
 	{
 		"internal/deliver", []string{"internal/buffer", "internal/ledger", "internal/record", "internal/sink"}, []string{"github.com/cenkalti/backoff/"},
 		"the only place that retries; it knows the contract of sinks and no sink",
-	},
-
-	{
-		"internal/deadletter", []string{"internal/record"}, []string{"modernc.org/sqlite"},
-		"a store of letters; who puts them there and what becomes of them is its callers' business, and nobody else knows its database",
 	},
 
 	// AWS without its SDK's weight.
@@ -204,7 +207,6 @@ var testsAlone = []string{"go.uber.org/", "pgregory.net/", "github.com/google/go
 var neverInShim = []struct{ prefix, why string }{
 	{"github.com/spf13/", "a command-line library costs each container memory"},
 	{"github.com/schollz/progressbar", "nobody watches"},
-	{"modernc.org/", "a database costs each container memory; the shim drops what is rejected, and counts it"},
 	{"github.com/aws/aws-sdk-go-v2/config", "profiles are asked for by running spillway aws-credentials"},
 	{"github.com/aws/aws-sdk-go-v2/service/", "the calls to CloudWatch Logs are our own; no service client is needed"},
 	{"github.com/aws/aws-sdk-go-v2/credentials/processcreds", "it quotes in errors what the program printed, which may be keys"},

@@ -27,7 +27,7 @@ func accessLog(parsed bool, line string) []byte {
 				entry.Field{Key: "agent", Value: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0)"})
 		}
 		l := entry.NewLines("log", false, fields...)
-		head := l.AppendHead(nil, &record.Batch{Time: 1_700_000_000_000_000_000 + int64(i)}, nil)
+		head := l.AppendHead(nil, &stream, &record.Batch{Time: 1_700_000_000_000_000_000 + int64(i)})
 		all = entry.AppendLine(all, head, []byte(line))
 	}
 	return all
@@ -83,7 +83,7 @@ func BenchmarkAppendLine(b *testing.B) {
 	b.SetBytes(int64(1000 * len(line)))
 	b.ReportAllocs()
 	for b.Loop() {
-		head = l.AppendHead(head[:0], &record.Batch{Time: 1_700_000_000_000_000_000}, nil)
+		head = l.AppendHead(head[:0], &stream, &record.Batch{Time: 1_700_000_000_000_000_000})
 		dst = dst[:0]
 		for range 1000 {
 			dst = entry.AppendLine(dst, head, line)
@@ -105,7 +105,7 @@ func TestNoAllocation(t *testing.T) {
 			}
 		},
 		"AppendLine": func() {
-			dst = entry.AppendLine(l.AppendHead(dst[:0], &record.Batch{}, nil), dst[len(dst):len(dst)], all[:100])
+			dst = entry.AppendLine(l.AppendHead(dst[:0], &stream, &record.Batch{}), dst[len(dst):len(dst)], all[:100])
 		},
 		"AppendLoss": func() { dst = l.AppendLoss(dst[:0], &record.Loss{Reason: "shutdown"}) },
 	} {

@@ -2,6 +2,7 @@ package entry
 
 import (
 	"encoding/base64"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -32,6 +33,24 @@ func AppendJSON(dst, src []byte) (json []byte, replaced int, err error) {
 		return dst, 0, err
 	}
 	return w.dst, w.replaced, nil
+}
+
+// AppendPairs appends the pairs of the map at the start of src, such as a record,
+// as AppendJSON does, but without the braces around them, and tells how many there
+// are: for callers that put pairs of their own beside them.
+func AppendPairs(dst, src []byte) (json []byte, pairs, replaced int, err error) {
+	h, err := parse(src)
+	if err != nil {
+		return dst, 0, 0, err
+	}
+	if h.kind != kindMap {
+		return dst, 0, 0, fmt.Errorf("the record begins with the byte %#02x: expected a map", src[0])
+	}
+	w := writer{dst: dst}
+	if _, err := w.pairs(src[h.size:], h.n, MaxDepth-1); err != nil {
+		return dst, 0, 0, err
+	}
+	return w.dst, int(h.n), w.replaced, nil
 }
 
 // AppendText appends the value at the start of src to dst as a destination of
@@ -120,6 +139,13 @@ func (w *writer) scalar(h head) {
 
 func (w *writer) object(src []byte, n uint64, depth int) ([]byte, error) {
 	w.dst = append(w.dst, '{')
+	src, err := w.pairs(src, n, depth)
+	w.dst = append(w.dst, '}')
+	return src, err
+}
+
+// pairs writes the inside of an object.
+func (w *writer) pairs(src []byte, n uint64, depth int) ([]byte, error) {
 	var err error
 	for i := range n {
 		if i > 0 {
@@ -133,7 +159,6 @@ func (w *writer) object(src []byte, n uint64, depth int) ([]byte, error) {
 			return nil, err
 		}
 	}
-	w.dst = append(w.dst, '}')
 	return src, nil
 }
 

@@ -2,6 +2,7 @@ package entry
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"strconv"
 	"time"
 
@@ -54,10 +55,18 @@ func (l *Lines) Overhead() int {
 // incarnation and the number of its first part, in hexadecimal.
 const partialIDSize = 2 * (12 + 8)
 
+// AppendLineID appends what all parts of a line have in common, in hexadecimal:
+// the incarnation of its stream and the number of its first part. b is one of the
+// parts, which have consecutive numbers.
+func AppendLineID(dst []byte, stream *record.Stream, b *record.Batch) []byte {
+	var id [partialIDSize / 2]byte
+	binary.BigEndian.PutUint64(id[copy(id[:], stream.Incarnation[:]):], b.FirstSeq-uint64(b.Part.Ordinal)+1)
+	return hex.AppendEncode(dst, id[:])
+}
+
 // AppendHead appends what the entries of a batch of text begin with, which is all
-// but the line. line says, for a part, which line it is of, as hexadecimal of any
-// length up to 40.
-func (l *Lines) AppendHead(dst []byte, b *record.Batch, line []byte) []byte {
+// but the line. The stream gives parts their id.
+func (l *Lines) AppendHead(dst []byte, stream *record.Stream, b *record.Batch) []byte {
 	n := l.count + 1
 	if b.Part.Ordinal > 0 {
 		n += 4
@@ -65,8 +74,9 @@ func (l *Lines) AppendHead(dst []byte, b *record.Batch, line []byte) []byte {
 	dst = l.appendTime(append(dst, 0x92), b.Time)
 	dst = append(appendMap(dst, n), l.fields...)
 	if b.Part.Ordinal > 0 {
+		var id [partialIDSize]byte
 		dst = appendString(appendString(dst, keyPartial), "true")
-		dst = appendString(appendString(dst, keyPartialID), line)
+		dst = appendString(appendString(dst, keyPartialID), AppendLineID(id[:0], stream, b))
 		var digits [10]byte
 		ordinal := strconv.AppendUint(digits[:0], uint64(b.Part.Ordinal), 10)
 		dst = appendString(appendString(dst, keyPartialOrdinal), ordinal)

@@ -14,6 +14,9 @@ import (
 	"github.com/spillway/spillway/internal/record"
 )
 
+// stream is where the lines come from.
+var stream = record.Stream{Incarnation: [12]byte{0xab, 11: 0xcd}}
+
 // read is the object and the time of a whole entry.
 func read(t *testing.T, packed []byte) (map[string]any, int64) {
 	t.Helper()
@@ -38,15 +41,15 @@ func read(t *testing.T, packed []byte) (map[string]any, int64) {
 func TestLineAsDocker(t *testing.T) {
 	const at = 1_700_000_000_123_456_789
 	l := entry.NewLines("log", false, entry.Field{Key: "container_id", Value: "c1"}, entry.Field{Key: "source", Value: "stdout"})
-	got, when := read(t, entry.AppendLine(nil, l.AppendHead(nil, &record.Batch{Time: at}, nil), []byte("hello")))
+	got, when := read(t, entry.AppendLine(nil, l.AppendHead(nil, &stream, &record.Batch{Time: at}), []byte("hello")))
 	if diff := cmp.Diff(map[string]any{"container_id": "c1", "source": "stdout", "log": "hello"}, got); diff != "" || when != at {
 		t.Errorf("at %d (-want +got):\n%s", when, diff)
 	}
-	part := &record.Batch{Time: at, Part: record.Part{Ordinal: 3, Last: true}}
-	got, _ = read(t, entry.AppendLine(nil, l.AppendHead(nil, part, []byte("0af7")), []byte("end")))
+	part := &record.Batch{Time: at, FirstSeq: 0x102, Part: record.Part{Ordinal: 3, Last: true}}
+	got, _ = read(t, entry.AppendLine(nil, l.AppendHead(nil, &stream, part), []byte("end")))
 	want := map[string]any{
 		"container_id": "c1", "source": "stdout", "log": "end",
-		"partial_message": "true", "partial_id": "0af7", "partial_ordinal": "3", "partial_last": "true",
+		"partial_message": "true", "partial_id": "ab" + strings.Repeat("0", 20) + "cd" + "0000000000000100", "partial_ordinal": "3", "partial_last": "true",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("part (-want +got):\n%s", diff)
@@ -56,7 +59,7 @@ func TestLineAsDocker(t *testing.T) {
 func TestWholeTimes(t *testing.T) {
 	l := entry.NewLines("message", true)
 	for at, want := range map[int64]int64{1_700_000_000_999_999_999: 1_700_000_000e9, 3e9 + 1: 3e9, -1: -1e9} {
-		packed := entry.AppendLine(nil, l.AppendHead(nil, &record.Batch{Time: at}, nil), nil)
+		packed := entry.AppendLine(nil, l.AppendHead(nil, &stream, &record.Batch{Time: at}), nil)
 		if _, when := read(t, packed); when != want {
 			t.Errorf("%d became %d, want %d", at, when, want)
 		}
@@ -64,7 +67,7 @@ func TestWholeTimes(t *testing.T) {
 	// Where an EventTime cannot say the moment, whole seconds do.
 	l = entry.NewLines("message", false)
 	for at, want := range map[int64]int64{-1: -1e9, 1<<32*1e9 + 5: 1 << 32 * 1e9, (1<<32-1)*1e9 + 5: (1<<32-1)*1e9 + 5} {
-		packed := entry.AppendLine(nil, l.AppendHead(nil, &record.Batch{Time: at}, nil), nil)
+		packed := entry.AppendLine(nil, l.AppendHead(nil, &stream, &record.Batch{Time: at}), nil)
 		if _, when := read(t, packed); when != want {
 			t.Errorf("%d became %d, want %d", at, when, want)
 		}
@@ -85,13 +88,12 @@ func TestLinesOfAnyKind(t *testing.T) {
 		want["log"] = line
 		l := entry.NewLines("log", rapid.Bool().Draw(rt, "whole"), fields...)
 		b := &record.Batch{Time: rapid.Int64Range(1e9, 1<<60).Draw(rt, "time")}
-		id := ""
 		if rapid.Bool().Draw(rt, "part") {
-			id = strings.Repeat("f", 40)
-			b.Part = record.Part{Ordinal: 1<<32 - 1}
+			b.Part, b.FirstSeq = record.Part{Ordinal: 1<<32 - 1}, 1<<63
+			id := string(entry.AppendLineID(nil, &stream, b))
 			want["partial_message"], want["partial_id"], want["partial_ordinal"], want["partial_last"] = "true", id, "4294967295", "false"
 		}
-		packed := entry.AppendLine(nil, l.AppendHead(nil, b, []byte(id)), []byte(line))
+		packed := entry.AppendLine(nil, l.AppendHead(nil, &stream, b), []byte(line))
 		got, _ := read(t, packed)
 		if diff := cmp.Diff(want, got); diff != "" {
 			rt.Fatalf("(-want +got):\n%s", diff)

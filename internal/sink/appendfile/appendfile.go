@@ -58,6 +58,12 @@ func (w *Writer) Use(f File, size int64, keep int) {
 	}
 }
 
+// Lend makes the Writer gather in buf, of which it uses the capacity, instead of
+// in a buffer of its own, so that Writers which are used one after the other can
+// share one. It must be called while nothing is gathered: after Flush, Rollback
+// or before the first Put. With nil the buffer goes back to its owner.
+func (w *Writer) Lend(buf []byte) { w.buf, w.whole = buf[:0], 0 }
+
 // HasFile tells whether there is a present file.
 func (w *Writer) HasFile() bool { return len(w.files) > 0 }
 

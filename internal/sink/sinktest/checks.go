@@ -21,6 +21,7 @@ type env struct {
 	numbers Numbering
 	sent    []Event // what must be read back, in order
 	unsure  bool    // an attempt was unsure, so what it sent may be there twice
+	entries bool    // records are sent as entries of the forward protocol
 	now     time.Time
 }
 
@@ -73,6 +74,9 @@ func (e *env) lines(stream uint32, bodies ...string) []Event {
 // request makes a request and completes the events as it numbers them.
 func (e *env) request(events []Event) *Request {
 	for i := range events {
+		if e.entries && events[i].Loss == nil {
+			events[i].Part, events[i].Packed = record.Part{}, Packed(events[i].Time, events[i].Body)
+		}
 		e.numbers.number(&events[i])
 	}
 	return NewRequest(events...)
@@ -183,9 +187,17 @@ func (e *env) escapes() error {
 func (e *env) longest() int {
 	l := e.Sink.Limits()
 	if l.BodyBytes == 0 {
-		return 1 << 20
+		return 1<<20 - e.extra()
 	}
-	return l.BodyBytes
+	return l.BodyBytes - e.extra()
+}
+
+// extra is what an event takes beyond its body.
+func (e *env) extra() int {
+	if e.entries {
+		return len(Packed(time.Time{}, strings.Repeat("x", 1<<16))) - 1<<16
+	}
+	return 0
 }
 
 func (e *env) longestBodies() error {

@@ -18,6 +18,7 @@ func (e *env) mostBytes() error {
 	if total == 0 {
 		total = 1 << 20
 	}
+	l.PerEvent += e.extra()
 	for _, size := range []int{e.longest() / 4, 700} {
 		var bodies []string
 		left := total
@@ -41,7 +42,7 @@ func (e *env) mostEvents() error {
 		n = 20_000
 	}
 	if l.RequestBytes > 0 {
-		n = min(n, l.RequestBytes/(5+l.PerEvent))
+		n = min(n, l.RequestBytes/(5+l.PerEvent+e.extra()))
 	}
 	at := e.tick()
 	events := make([]Event, n)

@@ -18,6 +18,10 @@ type Event struct {
 	Time   time.Time
 	Body   string
 	Part   record.Part
+	// Packed, if not empty, makes the event an entry of the forward protocol, whose
+	// bytes it is. Body is what a reader of text sees of it then, and Time the
+	// entry's own.
+	Packed string
 	// Loss needs Lost, Bytes and Reason only; the rest follows from the event.
 	Loss *record.Loss
 	// Seq is the sequence number, or 0 for the next of the stream.
@@ -90,18 +94,28 @@ func begin(e Event) batch {
 	b := batch{head: record.Batch{
 		Stream: e.Stream, Kind: record.KindRecords, Time: e.Time.UnixNano(), FirstSeq: e.Seq, Part: e.Part,
 	}}
+	if e.Packed != "" {
+		b.head.Encoding = record.EncodingEntry
+	}
 	b.add(e)
 	return b
 }
 
 // takes tells whether the event may stand in the batch: a part, like a marker,
-// has one of its own.
+// has one of its own. Entries have times of their own.
 func (b *batch) takes(e Event) bool {
-	return b.head.Count > 0 && e.Loss == nil && e.Part == record.Part{} && b.head.Part == record.Part{} &&
-		e.Stream == b.head.Stream && e.Time.UnixNano() == b.head.Time && e.Seq == b.head.FirstSeq+uint64(b.head.Count)
+	entry := b.head.Encoding == record.EncodingEntry
+	return entry == (e.Packed != "") && b.head.Count > 0 && e.Loss == nil && e.Part == record.Part{} && b.head.Part == record.Part{} &&
+		e.Stream == b.head.Stream && (entry || e.Time.UnixNano() == b.head.Time) && e.Seq == b.head.FirstSeq+uint64(b.head.Count)
 }
 
 func (b *batch) add(e Event) {
+	if e.Packed != "" {
+		b.frames = append(b.frames, e.Packed...)
+		b.head.Count++
+		b.head.Bytes += len(e.Packed)
+		return
+	}
 	var added record.Added
 	b.frames, added = record.AppendBody(b.frames, []byte(e.Body))
 	b.head.Count += added.Count

@@ -1,6 +1,7 @@
 package sinktest
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"testing"
@@ -47,10 +48,26 @@ type Traits struct {
 
 // Run runs the conformance suite. Each test asks open for a destination of its
 // own, whose streams have the names of Streams. It closes the sink itself.
-func Run(t *testing.T, open func(*testing.T) Destination) {
+func Run(t *testing.T, open func(*testing.T) Destination) { run(t, false, open) }
+
+// RunEntries runs the suite with entries of the forward protocol in the place of
+// lines: each is Packed, with the line under the key "log". Read returns that
+// line, and the entry's own time.
+func RunEntries(t *testing.T, open func(*testing.T) Destination) { run(t, true, open) }
+
+// Packed is an entry of the forward protocol with that time and the body as a
+// string under the key "log".
+func Packed(at time.Time, body string) string {
+	b := binary.BigEndian.AppendUint32([]byte{0x92, 0xd7, 0x00}, uint32(at.Unix()))
+	b = binary.BigEndian.AppendUint32(b, uint32(at.Nanosecond()))
+	b = append(b, "\x81\xa3log\xdb"...)
+	return string(binary.BigEndian.AppendUint32(b, uint32(len(body)))) + body
+}
+
+func run(t *testing.T, entries bool, open func(*testing.T) Destination) {
 	for _, c := range checks {
 		t.Run(c.name, func(t *testing.T) {
-			e := &env{Destination: open(t), ctx: t.Context()}
+			e := &env{Destination: open(t), ctx: t.Context(), entries: entries}
 			if err := c.run(e); err != nil {
 				t.Fatal(err)
 			}

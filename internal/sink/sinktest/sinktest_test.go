@@ -2,6 +2,7 @@ package sinktest
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"slices"
 	"strings"
@@ -107,7 +108,13 @@ func (m *memory) take(b *record.Batch) {
 	m.views = append(m.views, *b)
 	for frames := b.Frames; len(frames) > 0; {
 		var body []byte
-		body, _, frames = record.Next(frames)
+		body, _, frames = b.Next(frames)
+		if b.Encoding == record.EncodingEntry {
+			if m.fault != "time of the batch" {
+				at = time.Unix(int64(binary.BigEndian.Uint32(body[3:])), int64(binary.BigEndian.Uint32(body[7:])))
+			}
+			body = body[len(Packed(time.Time{}, "")):]
+		}
 		e := Entry{Streams[b.Stream], at, string(body)}
 		switch {
 		case m.fault == "no empty lines" && len(body) == 0, m.fault == "no parts" && b.Part.Ordinal > 1:
@@ -153,6 +160,27 @@ func TestASoundSinkPasses(t *testing.T) {
 		d.Sink.(*memory).limits.InFlight = 1
 		return d
 	})
+}
+
+func TestASoundSinkPassesWithEntries(t *testing.T) {
+	RunEntries(t, func(*testing.T) Destination {
+		d := destination("")
+		d.Sink.(*memory).limits.InFlight = 1
+		return d
+	})
+}
+
+func TestTheSuiteFindsTheTimeOfTheBatch(t *testing.T) {
+	at := slices.IndexFunc(checks, func(c check) bool { return c.name == "as long a span as a request takes" })
+	e := &env{Destination: destination("time of the batch"), ctx: t.Context(), entries: true}
+	err := checks[max(at, 0)].run(e)
+	if err == nil {
+		err = e.finish()
+	}
+	if at < 0 || err == nil {
+		t.Fatal("nothing wrong was found")
+	}
+	t.Log(err)
 }
 
 func TestAnUnsureSinkPassesWhereItNeedNotBeExact(t *testing.T) {

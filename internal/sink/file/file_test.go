@@ -1,0 +1,385 @@
+package file
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/spillway/spillway/internal/record"
+	"github.com/spillway/spillway/internal/sink"
+	"github.com/spillway/spillway/internal/sink/sinktest"
+	"github.com/spillway/spillway/internal/template"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// options are those of JSON below dir.
+func options(t testing.TB, path string) Options {
+	t.Helper()
+	p, err := template.Parse(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Options{Path: p, TextKey: "log", LogKey: "log", TimeKey: "time", TagKey: "tag"}
+}
+
+// open returns a sink that is closed when the test ends, with d for its disk.
+func open(t testing.TB, o Options, d disk) *Sink {
+	t.Helper()
+	s, err := newSink(o, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return s
+}
+
+// send delivers events in one request.
+func send(t testing.TB, s *Sink, events ...sinktest.Event) {
+	t.Helper()
+	out := s.Send(t.Context(), sinktest.NewRequest(events...))
+	if out.Verdict != sink.Delivered || len(out.Rejected)+len(out.Again) > 0 {
+		t.Fatalf("send %d events: %+v", len(events), out)
+	}
+}
+
+var second = time.Unix(1_700_000_000, 0).UTC()
+
+func lines(bodies ...string) []sinktest.Event {
+	events := make([]sinktest.Event, len(bodies))
+	for i, b := range bodies {
+		events[i] = sinktest.Event{Time: second.Add(time.Duration(i)), Body: b}
+	}
+	return events
+}
+
+// packed makes events of whole entries.
+func packed(entries ...string) []sinktest.Event {
+	events := make([]sinktest.Event, len(entries))
+	for i, e := range entries {
+		events[i] = sinktest.Event{Time: second, Packed: e}
+	}
+	return events
+}
+
+func content(t testing.TB, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// names are the files below dir.
+func names(t testing.TB, dir string) []string {
+	t.Helper()
+	var all []string
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			all = append(all, strings.TrimPrefix(path, dir+"/"))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// readBack reads the one file that the conformance suite writes.
+func readBack(path string) ([]sinktest.Entry, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > 0 && text[len(text)-1] != '\n' {
+		return nil, errors.New("the file ends within a line")
+	}
+	var entries []sinktest.Entry
+	for line := range bytes.Lines(text) {
+		var e struct {
+			Time     time.Time
+			Tag, Log string
+		}
+		if err := json.Unmarshal(line, &e); err != nil {
+			return nil, fmt.Errorf("%q: %w", line, err)
+		}
+		entries = append(entries, sinktest.Entry{Stream: e.Tag, Time: e.Time, Text: e.Log})
+	}
+	return entries, nil
+}
+
+func conformance(t *testing.T) sinktest.Destination {
+	path := filepath.Join(t.TempDir(), "a", "b", "all.log")
+	d := &faulty{disk: osDisk{}}
+	s, err := newSink(options(t, path), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sinktest.Destination{
+		Sink:   s,
+		Read:   func() ([]sinktest.Entry, error) { return readBack(path) },
+		Fail:   func() { d.fail(d.done + 1) },
+		Traits: sinktest.Traits{Exact: true},
+	}
+}
+
+func TestConformance(t *testing.T) { sinktest.Run(t, conformance) }
+
+func TestConformanceWithEntries(t *testing.T) { sinktest.RunEntries(t, conformance) }
+
+func TestFormats(t *testing.T) {
+	const event = "\x92\xd7\x00\x65\x53\xf1\x00\x00\x00\x00\x09"
+	loss := sinktest.Event{Time: second, Loss: &record.Loss{Lost: 2, Bytes: 5, Reason: "overflow-newest"}}
+	events := slices.Concat(
+		lines("plain", "say \"hi\"\t\xff"),
+		packed(event+"\x82\xa3log\xa3abc\xa1n\x07", event+"\x80", event+"\x81\xa4time\xa4mine", event+"\x82\xa3tag\xc0\xa1\xff\xc4\x01\xfe"),
+		[]sinktest.Event{loss, {Time: second, Body: "part", Part: record.Part{Ordinal: 2, Last: true}, Seq: 12}},
+	)
+	const told = `{"lost":2,"bytes":5,"first_seq":7,"last_seq":8,"first_time":"2023-11-14T22:13:20Z","last_time":"2023-11-14T22:13:20Z","reason":"overflow-newest"}`
+	quoted, err := json.Marshal("spillway-loss " + told)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const part = `,"partial_id":"7374646f7574000000000000000000000000000b","partial_ordinal":2,"partial_last":true`
+	for _, c := range []struct {
+		format Format
+		want   []string
+	}{
+		{JSON, []string{
+			`{"time":"2023-11-14T22:13:20Z","tag":"stdout","log":"plain"}`,
+			`{"time":"2023-11-14T22:13:20.000000001Z","tag":"stdout","log":"say \"hi\"\t` + "\ufffd" + `"}`,
+			`{"time":"2023-11-14T22:13:20.000000009Z","tag":"stdout","log":"abc","n":7}`,
+			`{"time":"2023-11-14T22:13:20.000000009Z","tag":"stdout"}`,
+			`{"tag":"stdout","time":"mine"}`,
+			`{"time":"2023-11-14T22:13:20.000000009Z","tag":null,"` + "\ufffd" + `":"/g=="}`,
+			`{"time":"2023-11-14T22:13:20Z","tag":"stdout","log":` + string(quoted) + `,"spillway_loss":` + told + `}`,
+			`{"time":"2023-11-14T22:13:20Z","tag":"stdout","log":"part"` + part + `}`,
+		}},
+		{OutFile, []string{
+			"2023-11-14T22:13:20Z\tstdout\t" + `{"log":"plain"}`,
+			"2023-11-14T22:13:20Z\tstdout\t" + `{"log":"say \"hi\"\t` + "\ufffd" + `"}`,
+			"2023-11-14T22:13:20Z\tstdout\t" + `{"log":"abc","n":7}`,
+			"2023-11-14T22:13:20Z\tstdout\t" + `{}`,
+			"2023-11-14T22:13:20Z\tstdout\t" + `{"time":"mine"}`,
+			"2023-11-14T22:13:20Z\tstdout\t" + `{"tag":null,"` + "\ufffd" + `":"/g=="}`,
+			"2023-11-14T22:13:20Z\tstdout\t" + `{"log":` + string(quoted) + `,"spillway_loss":` + told + `}`,
+			"2023-11-14T22:13:20Z\tstdout\t" + `{"log":"part"` + part + `}`,
+		}},
+		{Text, []string{
+			"plain", "say \"hi\"\t\xff", "abc", "{}", `{"time":"mine"}`, `{"tag":null,"` + "\ufffd" + `":"/g=="}`, "spillway-loss " + told, "part",
+		}},
+	} {
+		path := filepath.Join(t.TempDir(), "f")
+		o := options(t, path)
+		o.Format = c.format
+		send(t, open(t, o, osDisk{}), events...)
+		if diff := cmp.Diff(strings.Join(c.want, "\n")+"\n", content(t, path)); diff != "" {
+			t.Errorf("format %d (-want +got):\n%s", c.format, diff)
+		}
+	}
+}
+
+func TestPathsByTagAndTime(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, options(t, dir+"/{date}/{tag}/{hour}.log"), osDisk{})
+	at := func(h int) sinktest.Event {
+		when := second.Add(time.Duration(h) * time.Hour)
+		return sinktest.Event{Stream: 1, Time: when, Packed: sinktest.Packed(when, fmt.Sprint("at ", h))}
+	}
+	send(t, s, at(0), at(1), at(0), at(2), at(-1))
+	want := []string{"2023-11-14/stderr/21.log", "2023-11-14/stderr/22.log", "2023-11-14/stderr/23.log", "2023-11-15/stderr/00.log"}
+	if diff := cmp.Diff(want, names(t, dir)); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+	if n := strings.Count(content(t, dir+"/2023-11-14/stderr/22.log"), "at 0"); n != 2 {
+		t.Errorf("%d lines in the hour of two", n)
+	}
+}
+
+// tagged is a request whose streams have the given names.
+type tagged struct {
+	*sinktest.Request
+	tags []string
+}
+
+func (r tagged) Stream(index uint32) *record.Stream {
+	return &record.Stream{Index: index, Name: r.tags[index]}
+}
+
+func toTags(tags ...string) sink.Request {
+	var events []sinktest.Event
+	for i := range tags {
+		events = append(events, sinktest.Event{Stream: uint32(i), Time: second, Body: fmt.Sprint("line ", i)})
+	}
+	return tagged{sinktest.NewRequest(events...), tags}
+}
+
+func TestForeignTagsStayInTheirFolder(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, options(t, dir+"/in/{tag}/{tag[0]}.log"), osDisk{})
+	tags := []string{"..", ".", "a/../../b", "../../etc/passwd", "a\x00b", "ä\n", "", "con.txt", "%2E", strings.Repeat("long.", 100),
+		strings.Repeat("long.", 100) + "x", strings.Repeat("ö", 80), "A", "a"}
+	out := s.Send(t.Context(), toTags(tags...))
+	if out.Verdict != sink.Delivered || len(out.Again)+len(out.Rejected) > 0 {
+		t.Fatalf("%+v", out)
+	}
+	all := names(t, dir)
+	if len(all) != len(tags) {
+		t.Errorf("%d files of %d tags: %q", len(all), len(tags), all)
+	}
+	for _, name := range all {
+		if !strings.HasPrefix(name, "in/") {
+			t.Errorf("%q is elsewhere", name)
+		}
+	}
+}
+
+func TestATagThatMakesNoPathIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, options(t, dir+"/{tag[1]}./{tag[0]}.log"), osDisk{})
+	out := s.Send(t.Context(), toTags("good.one", "bad", "good.two"))
+	want := []sink.Rejection{{First: 1, End: 2, Reason: "rejected-invalid", Detail: out.Rejected[0].Detail}}
+	if diff := cmp.Diff(want, out.Rejected); diff != "" || out.Verdict != sink.Delivered || len(out.Again) > 0 {
+		t.Errorf("%+v (-want +got):\n%s", out, diff)
+	}
+	if diff := cmp.Diff([]string{"one./good.log", "two./good.log"}, names(t, dir)); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+}
+
+func TestMoreFilesThanMayBeOpen(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, options(t, dir+"/{tag}.log"), osDisk{})
+	var tags []string
+	for i := range 3*maxOpen + 7 {
+		tags = append(tags, fmt.Sprint("tag", i))
+	}
+	rounds := 0
+	for left := tags; len(left) > 0; rounds++ {
+		out := s.Send(t.Context(), toTags(left...))
+		if out.Verdict != sink.Delivered || out.Err != nil {
+			t.Fatalf("%+v", out)
+		}
+		if len(s.files.open) > maxOpen {
+			t.Fatalf("%d files are open", len(s.files.open))
+		}
+		if len(out.Again) == 0 {
+			left = nil
+			continue
+		}
+		if len(out.Again) > 1 || out.Again[0].End != len(left) {
+			t.Fatalf("again: %v of %d", out.Again, len(left))
+		}
+		left = left[out.Again[0].First:]
+	}
+	if got := len(names(t, dir)); rounds != 4 || got != len(tags) {
+		t.Errorf("%d files after %d rounds, want %d after 4", got, rounds, len(tags))
+	}
+}
+
+func TestOneFileThatCannotBeOpenedHoldsUpNoOther(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(dir+"/b.log", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, options(t, dir+"/{tag}.log"), osDisk{})
+	out := s.Send(t.Context(), toTags("a", "b", "b", "c"))
+	if diff := cmp.Diff([]sink.Span{{First: 1, End: 3}}, out.Again); diff != "" || out.Verdict != sink.Delivered || out.Err == nil || !out.Config {
+		t.Fatalf("%+v (-want +got):\n%s", out, diff)
+	}
+	if out := s.Send(t.Context(), toTags("b")); out.Verdict != sink.Retry || out.Err == nil || !out.Config || out.Unsure {
+		t.Errorf("alone: %+v", out)
+	}
+	if content(t, dir+"/a.log") == "" || content(t, dir+"/c.log") == "" {
+		t.Error("the others are empty")
+	}
+}
+
+func TestTwoSinksDoNotShareAFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "one")
+	first, second := open(t, options(t, path), osDisk{}), open(t, options(t, path), osDisk{})
+	send(t, first, lines("mine")...)
+	if out := second.Send(t.Context(), sinktest.NewRequest(lines("not yours")...)); out.Verdict != sink.Retry || out.Err == nil {
+		t.Errorf("%+v", out)
+	}
+	if got := content(t, path); strings.Count(got, "\n") != 1 {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestWhatAKillCutOffIsRemoved(t *testing.T) {
+	for _, c := range []struct{ before, kept string }{
+		{"", ""}, {"one\n", "one\n"}, {"one\ntorn", "one\n"}, {"torn", ""}, {"one\n" + strings.Repeat("x", 10_000), "one\n"},
+	} {
+		path := filepath.Join(t.TempDir(), "one")
+		if err := os.WriteFile(path, []byte(c.before), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		o := options(t, path)
+		o.Format = Text
+		send(t, open(t, o, osDisk{}), lines("next")...)
+		if got := content(t, path); got != c.kept+"next\n" {
+			t.Errorf("%.20q became %q", c.before, got)
+		}
+	}
+}
+
+func TestAFileThatSomebodyMovedIsMadeAnew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "one")
+	o := options(t, path)
+	o.Format = Text
+	s := open(t, o, osDisk{})
+	send(t, s, lines("first")...)
+	if err := os.Rename(path, path+".moved"); err != nil {
+		t.Fatal(err)
+	}
+	send(t, s, lines("second")...)
+	if a, b := content(t, path+".moved"), content(t, path); a != "first\n" || b != "second\n" {
+		t.Errorf("%q and %q", a, b)
+	}
+}
+
+func TestWhatIsNoEntryIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "one")
+	s := open(t, options(t, path), osDisk{})
+	out := s.Send(t.Context(), sinktest.NewRequest(packed("\x92\x01\x80", "\x92\x01\x05", "\x92\x01\x80")...))
+	if out.Verdict != sink.Delivered || len(out.Rejected) != 1 || out.Rejected[0].First != 1 || out.Rejected[0].Reason != "rejected-invalid" {
+		t.Errorf("%+v", out)
+	}
+	if n := strings.Count(content(t, path), "\n"); n != 2 {
+		t.Errorf("%d lines", n)
+	}
+}
+
+// countLines reads a file, compressed or not.
+func countLines(t testing.TB, r *bufio.Scanner) int {
+	t.Helper()
+	n := 0
+	for r.Scan() {
+		n++
+	}
+	if err := r.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
