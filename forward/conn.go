@@ -39,8 +39,8 @@ type Conn struct {
 	vector     net.Buffers
 	joined     []byte
 
-	in      replies // belongs to the handshake, then to the reader
-	reading sync.WaitGroup
+	in      replies        // belongs to the handshake, then to the reader
+	reading sync.WaitGroup // the reader, and who tells that the connection has ended
 	done    chan struct{}
 
 	mu      sync.Mutex
@@ -353,6 +353,8 @@ func (c *Conn) fail(err error) {
 		return
 	}
 	c.err = err
+	c.reading.Add(1) // so that Close waits until all are told
+	defer c.reading.Done()
 	if c.overdue != nil {
 		c.overdue.Stop()
 	}

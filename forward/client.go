@@ -1,0 +1,297 @@
+package forward
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"sync"
+	"time"
+)
+
+// Client sends records to one or more servers. Post puts a record into a buffer
+// that is bounded in bytes; from there it goes out in chunks, one tag in each,
+// and stays until a server has acknowledged its chunk. A chunk whose connection
+// is lost is sent again, with the same id, to whichever server is available.
+// No number of failures ends in a loss: a client drops only what DropOldest
+// says, and what Close could not deliver it hands back.
+//
+// Delivery is at least once. Within a tag, chunks leave in the order of their
+// first records; a repeated chunk comes later than its successors, and several servers
+// keep no order between them.
+//
+// All methods may be called from many goroutines at once. A client has one
+// goroutine for each server and two for each connection, and one with a Spill;
+// Close ends them all.
+type Client struct {
+	o       ClientOptions
+	stop    context.CancelFunc // ends the senders
+	running sync.WaitGroup
+	scratch sync.Pool // *[]byte, in which records are encoded
+
+	packing sync.Mutex // taken before the other
+	joined  []byte     // a chunk that is being compressed
+
+	mu      sync.Mutex
+	changed chan struct{} // closed and replaced when room or progress was made; nil if nobody waits
+	closed  bool
+	// Every chunk of the buffer is in one of these.
+	open    map[string]*bufferedChunk
+	opens   chunkList // the same
+	waiting chunkList
+	flying  chunkList
+	behind  chunkList // complete, but younger than what is in the spill
+	seq     uint64    // of the last chunk opened
+	limit   int64     // for held and idle
+	held    int64     // bytes
+	idle    blockPool
+	aging   *time.Timer
+	senders []*sender
+	spill   *spilling // nil without a Spill
+	stats   Stats
+}
+
+// NewClient makes a client. It connects when there is something to send, so
+// servers may come later than their clients; Verify asks them all.
+func NewClient(options ClientOptions) (*Client, error) {
+	o, err := options.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	c := &Client{o: o, stop: stop, open: make(map[string]*bufferedChunk), limit: o.BufferBytes}
+	if o.Compression != CompressionNone {
+		c.limit -= packingRoom(&o)
+	}
+	c.idle.most = c.limit / 8
+	c.scratch.New = func() any { return new([]byte) }
+	c.aging = time.AfterFunc(time.Hour, c.age)
+	c.aging.Stop()
+	for i := range o.Servers {
+		c.senders = append(c.senders, newSender(c, &c.o.Servers[i]))
+	}
+	if o.Spill != nil {
+		if c.spill, err = newSpilling(c, o.Spill); err != nil {
+			stop()
+			return nil, err
+		}
+		c.running.Go(func() { c.spill.run(ctx) })
+	}
+	for _, s := range c.senders {
+		c.running.Go(func() { s.run(ctx) })
+	}
+	return c, nil
+}
+
+// progress wakes all who wait for room or for the end of chunks. The lock is
+// held.
+func (c *Client) progress() {
+	if c.changed != nil {
+		close(c.changed)
+		c.changed = nil
+	}
+}
+
+// wait returns a channel that the next progress closes. The lock is held.
+func (c *Client) wait() <-chan struct{} {
+	if c.changed == nil {
+		c.changed = make(chan struct{})
+	}
+	return c.changed
+}
+
+// newID makes an id as fluentd's is: 16 random bytes in base64.
+func newID() string {
+	var b [16]byte
+	// It never fails: the program is ended where there is no randomness.
+	_, _ = rand.Read(b[:])
+	return base64.StdEncoding.EncodeToString(b[:])
+}
+
+// age closes the chunks that are old enough. It is the timer's function.
+func (c *Client) age() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.opens.first != nil {
+		left := c.o.ChunkAge - time.Since(c.opens.first.opened)
+		if left > 0 {
+			c.aging.Reset(left)
+			break
+		}
+		c.complete(c.opens.first)
+	}
+	c.dispatch()
+}
+
+// complete ends an open chunk: from now on it waits to be sent. The lock is held.
+func (c *Client) complete(ch *bufferedChunk) {
+	delete(c.open, ch.tag)
+	c.opens.remove(ch)
+	if !c.o.NoAcks || c.spill != nil {
+		ch.id = newID()
+	}
+	if c.spill != nil && (c.spill.holds() || c.behind.n > 0) {
+		c.behind.push(ch)
+		c.spill.wake()
+		return
+	}
+	c.waiting.push(ch)
+}
+
+func (c *Client) completeAll() {
+	for c.opens.first != nil {
+		c.complete(c.opens.first)
+	}
+	c.dispatch()
+}
+
+// release forgets a chunk that is settled, dropped or handed to the spill. The
+// lock is held.
+func (c *Client) release(ch *bufferedChunk, reuse bool) {
+	c.held -= ch.held
+	ch.held = 0
+	if reuse {
+		for i := range ch.blocks {
+			c.idle.put(ch.blocks[i].b)
+		}
+	}
+	ch.blocks, ch.packed = nil, nil
+	c.progress()
+}
+
+// oldest is the smallest sequence number of what is in the buffer, or one more
+// than was ever used. The lock is held.
+func (c *Client) oldest() (seq uint64, opened time.Time) {
+	seq = c.seq + 1
+	for _, l := range []*chunkList{&c.opens, &c.waiting, &c.flying, &c.behind} {
+		if l.first != nil && l.first.seq < seq {
+			seq, opened = l.first.seq, l.first.opened
+		}
+	}
+	return seq, opened
+}
+
+// Flush sends everything that was accepted before the call, and waits until it
+// is settled or ctx ends. Nil means that all of it is delivered; ErrDropped that
+// some was dropped while it waited. What is in a spill is waited for, too.
+func (c *Client) Flush(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	dropped, last := c.stats.DroppedOverflow, c.seq
+	c.completeAll()
+	for {
+		seq, _ := c.oldest()
+		if seq > last && (c.spill == nil || c.spill.settledUpTo(last)) {
+			break
+		}
+		if err := c.sleep(ctx); err != nil {
+			return err
+		}
+	}
+	if c.stats.DroppedOverflow != dropped {
+		return ErrDropped
+	}
+	return nil
+}
+
+// sleep waits for progress without the lock, which is held before and after.
+func (c *Client) sleep(ctx context.Context) error {
+	changed := c.wait()
+	c.mu.Unlock()
+	defer c.mu.Lock()
+	select {
+	case <-changed:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Close refuses new records, delivers what is there until ctx ends, then closes
+// the connections. It returns nil if everything was delivered, else an
+// *UndeliveredError with all that was not; what a Spill holds, stays there. Only
+// the first call does this; others return ErrClosed.
+func (c *Client) Close(ctx context.Context) error {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return ErrClosed
+	}
+	c.closed = true
+	c.progress() // those who wait for room
+	c.completeAll()
+	var cause error
+	for cause == nil && (c.waiting.n+c.flying.n+c.behind.n > 0 || c.spill != nil && c.spill.busy()) {
+		cause = c.sleep(ctx)
+	}
+	c.aging.Stop()
+	c.mu.Unlock()
+	c.stop()
+	c.running.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.handBack(cause)
+}
+
+// handBack makes the report of Close. Nothing runs any more.
+func (c *Client) handBack(cause error) error {
+	left := &UndeliveredError{InSpill: c.stats.InSpill, Cause: cause}
+	for _, l := range []*chunkList{&c.flying, &c.behind} {
+		for l.first != nil {
+			ch := l.first
+			l.remove(ch)
+			ch.server = nil
+			c.waiting.insert(ch)
+		}
+	}
+	for c.waiting.first != nil {
+		ch := c.waiting.first
+		c.waiting.remove(ch)
+		if !ch.spilled {
+			out := OutChunk{Tag: ch.tag, Entries: ch.pieces(nil), Records: ch.records, ID: ch.id, Compression: ch.method}
+			left.Chunks = append(left.Chunks, Returned{OutChunk: out, Unsure: ch.tried})
+			left.Left.add(ch.records, ch.size)
+		}
+		c.release(ch, false)
+	}
+	c.stats.Returned = left.Left
+	c.stats.Pending = Count{}
+	if len(left.Chunks) == 0 && left.InSpill.Records == 0 {
+		return nil
+	}
+	if cause == nil {
+		left.Cause = ErrClosed
+	}
+	for _, s := range c.senders {
+		if s.lastErr != nil {
+			left.Cause = errors.Join(left.Cause, s.lastErr)
+		}
+	}
+	return left
+}
+
+// Stats returns the client's numbers, which balance.
+func (c *Client) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.stats
+	s.BufferBytes, s.Limit = c.held+c.idle.bytes, c.o.BufferBytes
+	s.Waiting, s.InFlight = c.opens.n+c.waiting.n+c.behind.n, c.flying.n
+	if _, opened := c.oldest(); !opened.IsZero() {
+		s.Oldest = time.Since(opened)
+	}
+	if c.spill != nil {
+		s.SpillError = c.spill.err
+	}
+	for _, n := range c.senders {
+		s.Servers = append(s.Servers, n.report())
+	}
+	return s
+}
+
+// BufferedBytes is what the buffer's limit counts now.
+func (c *Client) BufferedBytes() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.held + c.idle.bytes
+}

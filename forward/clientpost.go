@@ -1,0 +1,295 @@
+package forward
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// scratchMost is the largest scratch that is kept for the next record.
+const scratchMost = 64 << 10
+
+// Post puts one record into the buffer. record is what AppendRecord takes; it is
+// encoded before Post returns, and may be changed afterwards. A zero time means
+// now; times keep their nanoseconds.
+//
+// Nil means that the client has the record, and will deliver it, drop it under
+// DropOldest, or hand it back in Close. Any error means that it has not: in mode
+// Block the end of ctx while there was no room, else ErrBufferFull; ErrClosed;
+// a *LimitError for a record that is too large; ErrRecord. A ctx that has ended
+// already keeps no record out for which there is room.
+func (c *Client) Post(ctx context.Context, tag string, t time.Time, record any) error {
+	scratch := c.scratch.Get().(*[]byte)
+	b, err := AppendRecord(AppendTime(append((*scratch)[:0], entryHead), when(t)), record)
+	if err == nil {
+		err = c.admit(ctx, tag, b, 1)
+	} else {
+		c.refuse(&c.stats.RefusedInvalid, 1, 0)
+	}
+	c.giveBack(scratch, b)
+	return err
+}
+
+// PostFunc is Post for a record that a function appends to what it is given: one
+// msgpack map, which is checked.
+func (c *Client) PostFunc(ctx context.Context, tag string, t time.Time, appendRecord func(dst []byte) ([]byte, error)) error {
+	scratch := c.scratch.Get().(*[]byte)
+	head := AppendTime(append((*scratch)[:0], entryHead), when(t))
+	n := len(head)
+	b, err := appendRecord(head)
+	if err == nil {
+		err = checkAppended(b, n)
+	}
+	if err == nil {
+		err = c.admit(ctx, tag, b, 1)
+	} else {
+		c.refuse(&c.stats.RefusedInvalid, 1, 0)
+	}
+	c.giveBack(scratch, b)
+	return err
+}
+
+func checkAppended(b []byte, n int) error {
+	if len(b) < n {
+		return fmt.Errorf("%w: the function did not append to what it was given", ErrRecord)
+	}
+	if err := checkRecord(b[n:]); err != nil {
+		return fmt.Errorf("%w: %w", ErrRecord, err)
+	}
+	return nil
+}
+
+// PostEntries is Post for entries of the protocol, one behind the other, as
+// CheckEntries finds them valid. They are copied, and stay together in a chunk:
+// all are taken, or none.
+func (c *Client) PostEntries(ctx context.Context, tag string, entries []byte) error {
+	records := 0
+	for rest := entries; len(rest) > 0; records++ { // not CheckEntries, which may rearrange them
+		var err error
+		if _, rest, err = NextEntry(rest); err != nil {
+			c.refuse(&c.stats.RefusedInvalid, 1, int64(len(entries)))
+			return fmt.Errorf("%w: %w", ErrRecord, err)
+		}
+	}
+	if records == 0 {
+		return nil
+	}
+	return c.admit(ctx, tag, entries, records)
+}
+
+// Resend puts a chunk that another client handed back into the buffer, whole and
+// with its id. Its entries must not be changed any more.
+func (c *Client) Resend(ctx context.Context, chunk *Returned) error {
+	if err := chunk.check(); err != nil {
+		c.refuse(&c.stats.RefusedInvalid, chunk.Records, int64(chunk.size()))
+		return err
+	}
+	ch := &bufferedChunk{
+		tag: chunk.Tag, id: chunk.ID, records: chunk.Records, size: int64(chunk.size()), method: chunk.Compression,
+		tried: chunk.Unsure, foreign: true, opened: time.Now(),
+	}
+	ch.held = ch.size + chunkOverhead + int64(len(ch.tag))
+	for _, piece := range chunk.Entries {
+		ch.blocks = append(ch.blocks, block{b: piece})
+		ch.held += blockOverhead
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.makeRoom(ctx, func() int64 { return ch.held }, ch.records, ch.size); err != nil {
+		return err
+	}
+	c.seq++
+	ch.seq = c.seq
+	c.held += ch.held
+	c.stats.Accepted.add(ch.records, ch.size)
+	c.stats.Pending.add(ch.records, ch.size)
+	if ch.id == "" && !c.o.NoAcks {
+		ch.id = newID()
+	}
+	c.waiting.push(ch)
+	c.dispatch()
+	return nil
+}
+
+// entryHead begins an entry: an array of two.
+const entryHead = 0x92
+
+func when(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Now()
+	}
+	return t
+}
+
+func (c *Client) giveBack(scratch *[]byte, b []byte) {
+	if cap(b) <= scratchMost && cap(b) > 0 {
+		*scratch = b[:0]
+	}
+	c.scratch.Put(scratch)
+}
+
+func (c *Client) refuse(reason *Count, records int, bytes int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	reason.add(records, bytes)
+}
+
+// admit is the only place where records enter the buffer, or are refused.
+func (c *Client) admit(ctx context.Context, tag string, entries []byte, records int) error {
+	size := int64(len(entries))
+	err := (&OutChunk{Tag: tag}).check()
+	if most := int64(c.o.RecordBytes); err == nil && size > most {
+		err = &LimitError{What: "record", Bytes: size, Limit: most}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		c.stats.RefusedInvalid.add(records, size)
+		return err
+	}
+	ch, full := c.fit(tag, len(entries), records)
+	if full != nil || ch == nil || c.closed || !ch.room(len(entries)) {
+		need := func() int64 {
+			if ch, full = c.fit(tag, len(entries), records); ch == nil {
+				return memoryFor(nil, tag, len(entries))
+			}
+			return memoryFor(ch, tag, len(entries))
+		}
+		if err := c.makeRoom(ctx, need, records, size); err != nil {
+			return err
+		}
+		ch = c.place(ch, full, tag, entries, records)
+	} else {
+		ch.add(entries, records, nil)
+	}
+	c.stats.Accepted.add(records, size)
+	c.stats.Pending.add(records, size)
+	if ch.size >= int64(c.o.ChunkBytes) || ch.records >= c.o.ChunkRecords {
+		c.complete(ch)
+		c.dispatch()
+	}
+	return nil
+}
+
+// fit finds the open chunk of a tag. If that cannot take the entries it comes as
+// full. The lock is held.
+func (c *Client) fit(tag string, size, records int) (ch, full *bufferedChunk) {
+	ch = c.open[tag]
+	if ch != nil && ch.size > 0 && (ch.size+int64(size) > int64(c.o.ChunkBytes) || ch.records+records > c.o.ChunkRecords) {
+		return nil, ch
+	}
+	return ch, nil
+}
+
+// memoryFor is what the limit will count more with these entries.
+func memoryFor(ch *bufferedChunk, tag string, size int) int64 {
+	switch {
+	case ch == nil:
+		return int64(new(bufferedChunk).blockSize(size)) + blockOverhead + chunkOverhead + int64(len(tag))
+	case ch.room(size):
+		return 0
+	}
+	return int64(ch.blockSize(size)) + blockOverhead
+}
+
+// place puts entries for which there is room where they belong. The lock is
+// held.
+func (c *Client) place(ch, full *bufferedChunk, tag string, entries []byte, records int) *bufferedChunk {
+	if full != nil {
+		c.complete(full)
+		c.dispatch()
+	}
+	if ch == nil {
+		c.seq++
+		ch = &bufferedChunk{seq: c.seq, tag: strings.Clone(tag), opened: time.Now(), held: chunkOverhead + int64(len(tag))}
+		c.held += ch.held
+		c.open[ch.tag] = ch
+		c.opens.push(ch)
+		if c.opens.n == 1 {
+			c.aging.Reset(c.o.ChunkAge)
+		}
+	}
+	var grown []byte
+	before := ch.held
+	if !ch.room(len(entries)) {
+		grown = c.idle.get(ch.blockSize(len(entries)))
+	}
+	ch.add(entries, records, grown)
+	c.held += ch.held - before
+	return ch
+}
+
+// makeRoom waits, drops or refuses until need bytes fit, as WhenFull says. need
+// is asked again whenever the buffer may have changed. The lock is held, but
+// not while it waits.
+func (c *Client) makeRoom(ctx context.Context, need func() int64, records int, size int64) error {
+	for {
+		if c.closed {
+			c.stats.RefusedClosed.add(records, size)
+			return ErrClosed
+		}
+		n := need()
+		if c.held+n <= c.room() {
+			c.idle.shrink(c.limit - c.held - n)
+			return nil
+		}
+		switch c.o.WhenFull {
+		case DropOldest:
+			if c.dropOldest() {
+				continue
+			}
+			fallthrough
+		case DropNewest:
+			c.stats.RefusedFull.add(records, size)
+			return ErrBufferFull
+		}
+		c.completeAll() // a chunk that nobody completes would never make room
+		if c.spill != nil {
+			c.spill.wantRoom()
+		}
+		if err := c.sleep(ctx); err != nil {
+			c.stats.RefusedContext.add(records, size)
+			return fmt.Errorf("%w: %w", ErrBufferFull, err)
+		}
+	}
+}
+
+// room is how much Post may fill: with something in the spill, less than all, so that it
+// can come back.
+func (c *Client) room() int64 {
+	if c.spill != nil && c.spill.holds() {
+		return c.limit - c.limit/4
+	}
+	return c.limit
+}
+
+// dropOldest drops the oldest block that is not under way; of a chunk that may
+// have arrived, everything, since a chunk that is sent again is the same or is
+// another. The lock is held.
+func (c *Client) dropOldest() bool {
+	list := &c.waiting
+	ch := list.first
+	if ch == nil || c.opens.first != nil && c.opens.first.seq < ch.seq {
+		list = &c.opens
+		ch = list.first
+	}
+	if ch == nil {
+		return false
+	}
+	if len(ch.blocks) > 1 && !ch.foreign && !ch.tried && ch.packed == nil {
+		records, size, held := ch.cut()
+		c.held -= held
+		c.stats.DroppedOverflow.add(records, size)
+		c.stats.Pending.take(records, size)
+		return true
+	}
+	list.remove(ch)
+	if list == &c.opens {
+		delete(c.open, ch.tag)
+	}
+	c.stats.DroppedOverflow.add(ch.records, ch.size)
+	c.stats.Pending.take(ch.records, ch.size)
+	c.release(ch, !ch.foreign)
+	return true
+}
