@@ -114,7 +114,8 @@ var layers = []layer{
 	},
 	{"internal/config/gendoc", []string{"internal/config"}, nil, "it writes the options page from the table"},
 	{
-		"internal/config/runfile", []string{"internal/config", "internal/match", "internal/template"}, nil,
+		"internal/config/runfile",
+		[]string{"internal/config", "internal/config/setting", "internal/config/yamlfile", "internal/match", "internal/template"}, nil,
 		"what the file of a run says, in types; a containerd logger reads the same file and must not link it",
 	},
 	{

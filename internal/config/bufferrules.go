@@ -28,7 +28,7 @@ func (r *resolver) bufferRules() {
 func (r *resolver) raise(size *value, to int64, why string) {
 	before := size.Text
 	size.Number, size.Text, size.note = to, setting.FormatSize(to), "raised from "+before
-	r.warn("%s %s is raised to %s, %s", size.spelled, before, size.Text, why)
+	r.warn("%s %s is raised to %s, %s", size.place(), before, size.Text, why)
 }
 
 // maxBlockRule keeps max-block to the mode whose wait it limits.
@@ -36,8 +36,8 @@ func (r *resolver) maxBlockRule() {
 	mode, maxBlock, drop := r.value("mode"), r.value("max-block"), r.value("drop")
 	switch {
 	case !maxBlock.given:
-		if drop.level == LevelContainer && mode.Text == string(Blocking) {
-			r.warn("--drop has no effect: mode blocking without max-block drops nothing")
+		if drop.level.own() && mode.Text == string(Blocking) {
+			r.warn("%s has no effect: mode blocking without max-block drops nothing", drop.origin())
 		}
 	case mode.Text == string(Blocking):
 	case maxBlock.level.rank() < mode.level.rank():
@@ -58,12 +58,12 @@ func (r *resolver) spillRules() {
 		r.raise(size, least, why)
 	}
 	drop := r.value("drop")
-	switch drop.level {
-	case LevelContainer:
+	switch {
+	case drop.level.own():
 		r.problems.Add(&Problem{Where: drop.origin(), Found: setting.Quote(drop.Text) + beside("mode", r.value("mode")),
 			Expected: "when-full, which says in mode spill what happens when the disk is full",
-			Do:       "write --when-full drop-" + drop.Text + " instead, or remove drop"})
-	case LevelNode:
+			Do:       "write when-full drop-" + drop.Text + " instead, or remove drop"})
+	case drop.level == LevelNode:
 		drop.note = "no effect in mode spill, where when-full says what is dropped"
 	}
 }
@@ -76,11 +76,11 @@ func (r *resolver) diskRules() {
 		v := r.value(name)
 		limited := name == "when-full" && mode.Text == string(Blocking) && maxBlock.given
 		switch {
-		case limited && (v.Text != string(WhenFullBlock) || v.level != LevelContainer):
+		case limited && (v.Text != string(WhenFullBlock) || !v.level.own()):
 		case limited:
 			r.problems.Add(&Problem{Where: v.origin(), Found: setting.Quote(v.Text) + beside("max-block", maxBlock),
 				Expected: "drop-newest or drop-oldest, because max-block ends the waiting", Do: "choose one of the two or remove max-block"})
-		case v.level == LevelContainer:
+		case v.level.own():
 			expected, do := "mode spill", "set mode to spill or remove "+name
 			if name == "when-full" {
 				expected, do = "mode spill, or mode blocking with max-block", do+"; drop says what mode non-blocking drops"

@@ -61,7 +61,7 @@ func TestSpillRefusals(t *testing.T) {
 		{"waiting after the waiting", []string{"--when-full=block", "--max-block=2s"}, "", []string{
 			`--when-full: found "block" beside max-block 2s (container); expected drop-newest or drop-oldest`}},
 		{"drop in place of when-full", []string{"--mode=spill", "--drop=oldest"}, "", []string{
-			`--drop: found "oldest" beside mode spill (container); expected when-full, which says in mode spill what happens when the disk is full; write --when-full drop-oldest instead`}},
+			`--drop: found "oldest" beside mode spill (container); expected when-full, which says in mode spill what happens when the disk is full; write when-full drop-oldest instead`}},
 		{"max-block", []string{"--mode=spill", "--max-block=2s"}, "", []string{`--max-block: found "2s" beside mode spill (container); expected mode blocking, whose wait it limits`}},
 		{"unknown values", []string{"--mode=spill", "--when-full=drop", "--durability=disk"}, "", []string{
 			`--when-full: found "drop"; expected block, drop-newest or drop-oldest`, `--durability: found "disk"; expected memory, kernel or power`}},

@@ -14,8 +14,8 @@
 //
 // Its callers are the commands: spillway-shim through LoadArgs, "spillway exec"
 // through Flags and Load, "spillway explain" through Explain, "spillway drain"
-// through FromAbout. It imports neither
-// a command-line library nor anything else of Spillway, because the shim runs
+// through FromAbout, and the file of "spillway run" through ResolveRoute. It imports neither
+// a command-line library nor anything of Spillway beyond its own parts, because the shim runs
 // once for each container and pays for every package that it links.
 package config
 
@@ -26,8 +26,9 @@ type Program uint8
 
 // The programs that take options.
 const (
-	ProgramExec Program = iota // "spillway exec"
-	ProgramShim                // "spillway-shim"
+	ProgramExec  Program = iota // "spillway exec"
+	ProgramShim                 // "spillway-shim"
+	ProgramRoute                // a route of "spillway run"; see ResolveRoute
 )
 
 // String returns the program as a person would type it.
@@ -37,6 +38,8 @@ func (p Program) String() string {
 		return "spillway exec"
 	case ProgramShim:
 		return "spillway-shim"
+	case ProgramRoute:
+		return "a route"
 	}
 	return "program " + strconv.Itoa(int(p))
 }
@@ -51,6 +54,8 @@ const (
 	execOnly     ProgramSet = 1 << ProgramExec
 	shimOnly     ProgramSet = 1 << ProgramShim
 	bothPrograms            = execOnly | shimOnly
+	// everywhere marks what a buffer does, wherever it stands.
+	everywhere = bothPrograms | 1<<ProgramRoute
 )
 
 // Driver is a destination by the name that Docker and shim-loggers gave it.
@@ -122,6 +127,7 @@ type Level string
 // The levels, from the strongest to the weakest.
 const (
 	LevelContainer   Level = "container"   // the container's own option, or the command line
+	LevelRoute       Level = "route"       // what a route of "spillway run" says
 	LevelBuffer      Level = "buffer"      // what a buffer on disk remembers of its logger; nothing beats it
 	LevelNode        Level = "node"        // the node file
 	LevelEnvironment Level = "environment" // a variable of the process
@@ -131,7 +137,7 @@ const (
 // rank orders the levels; a larger one wins.
 func (l Level) rank() int {
 	switch l {
-	case LevelContainer, LevelBuffer:
+	case LevelContainer, LevelRoute, LevelBuffer:
 		return 3
 	case LevelNode:
 		return 2
@@ -141,9 +147,19 @@ func (l Level) rank() int {
 	return 0
 }
 
+// own reports whether the value is the container's or the route's own: such a value
+// is held to its word, where one of the node may be meant for others.
+func (l Level) own() bool { return l == LevelContainer || l == LevelRoute }
+
 // Setting is one option as its owner wrote it: a name of the table, or an
 // unknown one, and the raw text of its value.
 type Setting struct {
 	Name  string
 	Value string
+}
+
+// Placed is a setting of a file.
+type Placed struct {
+	Setting
+	Where string // "FILE:LINE:COLUMN"
 }

@@ -62,6 +62,13 @@ func NodeOf(file *yamlfile.File) (*Node, error) {
 	return p.node, p.problems.Err()
 }
 
+// Default returns the text that the section defaults gives for an option, and where
+// it stands. It is not for secrets.
+func (n *Node) Default(name string) (text, where string, given bool) {
+	v := n.defaults[indexOf(canonicalName(name))]
+	return v.Text, v.where, v.given
+}
+
 // nodeParser walks the syntax tree.
 type nodeParser struct {
 	file     *yamlfile.File

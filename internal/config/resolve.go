@@ -95,7 +95,7 @@ func Resolve(in Input) (*Resolved, error) {
 	r.environment()
 	r.nodeDefaults()
 	for _, s := range own {
-		r.apply(s)
+		r.apply(s, "")
 	}
 	r.rules()
 	r.finish()
@@ -103,6 +103,24 @@ func Resolve(in Input) (*Resolved, error) {
 		return nil, err
 	}
 	return r.out, nil
+}
+
+// ResolveRoute puts what a route of "spillway run" says about its buffers on top of
+// the node's defaults and the built-in values. Own holds options of ProgramRoute,
+// each once. Warnings are full sentences without a full stop.
+func ResolveRoute(own []Placed, node *Node) (b Buffer, warnings []string, err error) {
+	in := Input{Program: ProgramRoute, Node: node, Getenv: func(string) string { return "" }}
+	r := &resolver{in: in, out: &Resolved{program: in.Program, values: make([]value, len(table))}}
+	r.builtIn()
+	r.nodeDefaults()
+	for _, s := range own {
+		r.apply(s.Setting, s.Where)
+	}
+	r.bufferRules()
+	if err := r.problems.Err(); err != nil {
+		return Buffer{}, nil, err
+	}
+	return r.out.Buffer(), r.out.Warnings, nil
 }
 
 type resolver struct {
@@ -202,8 +220,9 @@ func (r *resolver) nodeDefaults() {
 	}
 }
 
-// apply takes one of the container's own options.
-func (r *resolver) apply(s Setting) {
+// apply takes one of the container's own options, or of the route's, which has its
+// place.
+func (r *resolver) apply(s Setting, where string) {
 	row := indexOf(s.Name)
 	if row < 0 || !table[row].valid(r.in.Program, r.out.driver) {
 		if problem := r.foreign(s, row); problem != nil {
@@ -213,6 +232,9 @@ func (r *resolver) apply(s Setting) {
 	}
 	o := &table[row]
 	v := newValue(s.Value, LevelContainer, s.Name)
+	if where != "" {
+		v.level, v.where = LevelRoute, where
+	}
 	problem := v.parse(o)
 	if problem == nil {
 		problem = r.extraCheck(o, v)

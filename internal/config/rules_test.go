@@ -124,7 +124,7 @@ func TestWarnings(t *testing.T) {
 		want         string
 	}{
 		{"raised", "awslogs", []string{"--max-buffer-size=10k"}, "", "max-buffer-size 10k is raised to 64k"},
-		{"raised for the node", "awslogs", nil, "defaults: {max-buffer-size: 1}", "max-buffer-size 1 is raised to 64k"},
+		{"raised for the node", "awslogs", nil, "defaults: {max-buffer-size: 1}", "f:1:29: max-buffer-size 1 is raised to 64k"},
 		{"lowered", "awslogs", []string{"--cleanup-time=12s"}, "", "cleanup-time 12s means 11s"},
 		{"accepted only", "awslogs", []string{"--awslogs-max-buffered-events=1"}, "", "--awslogs-max-buffered-events has no effect: there is no second queue"},
 		{"Windows", "awslogs", []string{"--log-file-dir=x"}, "", "--log-file-dir has no effect: it is for Windows"},

@@ -34,6 +34,14 @@ func (v value) origin() string {
 	return "--" + v.spelled
 }
 
+// place is origin in a warning, which may speak of a default as well.
+func (v value) place() string {
+	if v.where != "" {
+		return v.origin()
+	}
+	return v.spelled
+}
+
 // parse fills the typed fields from the text and checks them against the row.
 func (v *value) parse(o *Option) *Problem {
 	expected := v.Convert(o.Kind, o.Enum, o.synonyms)

@@ -140,19 +140,17 @@ type ForwardSink struct {
 
 	SelfHostname string // "" means the name of this host
 
-	Connections       int // to each server
-	ConnectTimeout    time.Duration
-	SendTimeout       time.Duration // without progress in sending
-	RecoverWait       time.Duration // how long a server that failed is left alone
-	DNSRefresh        time.Duration // how often names are looked up again
-	MaxConnectionAge  time.Duration // 0 keeps connections for ever
-	KeepaliveInterval time.Duration // of TCP's own probes
+	Connections      int // to each server
+	ConnectTimeout   time.Duration
+	HandshakeTimeout time.Duration
+	SendTimeout      time.Duration // without progress in sending
+	MaxConnectionAge time.Duration // after which a new one is made, and the name looked up again; 0 keeps them
 }
 
 // Server is one destination of a sink of the forward protocol.
 type Server struct {
 	Address Address
-	Weight  int  // its share among servers that are not standby; 0 gets none while another is there
+	Weight  int  // its share among servers that are not standby
 	Standby bool // used only while no other can be reached
 
 	// SharedKey, Username and Password are the server's own, or the sink's.

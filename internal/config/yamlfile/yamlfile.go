@@ -28,10 +28,13 @@ import (
 // with the square of the nesting.
 const MaxBytes = 64 << 10
 
+// Node is a part of the tree.
+type Node = ast.Node
+
 // File is a file that is YAML.
 type File struct {
 	Path string
-	Root ast.Node // nil for a file without contents
+	Root Node // nil for a file without contents
 }
 
 // Kind says in errors which file it is.
@@ -116,14 +119,14 @@ func (f *File) syntax(err error, kind Kind) *setting.Problem {
 type Entry struct {
 	Name  string
 	Where string // "FILE:LINE:COLUMN" of the key
-	Value ast.Node
+	Value Node
 }
 
 // Entries returns the keys of a map, each once; a repeated one is a problem, and
 // so is a node that is no map: then name and expected are for its text. A missing
 // value is an empty map, because a section whose lines are all commented out reads
 // like that.
-func (f *File) Entries(node ast.Node, name, expected string, problems *setting.Problems) []Entry {
+func (f *File) Entries(node Node, name, expected string, problems *setting.Problems) []Entry {
 	var pairs []*ast.MappingValueNode
 	switch n := node.(type) {
 	case nil, *ast.NullNode:
@@ -160,7 +163,7 @@ func find(entries []Entry, name string) *Entry {
 }
 
 // List returns the values of a list, and whether the node is one.
-func List(node ast.Node) ([]ast.Node, bool) {
+func List(node Node) ([]Node, bool) {
 	list, ok := node.(*ast.SequenceNode)
 	if !ok {
 		return nil, false
@@ -169,7 +172,7 @@ func List(node ast.Node) ([]ast.Node, bool) {
 }
 
 // IsMap reports whether the node is a map.
-func IsMap(node ast.Node) bool {
+func IsMap(node Node) bool {
 	switch node.(type) {
 	case *ast.MappingNode, *ast.MappingValueNode:
 		return true
@@ -178,7 +181,7 @@ func IsMap(node ast.Node) bool {
 }
 
 // Scalar returns the text of a plain value as it is written: 010 is not 8.
-func Scalar(node ast.Node) (string, bool) {
+func Scalar(node Node) (string, bool) {
 	switch n := node.(type) {
 	case *ast.StringNode:
 		return n.Value, true
@@ -192,7 +195,7 @@ func Scalar(node ast.Node) (string, bool) {
 
 // Describe names what stands where something else was expected. Text is quoted, so
 // it is not for the value of a secret.
-func Describe(node ast.Node) string {
+func Describe(node Node) string {
 	switch node.(type) {
 	case nil, *ast.NullNode:
 		return "nothing"
@@ -210,7 +213,7 @@ func Describe(node ast.Node) string {
 }
 
 // At is where a node stands, "FILE:LINE:COLUMN".
-func (f *File) At(node ast.Node) string {
+func (f *File) At(node Node) string {
 	if node == nil {
 		return f.Path
 	}

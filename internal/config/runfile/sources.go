@@ -1,0 +1,202 @@
+package runfile
+
+import (
+	"slices"
+
+	"github.com/spillway/spillway/internal/config/setting"
+	"github.com/spillway/spillway/internal/config/yamlfile"
+)
+
+// Type is one type of source or sink, as pages show it.
+type Type struct {
+	Name    string
+	Help    string // sentences
+	Options []Option
+	Later   bool // known by name only: a later version has it
+}
+
+// kind is a Type with the way to read it into an entry of its section.
+type kind[S any] struct {
+	Type
+	// read takes the entries without type.
+	read func(p *parser, s *S, at place, entries []yamlfile.Entry)
+}
+
+// SourceTypes returns all types of sources, those of later versions last.
+func SourceTypes() []Type { return types(sourceKinds()) }
+
+// SinkTypes returns all types of sinks, those of later versions last.
+func SinkTypes() []Type { return types(sinkKinds()) }
+
+// TopOptions returns the options of the file that are in no section.
+func TopOptions() []Option { return options(topRows()) }
+
+// RouteOptions returns the options that only a route has; those of its buffers are
+// config.Options(config.ProgramRoute).
+func RouteOptions() []Option { return options(routeRows()) }
+
+func types[S any](kinds []kind[S]) []Type {
+	all := make([]Type, len(kinds))
+	for i := range kinds {
+		all[i] = kinds[i].Type
+	}
+	return all
+}
+
+func later[S any](name string) kind[S] { return kind[S]{Type: Type{Name: name, Later: true}} }
+
+// sourceKinds is THE list of types of sources.
+func sourceKinds() []kind[Source] {
+	return []kind[Source]{
+		{
+			Type{Name: "forward", Options: options(forwardSourceRows()),
+				Help: "Receives the forward protocol of fluentd, Fluent Bit, Fluency, the Docker driver fluentd and FireLens: all modes, compressed or not, msgpack or JSON."},
+			func(p *parser, s *Source, at place, entries []yamlfile.Entry) {
+				s.Forward = &ForwardSource{}
+				p.forwardSource(s.Forward, at, read(p, s.Forward, at, forwardSourceRows(), entries))
+			},
+		},
+		{
+			Type{Name: "stdin", Options: options(stdinRows()), Help: "Reads standard input until it ends. There is at most one."},
+			func(p *parser, s *Source, at place, entries []yamlfile.Entry) {
+				s.Stdin = &StdinSource{}
+				read(p, s.Stdin, at, stdinRows(), entries)
+			},
+		},
+		later[Source]("kafka"),
+		later[Source]("docker"),
+	}
+}
+
+func stdinRows() []row[StdinSource] {
+	return []row[StdinSource]{
+		{Option: Option{Name: "tag", Default: "stdin", Help: "Is the tag of all records."},
+			check: tag, set: text(func(s *StdinSource) *string { return &s.Tag })},
+		{Option: Option{Name: "format", Kind: setting.Enum, Default: string(StdinText), Enum: []string{string(StdinText), string(StdinJSON)},
+			Help: "Says what a line is: a record of text, or a JSON object."},
+			set: text(func(s *StdinSource) *StdinFormat { return &s.Format })},
+	}
+}
+
+// sources takes the section sources.
+func (p *parser) sources(section yamlfile.Entry) {
+	seen := map[string]string{} // where each address and standard input are taken
+	for _, e := range p.namedEntries(section, "sources", "source") {
+		s := Source{Name: e.Name, Where: e.Where}
+		k, entries, ok := typed(p, e, "source", sourceKinds())
+		if !ok {
+			continue
+		}
+		s.Type = k.Name
+		k.read(p, &s, place{e.Where, "a source of type " + k.Name}, entries)
+		p.apart(&s, seen)
+		p.out.Sources = append(p.out.Sources, s)
+	}
+}
+
+// apart reports two sources that would read the same.
+func (p *parser) apart(s *Source, seen map[string]string) {
+	var places []string
+	if s.Stdin != nil {
+		places = []string{"standard input"}
+	}
+	if s.Forward != nil {
+		for _, a := range s.Forward.Listen {
+			places = append(places, a.key())
+		}
+	}
+	for _, where := range places {
+		if where == "" {
+			continue
+		}
+		if first := seen[where]; first != "" && first != s.Where {
+			p.problem(s.Where, where+" again, which the source at "+first+" reads already", "each to be read once", "remove one of the two")
+		}
+		seen[where] = s.Where
+	}
+}
+
+// namedEntries returns the entries of a section whose keys are names.
+func (p *parser) namedEntries(section yamlfile.Entry, name, what string) []yamlfile.Entry {
+	if section.Name == "" {
+		p.problem(p.file.Path, "no section "+name, "a map of at least one "+what, "")
+		return nil
+	}
+	n := node{section.Value, name}
+	entries := p.entriesOf(n, "a map of names, each with the settings of a "+what)
+	if len(entries) == 0 && (section.Value == nil || yamlfile.Describe(section.Value) == "nothing" || yamlfile.IsMap(section.Value)) {
+		p.problem(section.Where, "nothing in the section "+name, "at least one "+what, "")
+	}
+	return slices.DeleteFunc(entries, func(e yamlfile.Entry) bool {
+		if goodName(e.Name) {
+			return false
+		}
+		p.problem(e.Where, "the name "+setting.Quote(e.Name), "a name of at most 64 letters, digits and . _ -", "")
+		return true
+	})
+}
+
+func goodName(name string) bool {
+	for _, r := range name {
+		if !setting.Alphanumeric(r) && r != '.' && r != '_' && r != '-' {
+			return false
+		}
+	}
+	return name != "" && len(name) <= 64
+}
+
+// typed finds the type of a source or sink, and returns the rest of its entries.
+func typed[S any](p *parser, e yamlfile.Entry, what string, kinds []kind[S]) (k *kind[S], rest []yamlfile.Entry, ok bool) {
+	var present, laterOnes []string
+	for i := range kinds {
+		if kinds[i].Later {
+			laterOnes = append(laterOnes, kinds[i].Name)
+		} else {
+			present = append(present, kinds[i].Name)
+		}
+	}
+	expected := setting.Or(present)
+	if !yamlfile.IsMap(e.Value) {
+		p.problem(e.Where, yamlfile.Describe(e.Value)+" as the "+what+" "+e.Name, "a map with the option type: "+expected, "")
+		return nil, nil, false
+	}
+	name := ""
+	var at node
+	for _, option := range p.entriesOf(node{e.Value, e.Name}, "") {
+		if option.Name != "type" {
+			rest = append(rest, option)
+			continue
+		}
+		at = node{option.Value, "type"}
+		v, good := p.scalar(at, false)
+		if !good {
+			return nil, nil, false
+		}
+		name = v.Text
+	}
+	if name == "" {
+		p.problem(e.Where, "the "+what+" "+e.Name+" without a type", "the option type: "+expected, "")
+		return nil, nil, false
+	}
+	for i := range kinds {
+		if kinds[i].Name == name && !kinds[i].Later {
+			return &kinds[i], rest, true
+		}
+	}
+	do := ""
+	if slices.Contains(laterOnes, name) {
+		do = setting.Quote(name) + " is not in this version of Spillway, it comes in a later one"
+	} else {
+		expected += `, the nearest is "` + setting.NearestOf(name, present) + `"`
+	}
+	p.problem(p.where(at), setting.Quote(name), expected, do)
+	return nil, nil, false
+}
+
+// tag keeps a tag to what one is.
+func tag(v setting.Value) string {
+	if len(v.Text) > 4096 {
+		return "a tag of at most 4096 bytes"
+	}
+	return ""
+}
