@@ -7,6 +7,7 @@ package budget
 import (
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -22,7 +23,15 @@ type Arena struct {
 	mapped int64 // bytes mapped: handed out and free ones together
 	peak   int64
 	free   [][]byte // blocks of blockSize that are kept for the next Get
+	// large are free blocks of other sizes, the last given back at the end: a
+	// chunk has a block of its own size, and to map each anew would cost as much as
+	// to fill it.
+	large     [][]byte
+	largeHeld int64
 }
+
+// maxLarge is how many free blocks of other sizes are looked through.
+const maxLarge = 64
 
 // NewArena returns an arena of at most limit bytes, whose usual block has
 // blockSize bytes, rounded up to whole pages.
@@ -45,7 +54,10 @@ func (a *Arena) Get(size int) (block []byte, ok bool, err error) {
 		block, a.free = a.free[n-1], a.free[:n-1]
 		return block, true, nil
 	}
-	for a.mapped+int64(size) > a.limit && len(a.free) > 0 {
+	if block := a.takeLarge(size); block != nil {
+		return block, true, nil
+	}
+	for a.mapped+int64(size) > a.limit && len(a.free)+len(a.large) > 0 {
 		if err := a.unmapFree(); err != nil {
 			return nil, false, err
 		}
@@ -71,19 +83,44 @@ func (a *Arena) Put(block []byte) error {
 		a.free = append(a.free, block)
 		return nil
 	}
+	if len(a.large) < maxLarge {
+		a.large = append(a.large, block)
+		a.largeHeld += int64(len(block))
+		return nil
+	}
 	return a.unmap(block)
+}
+
+// takeLarge returns a free block that has room for size bytes and is at most a
+// quarter larger, or nil.
+func (a *Arena) takeLarge(size int) []byte {
+	if size == a.blockSize {
+		return nil
+	}
+	for i := len(a.large) - 1; i >= 0; i-- {
+		if block := a.large[i]; len(block) >= size && len(block) <= size+size/4 {
+			a.dropLarge(i)
+			return block
+		}
+	}
+	return nil
+}
+
+func (a *Arena) dropLarge(i int) {
+	a.largeHeld -= int64(len(a.large[i]))
+	a.large = slices.Delete(a.large, i, i+1)
 }
 
 // Trim gives all free blocks back to the system.
 func (a *Arena) Trim() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for len(a.free) > 0 {
+	for len(a.free)+len(a.large) > 0 {
 		if err := a.unmapFree(); err != nil {
 			return err
 		}
 	}
-	a.free = nil
+	a.free, a.large = nil, nil
 	return nil
 }
 
@@ -91,7 +128,7 @@ func (a *Arena) Trim() error {
 func (a *Arena) Held() int64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.mapped - int64(len(a.free)*a.blockSize)
+	return a.mapped - int64(len(a.free)*a.blockSize) - a.largeHeld
 }
 
 // Peak is the most bytes that were ever mapped at once.
@@ -101,7 +138,14 @@ func (a *Arena) Peak() int64 {
 	return a.peak
 }
 
+// unmapFree gives one free block back to the system, those of other sizes first
+// and of these the one that has been free for longest.
 func (a *Arena) unmapFree() error {
+	if len(a.large) > 0 {
+		block := a.large[0]
+		a.dropLarge(0)
+		return a.unmap(block)
+	}
 	n := len(a.free) - 1
 	block := a.free[n]
 	a.free[n] = nil
