@@ -139,6 +139,10 @@ func (g *gathering) fitting(batch *record.Batch) int {
 	if events == batch.Count && g.buffer.cost(batch.Count, batch.Bytes+batch.Repair) <= room {
 		return events
 	}
+	if batch.Encoding == record.EncodingEntry && g.total.events > 0 {
+		// It is a chunk: a destination that speaks the protocol can have it as it is.
+		return 0
+	}
 	frames := batch.Frames
 	for n := range events {
 		body, invalid, rest := batch.Next(frames)
