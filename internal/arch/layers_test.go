@@ -58,6 +58,13 @@ var layers = []layer{
 		"internal/source/pipe", []string{"internal/ledger", "internal/record", "internal/source", "internal/source/multiline"},
 		[]string{"golang.org/x/sys/"}, "a source never imports the buffer",
 	},
+	{"internal/source/seen", nil, nil, "keys alone: how one is made, and what an answer looks like, is its callers' business"},
+	{
+		"internal/source/forward", []string{"forward", "internal/record", "internal/source/seen"},
+		[]string{"github.com/cespare/xxhash/", "github.com/tinylib/msgp/"}, "a source never imports the buffer, nor the routes to it",
+	},
+	{"internal/ecs", nil, nil, "one question to the node's agent"},
+	{"internal/route", []string{"internal/record"}, nil, "it joins sources and legs by contracts, so it knows neither"},
 	{
 		"internal/entry", []string{"internal/jsontext", "internal/record"}, nil,
 		"bytes to bytes: it must not know who sent an entry, nor decide what becomes of a bad one",
@@ -137,6 +144,14 @@ var layers = []layer{
 		"it assembles by the contracts, so it names no source and no sink",
 	},
 	{
+		"internal/run",
+		[]string{
+			"internal/buffer", "internal/catalog", "internal/config", "internal/config/runfile", "internal/deliver", "internal/diskbuffer",
+			"internal/entry", "internal/ledger", "internal/pipeline", "internal/record", "internal/route", "internal/sink", "internal/statedir",
+		}, nil,
+		"it assembles what the catalogue makes, so it names no source and no sink",
+	},
+	{
 		"internal/sandbox/cloudwatch", nil, []string{"github.com/klauspost/compress/gzip"},
 		"a destination to test against must share no code with what it tests",
 	},
@@ -174,6 +189,7 @@ var layers = []layer{
 		"test/launcher/harness", []string{"internal/sandbox/cloudwatch", "test/launcher"}, []string{"github.com/aws/aws-sdk-go-v2/aws"},
 		"it drives programs from outside and looks into none of their packages",
 	},
+	{"test/forwardload", nil, nil, "both ends of a measurement share no code with what is between them"},
 	{"test/contract", nil, nil, "black-box cases"},
 	{"test/faults", nil, nil, "black-box cases"},
 	{"test/loggen", nil, nil, "the application whose output is collected knows nothing of the collector"},
@@ -189,7 +205,7 @@ var restricted = []struct {
 	why  string
 }{
 	{
-		"log/slog", []string{"cmd", "internal/deliver", "internal/pipeline", "internal/selflog"},
+		"log/slog", []string{"cmd", "internal/deliver", "internal/pipeline", "internal/run", "internal/selflog"},
 		"lower layers return errors and outcomes; who logs and who returns must not be the same",
 	},
 	{"log", []string{"internal/sandbox"}, "the program's own log is log/slog; a sandbox needs it to silence net/http"},

@@ -29,6 +29,8 @@ const (
 	RejectedExpired Reason = "rejected-expired"  // older than the destination's retention
 	RejectedInvalid Reason = "rejected-invalid"  // refused for its content
 	RejectedTooLong Reason = "rejected-too-long" // refused for its size
+	// RejectedUnmatched: no route takes the record's tag.
+	RejectedUnmatched Reason = "rejected-unmatched"
 )
 
 // Rejected reports whether the destination refused the records for what they

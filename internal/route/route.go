@@ -1,0 +1,99 @@
+// Package route decides where a chunk goes: the first route whose pattern matches
+// its tag takes it, to every sink that the route names. Each of those is a leg,
+// with a buffer, a limit and a balance of its own. What no route matches has a leg
+// too, which leads to the dead letters or counts it as dropped: nothing is
+// acknowledged and forgotten.
+//
+// It holds no records, waits for nothing but a leg's admission, and knows neither
+// sources nor sinks. internal/run makes the tables; sources hand over to a Router.
+package route
+
+import (
+	"sync/atomic"
+
+	"github.com/spillway/spillway/internal/record"
+)
+
+// AsRoute is the level of a chunk whose source names none: each leg then vouches
+// for it as its own buffer does.
+const AsRoute record.Level = 255
+
+// Leg is one sink of one route. Its methods may be called by several goroutines
+// at once.
+type Leg interface {
+	// Level is what a chunk must reach here where its source does not say.
+	Level() record.Level
+	// Admit takes a chunk, whole or not at all, and tells c.Done; one that is held
+	// here already, because it was sent before, is told of instead.
+	Admit(c *record.Chunk)
+	// Lines and Body take what is no chunk, as source.Intake does, for the stream of
+	// a tag.
+	Lines(tag string, t int64, lines []byte, valid bool)
+	Body(tag string, t int64, body []byte, part record.Part)
+	// MaxBody is the largest body that Lines and Body take, in bytes.
+	MaxBody() int
+	// Waits reports that admission may wait for room.
+	Waits() bool
+}
+
+// Route is one line of the table. It does not change.
+type Route struct {
+	Name string
+	// Match reports whether the route takes a tag.
+	Match func(tag string) bool
+	// Legs get every chunk. Those that never wait go first, so that one which waits
+	// keeps nothing from the others.
+	Legs []Leg
+	// Durable: every leg writes to a disk before it vouches for a chunk.
+	Durable bool
+}
+
+// arrange puts the legs that wait behind those that do not.
+func (r *Route) arrange() *Route {
+	legs := make([]Leg, 0, len(r.Legs))
+	for _, waits := range []bool{false, true} {
+		for _, l := range r.Legs {
+			if l.Waits() == waits {
+				legs = append(legs, l)
+			}
+		}
+	}
+	sorted := *r
+	sorted.Legs = legs
+	return &sorted
+}
+
+// admit hands a chunk to every leg. Done is told when the last leg has told, and
+// hears true only if all of them keep it.
+func (r *Route) admit(c *record.Chunk) {
+	done := c.Done
+	if done != nil && len(r.Legs) > 1 {
+		j := &joint{done: done}
+		j.left.Store(int32(len(r.Legs)))
+		done = j.told
+	}
+	for _, l := range r.Legs {
+		part := *c
+		part.Done = done
+		if part.Level == AsRoute {
+			part.Level = l.Level()
+		}
+		l.Admit(&part)
+	}
+}
+
+// joint adds up what the legs tell of one chunk.
+type joint struct {
+	left   atomic.Int32
+	failed atomic.Bool
+	done   func(ok bool)
+}
+
+func (j *joint) told(ok bool) {
+	if !ok {
+		j.failed.Store(true)
+	}
+	if j.left.Add(-1) == 0 {
+		j.done(!j.failed.Load())
+	}
+}

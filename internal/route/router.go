@@ -1,0 +1,95 @@
+package route
+
+import (
+	"sync/atomic"
+
+	"github.com/spillway/spillway/internal/record"
+)
+
+// Router is what sources hand over to: the table in use, which may be changed
+// while they do. Its methods may be called by several goroutines at once.
+type Router struct {
+	table atomic.Pointer[Table]
+}
+
+// NewRouter returns a router with this table.
+func NewRouter(t *Table) *Router {
+	r := &Router{}
+	r.table.Store(t)
+	return r
+}
+
+// Swap puts another table in use. The returned channel is closed when nobody is in
+// the old one any more, so that nothing is admitted to its legs.
+func (r *Router) Swap(t *Table) (left <-chan struct{}) {
+	old := r.table.Swap(t)
+	old.retire()
+	return old.left
+}
+
+// enter returns the table in use; the caller leaves it.
+func (r *Router) enter() *Table {
+	for {
+		// A table that is out of use has a successor.
+		if t := r.table.Load(); t.enter() {
+			return t
+		}
+	}
+}
+
+// Admit hands a chunk to every leg of its tag's route. It waits where one of them
+// makes the source wait. c.Done is told once, during the call or later.
+func (r *Router) Admit(c *record.Chunk) {
+	t := r.enter()
+	defer t.leave()
+	to := t.route(c.Tag)
+	if to == t.unmatched {
+		t.tell(c)
+	}
+	to.admit(c)
+}
+
+// Durable reports whether the chunks of a tag go to disks only.
+func (r *Router) Durable(tag string) bool {
+	t := r.enter()
+	defer t.leave()
+	return t.route(tag).Durable
+}
+
+// Lines hands over newline-ended lines, as source.Intake does.
+func (r *Router) Lines(tag string, at int64, lines []byte, valid bool) {
+	t := r.enter()
+	defer t.leave()
+	for _, l := range t.route(tag).Legs {
+		l.Lines(tag, at, lines, valid)
+	}
+}
+
+// Body hands over one record, as source.Intake does.
+func (r *Router) Body(tag string, at int64, body []byte, part record.Part) {
+	t := r.enter()
+	defer t.leave()
+	for _, l := range t.route(tag).Legs {
+		l.Body(tag, at, body, part)
+	}
+}
+
+// MaxBody is the largest body that all legs of a tag take, in bytes.
+func (r *Router) MaxBody(tag string) int {
+	t := r.enter()
+	defer t.leave()
+	legs := t.route(tag).Legs
+	most := legs[0].MaxBody()
+	for _, l := range legs[1:] {
+		most = min(most, l.MaxBody())
+	}
+	return most
+}
+
+// Reject hands over what is no record and goes where unmatched records go, under
+// a reason of its own.
+func (r *Router) Reject(c *record.Chunk) {
+	t := r.enter()
+	defer t.leave()
+	t.unmatched.admit(c)
+}

@@ -1,0 +1,91 @@
+package route
+
+import (
+	"sync"
+
+	"github.com/spillway/spillway/internal/record"
+)
+
+// Table is an ordered list of routes, and what becomes of the rest.
+type Table struct {
+	routes    []*Route
+	unmatched *Route
+	// tell hears of each chunk that no route matches.
+	tell func(c *record.Chunk)
+
+	mu    sync.Mutex
+	tags  map[string]*Route
+	users int
+	left  chan struct{} // closed when the table is out of use, with nobody in it
+	out   bool
+}
+
+// cachedTags is how many tags a table knows by heart. Tags are foreign data; where
+// there are more, those that are in use come back one by one.
+const cachedTags = 4096
+
+// NewTable returns a table of routes, first match first. What matches none goes to
+// unmatched, and tell, which must be quick, hears of it.
+func NewTable(routes []*Route, unmatched *Route, tell func(c *record.Chunk)) *Table {
+	t := &Table{unmatched: unmatched.arrange(), tell: tell, tags: make(map[string]*Route), left: make(chan struct{})}
+	for _, r := range routes {
+		t.routes = append(t.routes, r.arrange())
+	}
+	return t
+}
+
+// route is where a tag goes.
+func (t *Table) route(tag string) *Route {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r := t.tags[tag]; r != nil {
+		return r
+	}
+	r := t.find(tag)
+	if len(t.tags) >= cachedTags {
+		clear(t.tags)
+	}
+	t.tags[tag] = r
+	return r
+}
+
+func (t *Table) find(tag string) *Route {
+	for _, r := range t.routes {
+		if r.Match(tag) {
+			return r
+		}
+	}
+	return t.unmatched
+}
+
+// enter and leave say how long the table is in use.
+func (t *Table) enter() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.out {
+		return false
+	}
+	t.users++
+	return true
+}
+
+func (t *Table) leave() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.users--
+	t.emptied()
+}
+
+// retire takes the table out of use.
+func (t *Table) retire() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.out = true
+	t.emptied()
+}
+
+func (t *Table) emptied() {
+	if t.out && t.users == 0 {
+		close(t.left)
+	}
+}

@@ -1,0 +1,90 @@
+package run
+
+import (
+	"os"
+	"time"
+
+	"github.com/spillway/spillway/internal/ledger"
+	"github.com/spillway/spillway/internal/pipeline"
+)
+
+// Report is how a run does: the balance of all legs together, under the same keys
+// as everywhere, and each leg's own.
+type Report struct {
+	Time    time.Time `json:"time"`
+	PID     int       `json:"pid"`
+	Program string    `json:"program"`
+	// File is the path of the run's file.
+	File string `json:"file"`
+	ledger.Balance
+	// RecordsIn counts each record that a source took once; Received counts it in
+	// each leg.
+	RecordsIn int64          `json:"records_in"`
+	Legs      []LegReport    `json:"legs"`
+	Sources   []SourceStatus `json:"sources"`
+	// Unmatched is what no route takes, by tag.
+	Unmatched []Stray `json:"unmatched"`
+	// Orphaned are disk buffers of which the file knows neither route nor sink.
+	Orphaned []Orphan `json:"orphaned"`
+}
+
+// LegReport is how a leg does.
+type LegReport struct {
+	Route string `json:"route"`
+	Sink  string `json:"sink"`
+	// Leaving: the route is gone, and what is held is being delivered.
+	Leaving bool `json:"leaving,omitempty"`
+	pipeline.Report
+}
+
+// Report returns how the run does now.
+func (r *Run) Report() Report {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	report := Report{
+		Time: time.Now().UTC(), PID: os.Getpid(), Program: "spillway",
+		Balance: r.gone, Legs: []LegReport{}, Sources: []SourceStatus{}, Unmatched: r.strays.list(), Orphaned: r.orphans,
+	}
+	if r.file != nil {
+		report.File = r.file.Path
+	}
+	balances := []ledger.Balance{r.gone}
+	for i, l := range r.all() {
+		own := l.Report(pipeline.Identity{Program: "spillway", Destination: l.to.Name, Mode: string(l.buffer.Mode)})
+		balances = append(balances, own.Balance)
+		report.Legs = append(report.Legs, LegReport{Route: l.route, Sink: l.sink.Name, Leaving: i > len(r.legs), Report: own})
+	}
+	report.Balance = addUp(balances...)
+	for _, s := range r.sources {
+		status := s.Status()
+		status.Name, status.Type = s.plan.Name, s.plan.Type
+		report.RecordsIn += status.RecordsIn
+		report.Sources = append(report.Sources, status)
+	}
+	return report
+}
+
+// addUp is the balance of several legs together, stream by stream.
+func addUp(all ...ledger.Balance) ledger.Balance {
+	var sum ledger.Balance
+	at := map[string]int{}
+	sum.Streams = []ledger.StreamBalance{}
+	for _, b := range all {
+		for _, s := range b.Streams {
+			name := s.Stream
+			i, known := at[name]
+			if !known && len(sum.Streams) >= ledger.MaxNamedStreams {
+				name = ledger.OtherStreams
+				i, known = at[name]
+			}
+			if !known {
+				at[name] = len(sum.Streams)
+				sum.Streams = append(sum.Streams, ledger.StreamBalance{Stream: name, Sheet: s.Sheet})
+				continue
+			}
+			sum.Streams[i].Sheet = ledger.Total([]ledger.StreamBalance{sum.Streams[i], s})
+		}
+	}
+	sum.Sheet = ledger.Total(sum.Streams)
+	return sum
+}

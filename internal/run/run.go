@@ -1,0 +1,179 @@
+// Package run is "spillway run": it makes of a file's sources, routes and sinks
+// what moves records, changes it when the file changes, and ends it in order.
+//
+// Each sink of a route is a leg, which is one pipeline.Pipeline. What no route
+// matches has a leg as well, whose sink refuses everything, so that it becomes
+// dead letters; and so has what an earlier run left on the disk for a route that
+// is gone. Sources start last and end first.
+//
+// It names sources and sinks by the file alone: the catalogue makes them. Its
+// caller is cmd/spillway, which reads the file, catches signals and prints.
+package run
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/spillway/spillway/internal/catalog"
+	"github.com/spillway/spillway/internal/config/runfile"
+	"github.com/spillway/spillway/internal/deliver"
+	"github.com/spillway/spillway/internal/ledger"
+	"github.com/spillway/spillway/internal/route"
+)
+
+// Config is what a run needs beside its file.
+type Config struct {
+	// StateDir is the path of the state directory, which exists. Empty means that
+	// nothing is kept: no disk buffers, and no chunks are remembered.
+	StateDir string
+	// OpenSink makes a sink of the file.
+	OpenSink func(*runfile.Sink) (*catalog.Destination, error)
+	// OpenSource makes a source of the file, which takes nothing before its Start.
+	// What it must open anew, such as a listener, it opens.
+	OpenSource func(*runfile.Source, SourceOptions) (Source, error)
+	// DeadLetters keeps what cannot be delivered.
+	DeadLetters deliver.DeadLetters
+	Log         *slog.Logger
+}
+
+// Run is a file at work. Its methods may be called by several goroutines at once.
+type Run struct {
+	cfg    Config
+	router *route.Router
+	strays strays
+
+	// changing is held while the file changes, and at the end; mu, inside of it,
+	// while what follows is read or changed.
+	changing sync.Mutex
+	mu       sync.Mutex
+	file     *runfile.File
+	sinks    sinks
+	legs     []*leg // of the routes, in the order of the file
+	rejects  *leg   // of what no route takes
+	leaving  []*leg // of routes that are gone, until they are empty
+	gone     ledger.Balance
+	orphans  []Orphan
+	sources  []*source
+
+	// stopping: nothing is begun any more.
+	stopping bool
+
+	leavers sync.WaitGroup
+}
+
+// Start makes a run of the file and starts it: the legs first, then the sources.
+// Where it fails, nothing is left running.
+func Start(file *runfile.File, cfg Config) (*Run, error) {
+	r := &Run{cfg: cfg, sinks: sinks{open: cfg.OpenSink}, strays: strays{log: cfg.Log}}
+	limitHeap(file)
+	r.router = route.NewRouter(route.NewTable(nil, &route.Route{}, r.strays.tell))
+	next, err := r.build(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.openSources(next); err != nil {
+		return nil, errors.Join(err, r.undo(next))
+	}
+	r.changing.Lock()
+	defer r.changing.Unlock()
+	r.commit(next)
+	r.adopt()
+	return r, nil
+}
+
+// heapBeside is what the Go heap may hold beside what is received: connections,
+// options, the balance, the scratch of compression. In bytes.
+const heapBeside = 14 << 20
+
+// limitHeap gives the Go heap its share. Records that wait are outside of it.
+func limitHeap(file *runfile.File) { debug.SetMemoryLimit(receiving(file) + heapBeside) }
+
+// receiving is the share of the memory in which is received: half-read messages,
+// decompression, connections, remembered chunks, and what no route takes.
+func receiving(file *runfile.File) int64 { return file.Memory / 4 }
+
+// next is what a file asks for, made and not yet in use.
+type next struct {
+	file    *runfile.File
+	legs    []*leg
+	made    []*leg // of legs, those that were not there before
+	rejects *leg
+	table   *route.Table
+	// sources are those of the file, and opened of these those that are new.
+	sources, opened []*source
+}
+
+// build makes what the file asks for, and leaves alone what there is: legs of
+// which it says the same go on.
+func (r *Run) build(file *runfile.File) (n *next, err error) {
+	n = &next{file: file}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.undo(n))
+		}
+	}()
+	var routes []*route.Route
+	for i := range file.Routes {
+		made, err := r.buildRoute(n, &file.Routes[i])
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file.Routes[i].Where, err)
+		}
+		routes = append(routes, made)
+	}
+	rejects := rejectsPlan(file)
+	if n.rejects = r.rejects; n.rejects == nil || !n.rejects.same(&rejects) {
+		n.rejects = r.startRejects(rejects)
+		n.made = append(n.made, n.rejects)
+	}
+	n.table = route.NewTable(routes, &route.Route{Name: rejects.route, Legs: []route.Leg{n.rejects}}, r.strays.tell)
+	return n, nil
+}
+
+func (r *Run) buildRoute(n *next, from *runfile.Route) (*route.Route, error) {
+	to := &route.Route{Name: from.Name, Match: from.Match.Match, Durable: true}
+	for _, name := range from.To {
+		plan := legPlan{route: from.Name, sink: *n.file.Sink(name), buffer: from.Buffer}
+		l := r.running(&plan)
+		if l == nil {
+			var err error
+			if l, err = r.startLeg(plan); err != nil {
+				return nil, fmt.Errorf("start delivery to the sink %q: %w", name, err)
+			}
+			n.made = append(n.made, l)
+		}
+		n.legs = append(n.legs, l)
+		to.Legs = append(to.Legs, l)
+		to.Durable = to.Durable && l.durable()
+	}
+	return to, nil
+}
+
+// running is the leg of that plan, or nil.
+func (r *Run) running(plan *legPlan) *leg {
+	for _, l := range r.legs {
+		if l.same(plan) {
+			return l
+		}
+	}
+	return nil
+}
+
+// undo ends what was made for a file that is not used after all. Nothing has been
+// admitted to it, but a disk buffer may have something of an earlier run, which
+// stays there.
+func (r *Run) undo(n *next) error {
+	var errs []error
+	for _, s := range n.opened {
+		errs = append(errs, s.Close())
+	}
+	for _, l := range n.made {
+		l.StopBy(time.Now())
+		l.Drain()
+		errs = append(errs, r.end(l))
+	}
+	return errors.Join(errs...)
+}

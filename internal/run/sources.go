@@ -1,0 +1,92 @@
+package run
+
+import (
+	"reflect"
+
+	"github.com/spillway/spillway/internal/config/runfile"
+	"github.com/spillway/spillway/internal/route"
+)
+
+// Source is a source at work, as a run sees it.
+type Source interface {
+	// Start begins to take records. It is called once, unless Close comes before.
+	Start()
+	// Stop takes nothing more, without waiting. What is held is still answered.
+	Stop()
+	// Wait returns when nothing more is handed over.
+	Wait()
+	// Close ends it, after the answers that are due, and returns when it has ended.
+	Close() error
+	// Done is closed when the source has ended by itself; nil is one that never does.
+	Done() <-chan struct{}
+	// Status is what status shows of it.
+	Status() SourceStatus
+}
+
+// SourceOptions are what a source gets from its run.
+type SourceOptions struct {
+	// Router is where it hands over.
+	Router *route.Router
+	// Memory is what it may hold, in bytes.
+	Memory int64
+	// Instead is the source of that name which it takes the place of, or nil: what
+	// both listen on is handed over when that one has stopped.
+	Instead Source
+}
+
+// SourceStatus is how a source does.
+type SourceStatus struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+	// RecordsIn counts each record once, however many legs it has.
+	RecordsIn int64 `json:"records_in"`
+	BytesIn   int64 `json:"bytes_in"`
+	// Detail are the source's own numbers.
+	Detail any `json:"detail,omitempty"`
+}
+
+// source is one source of the file.
+type source struct {
+	plan runfile.Source
+	Source
+}
+
+// sameSource reports whether two plans make the same source.
+func sameSource(a, b *runfile.Source) bool {
+	x, y := *a, *b
+	x.Where, y.Where = "", ""
+	return reflect.DeepEqual(x, y)
+}
+
+// openSources opens the sources that are new or have changed.
+func (r *Run) openSources(n *next) error {
+	share := receiving(n.file) - n.rejects.buffer.Limit
+	for i := range n.file.Sources {
+		plan := &n.file.Sources[i]
+		before := r.sourceNamed(plan.Name)
+		if before != nil && sameSource(&before.plan, plan) {
+			n.sources = append(n.sources, before)
+			continue
+		}
+		o := SourceOptions{Router: r.router, Memory: share / int64(len(n.file.Sources))}
+		if before != nil {
+			o.Instead = before.Source
+		}
+		opened, err := r.cfg.OpenSource(plan, o)
+		if err != nil {
+			return err
+		}
+		s := &source{plan: *plan, Source: opened}
+		n.sources, n.opened = append(n.sources, s), append(n.opened, s)
+	}
+	return nil
+}
+
+func (r *Run) sourceNamed(name string) *source {
+	for _, s := range r.sources {
+		if s.plan.Name == name {
+			return s
+		}
+	}
+	return nil
+}

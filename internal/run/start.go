@@ -1,0 +1,89 @@
+package run
+
+import (
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/spillway/spillway/internal/buffer"
+	"github.com/spillway/spillway/internal/catalog"
+	"github.com/spillway/spillway/internal/config"
+	"github.com/spillway/spillway/internal/config/runfile"
+	"github.com/spillway/spillway/internal/diskbuffer"
+	"github.com/spillway/spillway/internal/pipeline"
+)
+
+// startLeg makes a leg and starts to deliver, at first what an earlier run has
+// left for it.
+func (r *Run) startLeg(plan legPlan) (*leg, error) {
+	to, err := r.sinks.get(&plan.sink)
+	if err != nil {
+		return nil, err
+	}
+	disk, err := r.openDisk(&plan)
+	if err != nil {
+		return nil, errors.Join(err, r.sinks.put(to))
+	}
+	return r.startPipeline(plan, to, disk), nil
+}
+
+// openDisk opens the disk buffer of a leg, in mode spill.
+func (r *Run) openDisk(plan *legPlan) (*buffer.Disk, error) {
+	if plan.buffer.Mode != config.Spill {
+		return nil, nil
+	}
+	about, err := json.Marshal(About{Route: plan.route, Sink: plan.sink.Name})
+	if err != nil {
+		return nil, err
+	}
+	return pipeline.OpenSpill(pipeline.Spill{
+		StateDir: r.cfg.StateDir, Identity: plan.identity(), About: about, Owner: diskbuffer.Owner{UID: -1, GID: -1},
+	}, plan.bufferOptions(), r.cfg.Log)
+}
+
+// About is what the disk buffer of a leg remembers of where its records go.
+type About struct {
+	Route string `json:"route"`
+	Sink  string `json:"sink"`
+}
+
+// bufferOptions are those of the leg's buffer, with its share of the memory.
+func (p *legPlan) bufferOptions() config.Buffer {
+	o := p.buffer
+	o.Limit = max(o.Limit/4*3, buffer.MinLimit)
+	return o
+}
+
+func (r *Run) startPipeline(plan legPlan, to *sharedSink, disk *buffer.Disk) *leg {
+	cfg := pipeline.For(plan.bufferOptions(), disk, to.Destination, r.cfg.Log)
+	cfg.Sink = lent{to.Sink}
+	cfg.Deliver.DeadLetters = r.cfg.DeadLetters
+	return &leg{legPlan: plan, Pipeline: pipeline.Start(cfg), to: to}
+}
+
+// Bounds of the buffer of what no route takes, in bytes; it is a part of what is
+// for receiving.
+const (
+	minRejects = 256 << 10
+	maxRejects = 8 << 20
+)
+
+// rejectsPlan is the leg of what no route takes.
+func rejectsPlan(file *runfile.File) legPlan {
+	return legPlan{
+		route: "(unmatched)",
+		sink:  runfile.Sink{Name: string(file.Unmatched), Type: "dead-letters"},
+		buffer: config.Buffer{
+			Mode: config.Blocking, Limit: min(max(receiving(file)/8, minRejects), maxRejects), Drop: config.DropNewest,
+		},
+	}
+}
+
+func (r *Run) startRejects(plan legPlan) *leg {
+	to := &sharedSink{Destination: &catalog.Destination{Name: "dead letters", Sink: refusal{}, FlushInterval: time.Second}, users: 1}
+	cfg := pipeline.For(plan.buffer, nil, to.Destination, r.cfg.Log)
+	if plan.sink.Name != string(runfile.UnmatchedDrop) {
+		cfg.Deliver.DeadLetters = r.cfg.DeadLetters
+	}
+	return &leg{legPlan: plan, Pipeline: pipeline.Start(cfg), to: to}
+}

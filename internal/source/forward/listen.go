@@ -1,0 +1,204 @@
+package forward
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Address is where a source listens.
+type Address struct {
+	// Network is "tcp", "tls" or "unix"; TLS begins with the first byte.
+	Network string
+	// Addr is host:port, or the path of a unix socket.
+	Addr string
+}
+
+// String returns the address as configurations write it.
+func (a Address) String() string {
+	switch a.Network {
+	case "tls":
+		return "tls://" + a.Addr
+	case "unix":
+		return "unix:" + a.Addr
+	}
+	return a.Addr
+}
+
+// port is one address on which is listened, whichever source does. A source has a
+// lease of it; another lease takes its place, so that a source can be changed
+// while its address stays open.
+type port struct {
+	address Address
+	net.Listener
+
+	mu     sync.Mutex
+	holder *lease
+	done   chan struct{}
+}
+
+// lease is a port for one source. It implements net.Listener; closing the last
+// lease closes the port.
+type lease struct {
+	port  *port
+	conns chan net.Conn
+	over  chan struct{}
+	once  sync.Once
+}
+
+// openPort begins to listen.
+func openPort(a Address, mode fs.FileMode) (*port, error) {
+	network := "tcp"
+	if a.Network == "unix" {
+		network = "unix"
+		if err := clearSocket(a.Addr); err != nil {
+			return nil, err
+		}
+	}
+	l, err := net.Listen(network, a.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", a, err)
+	}
+	if a.Network == "unix" {
+		if err := os.Chmod(a.Addr, mode); err != nil {
+			return nil, errors.Join(fmt.Errorf("listen on %s: %w", a, err), l.Close())
+		}
+	}
+	p := &port{address: a, Listener: l, done: make(chan struct{})}
+	go p.accept()
+	return p, nil
+}
+
+// clearSocket removes a socket on which nobody listens any more.
+func clearSocket(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look at the socket: %w", err)
+	}
+	if info.Mode()&fs.ModeSocket == 0 {
+		return fmt.Errorf("listen on unix:%s: there is a file of that name, and it is no socket; remove it", path)
+	}
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		return errors.Join(fmt.Errorf("listen on unix:%s: another process does", path), conn.Close())
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("listen on unix:%s: see whether another process does: %w", path, err)
+	}
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("remove a socket of a process that is gone: %w", err)
+	}
+	return nil
+}
+
+// lease makes a lease that gets the next connections; the one before it gets no
+// more.
+func (p *port) lease() *lease {
+	l := &lease{port: p, conns: make(chan net.Conn), over: make(chan struct{})}
+	p.mu.Lock()
+	before := p.holder
+	p.holder = l
+	p.mu.Unlock()
+	if before != nil {
+		before.end()
+	}
+	return l
+}
+
+func (p *port) accept() {
+	defer close(p.done)
+	for {
+		conn, err := p.Listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			// Descriptors or memory have run out: others may give some back.
+			time.Sleep(acceptPause)
+			continue
+		}
+		p.give(conn)
+	}
+}
+
+// acceptPause is how long nothing is accepted where the system refuses to.
+const acceptPause = 50 * time.Millisecond
+
+// give hands a connection to who holds the port, whoever that becomes meanwhile.
+func (p *port) give(conn net.Conn) {
+	for {
+		p.mu.Lock()
+		l := p.holder
+		p.mu.Unlock()
+		if l == nil {
+			// Nobody is there any more. The peer sees a closed connection.
+			_ = conn.Close() // Nothing was read from it.
+			return
+		}
+		select {
+		case l.conns <- conn:
+			return
+		case <-l.over:
+			p.mu.Lock()
+			if p.holder == l {
+				p.holder = nil
+			}
+			p.mu.Unlock()
+		}
+	}
+}
+
+// Accept implements net.Listener.
+func (l *lease) Accept() (net.Conn, error) {
+	select {
+	case <-l.over:
+		return nil, net.ErrClosed
+	default:
+	}
+	select {
+	case conn := <-l.conns:
+		return conn, nil
+	case <-l.over:
+		return nil, net.ErrClosed
+	}
+}
+
+// Addr implements net.Listener.
+func (l *lease) Addr() net.Addr { return l.port.Addr() }
+
+func (l *lease) end() { l.once.Do(func() { close(l.over) }) }
+
+// Close implements net.Listener: the port is closed where no other lease has it.
+func (l *lease) Close() error {
+	l.end()
+	p := l.port
+	p.mu.Lock()
+	last := p.holder == l || p.holder == nil
+	p.holder = keep(p.holder, l)
+	p.mu.Unlock()
+	if !last {
+		return nil
+	}
+	err := p.Listener.Close()
+	if errors.Is(err, net.ErrClosed) {
+		err = nil
+	}
+	<-p.done
+	return err
+}
+
+// keep is the holder, unless that is the one that goes.
+func keep(holder, gone *lease) *lease {
+	if holder == gone {
+		return nil
+	}
+	return holder
+}

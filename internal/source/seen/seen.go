@@ -1,0 +1,174 @@
+// Package seen remembers the chunks that a source has taken, so that one which
+// its sender sends again is not delivered again. It holds keys and nothing of what
+// is in a chunk; how a key is made, what a chunk is admitted to and what an answer
+// looks like is its callers' business, the sources that acknowledge chunks.
+//
+// A chunk is under way from Begin until it has reached the level at which its
+// source answers, and known from then on. The last keys that became known are
+// kept, up to a limit. A key goes into the file only when its chunk is settled:
+// what is in a disk buffer is remembered there, and a key that outlived its chunk
+// would acknowledge what is nowhere.
+//
+// The file is a header of 16 bytes, "spillway chunks" and a newline, and then 20
+// bytes for each key: the key and the CRC32C of it, little-endian. It is written
+// without syncs: after a loss of power what is missing at its end costs possible
+// duplicates, and no record. Damaged entries are passed over, a torn one is cut off.
+package seen
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+)
+
+// Key identifies a chunk: see record.Origin.
+type Key = [16]byte
+
+// State is what is known of a chunk.
+type State uint8
+
+// The states.
+const (
+	// New: it has not been seen, and is under way from now on.
+	New State = iota
+	// UnderWay: it was admitted before, and will be answered when that one is.
+	UnderWay
+	// Known: it was answered, or would have been, had its sender been there.
+	Known
+)
+
+// PerKey is about what one key takes in memory, in bytes, of which a source's
+// share of the budget is charged.
+const PerKey = 64
+
+// Chunks are the chunks of one source. Its methods may be called by several
+// goroutines at once.
+type Chunks struct {
+	limit int
+
+	mu       sync.Mutex
+	underWay map[Key]func(ok bool)
+	index    map[Key]bool // of the known ones: whether the file has it
+	ring     []Key        // in the order in which they became known
+	next     int          // where the next goes, once the ring is full
+	path     string
+	file     *os.File // nil where nothing is kept
+	written  int      // entries in the file
+	trouble  error
+}
+
+// Open returns the chunks of a source of which the last limit are remembered, in
+// the file at path; with an empty path they are forgotten at the end of the
+// process, and with a limit of 0 as soon as they are answered. The file is locked:
+// two processes must not answer for each other's chunks. note says, for the log,
+// what of the file was damaged.
+func Open(path string, limit int) (c *Chunks, note string, err error) {
+	c = &Chunks{limit: limit, underWay: make(map[Key]func(bool)), index: make(map[Key]bool)}
+	if path == "" || limit <= 0 {
+		return c, "", nil
+	}
+	keys, note, err := c.openFile(path)
+	if err != nil {
+		return nil, "", fmt.Errorf("open the file of remembered chunks: %w", err)
+	}
+	for _, k := range keys[max(0, len(keys)-limit):] {
+		c.add(k, true)
+	}
+	return c, note, nil
+}
+
+// Begin tells what is known of the chunk. Where it is New or UnderWay, answer is
+// called once, by Reached or Refused, maybe before Begin returns to a caller on
+// another goroutine; of several senders of one chunk the last is answered, since
+// the others have given up. Known chunks are not remembered anew.
+func (c *Chunks) Begin(k Key, answer func(ok bool)) State {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, known := c.index[k]; known {
+		return Known
+	}
+	_, underWay := c.underWay[k]
+	c.underWay[k] = answer
+	if underWay {
+		return UnderWay
+	}
+	return New
+}
+
+// Reached says that a chunk is where its source vouches for it: whoever asked
+// last is answered, and the chunk is known from now on.
+func (c *Chunks) Reached(k Key) {
+	c.mu.Lock()
+	answer := c.end(k)
+	c.add(k, false)
+	c.mu.Unlock()
+	if answer != nil {
+		answer(true)
+	}
+}
+
+// Settled says that nothing of a chunk is held any more, so that it is only here
+// that it can be remembered. It may come before Reached or after it.
+func (c *Chunks) Settled(k Key) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.add(k, false)
+	c.write(k)
+}
+
+// Refused says that a chunk was not kept: it is forgotten, so that it is taken
+// when it is sent again.
+func (c *Chunks) Refused(k Key) {
+	c.mu.Lock()
+	answer := c.end(k)
+	c.mu.Unlock()
+	if answer != nil {
+		answer(false)
+	}
+}
+
+// end takes a chunk off what is under way and returns who is to be answered.
+func (c *Chunks) end(k Key) func(bool) {
+	answer := c.underWay[k]
+	delete(c.underWay, k)
+	return answer
+}
+
+// add makes a key known, in the place of the oldest where there is no other.
+func (c *Chunks) add(k Key, written bool) {
+	if _, known := c.index[k]; known || c.limit <= 0 {
+		return
+	}
+	if len(c.ring) < c.limit {
+		c.ring = append(c.ring, k)
+	} else {
+		delete(c.index, c.ring[c.next])
+		c.ring[c.next] = k
+		c.next = (c.next + 1) % c.limit
+	}
+	c.index[k] = written
+}
+
+// State is how many chunks there are, for status.
+func (c *Chunks) State() (underWay, known int, trouble error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.underWay), len(c.index), c.trouble
+}
+
+// Close ends the use of the file. Chunks that are under way are left to their
+// callers.
+func (c *Chunks) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.file == nil {
+		return nil
+	}
+	err := c.file.Close()
+	c.file = nil
+	if err != nil {
+		err = fmt.Errorf("close the file of remembered chunks: %w", err)
+	}
+	return errors.Join(c.trouble, err)
+}
