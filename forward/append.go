@@ -52,7 +52,7 @@ func AppendOption(dst []byte, o Option) []byte {
 
 // AppendMessage appends a whole message. entries holds count of them, which are
 // not looked at; in ModeMessage it is one entry of two elements, the first byte
-// 0x92. With a Compression in the option, which needs ModePackedForward, the
+// 0x92, and its time has no metadata. With a Compression in the option, which needs ModePackedForward, the
 // entries are compressed.
 func AppendMessage(dst []byte, tag string, mode Mode, entries []byte, count int, o Option) ([]byte, error) {
 	if int64(len(entries)) > math.MaxUint32 || int64(count) > math.MaxUint32 {
@@ -63,8 +63,11 @@ func AppendMessage(dst []byte, tag string, mode Mode, entries []byte, count int,
 	}
 	switch mode {
 	case ModeMessage:
-		if count != 1 || len(entries) == 0 || entries[0] != 0x92 {
+		if count != 1 || len(entries) < 2 || entries[0] != 0x92 {
 			return dst, fmt.Errorf("encode %d entries in mode Message: expected one, an array of two", count)
+		}
+		if _, _, ok := container(entries, 1, false); ok {
+			return dst, fmt.Errorf("encode an entry with metadata in mode Message: it would be taken for mode Forward")
 		}
 		dst = msgp.AppendArrayHeader(dst, 4)
 		dst = msgp.AppendString(dst, tag)

@@ -91,4 +91,3 @@ func Compress(dst, src []byte, c Compression) ([]byte, error) {
 	}
 	return dst, fmt.Errorf("compress by %v: no such compression", c)
 }
-

@@ -2,9 +2,7 @@ package forward
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"sync"
 
@@ -35,6 +33,8 @@ func Decompress(dst, src []byte, c Compression, l Limits, grow Grow) ([]byte, er
 		return append(dst, src...), nil
 	case CompressionGzip:
 		return gunzip(dst, src, limit, grow)
+	case CompressionZstd:
+		return unzstd(dst, src, limit, grow)
 	}
 	return dst, fmt.Errorf("decompress %v: expected gzip or zstd", c)
 }
@@ -45,23 +45,22 @@ func gunzip(dst, src []byte, limit int64, grow Grow) ([]byte, error) {
 	if err := r.Reset(bytes.NewReader(src)); err != nil {
 		return dst, fmt.Errorf("decompress gzip: %w", err)
 	}
-	start := len(dst)
-	for {
-		if len(dst) == cap(dst) {
-			var err error
-			if dst, err = grow(dst, max(4096, len(src), len(dst)-start)); err != nil {
-				return dst, err
-			}
-		}
-		n, err := r.Read(dst[len(dst):cap(dst)])
-		dst = dst[:len(dst)+n]
-		switch {
-		case int64(len(dst)-start) > limit:
-			return dst, &LimitError{What: "decompressed payload", Bytes: int64(len(dst) - start), Limit: limit}
-		case errors.Is(err, io.EOF):
-			return dst, nil
-		case err != nil:
-			return dst, fmt.Errorf("decompress gzip: %w", err)
-		}
+	return readAll(dst, len(dst), r, len(src), limit, grow, "gzip")
+}
+
+// Decompress decompresses the payload into dst, which must have nothing to do
+// with it, and sets Entries to Invalid as Check does; see the function Decompress.
+// A message that is not compressed is checked where it is, and dst returned.
+func (m *Message) Decompress(dst []byte, l Limits, grow Grow) ([]byte, error) {
+	if m.Compression == CompressionNone || m.Mode != ModePackedForward {
+		m.Check()
+		return dst, nil
 	}
+	start := len(dst)
+	dst, err := Decompress(dst, m.Payload, m.Compression, l, grow)
+	if err != nil {
+		return dst, err
+	}
+	m.checked(CheckEntries(dst[start:]))
+	return dst, nil
 }

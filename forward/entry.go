@@ -69,22 +69,16 @@ type Checked struct {
 // It allocates nothing but an error. Where something is invalid it rearranges b
 // in place, the valid entries first, both kinds in their order.
 func CheckEntries(b []byte) Checked {
-	var c Checked
-	i := c.valid(b, 0)
-	if i == len(b) {
-		c.Valid = b
-		return c
+	count, end := countValid(b, 0)
+	if end == len(b) {
+		return Checked{Valid: b, Count: count}
 	}
-	s := sorter{b: b, c: &c}
-	s.add(0, i, true)
-	s.from(i)
-	return c
+	return sortEntries(b, count, end)
 }
 
-// valid counts valid entries from b[i] on, and returns where the first stands
-// that is not, or the end.
-func (c *Checked) valid(b []byte, i int) int {
-	count := c.Count
+// countValid counts valid entries from b[i] on, and returns where the first
+// stands that is not, or the end.
+func countValid(b []byte, i int) (count, end int) {
 	for i+1 < len(b) && b[i] == 0x92 {
 		var at int
 		// Nearly all have an EventTime, the others whole seconds.
@@ -124,8 +118,7 @@ func (c *Checked) valid(b []byte, i int) int {
 		i = at
 		count++
 	}
-	c.Count = count
-	return i
+	return count, i
 }
 
 // fault says what is wrong with the entry at b[i].

@@ -8,20 +8,24 @@ import "slices"
 // byte moves at most as often as the number of runs has bits.
 type sorter struct {
 	b    []byte
-	c    *Checked
+	c    Checked
 	runs [64]struct{ valid, end int } // valid entries, then invalid ones, and where each end; the next begins at end
 	size [64]int                      // of how many runs each was merged
 	n    int
 }
 
-// from sorts what begins at b[i], which is not valid.
-func (s *sorter) from(i int) {
+// sortEntries is CheckEntries from b[i] on, where the first invalid entry stands
+// behind count valid ones.
+func sortEntries(b []byte, count, i int) Checked {
+	s := sorter{b: b, c: Checked{Count: count}}
+	s.add(0, i, true)
 	for i < len(s.b) {
 		next := s.invalid(i)
 		s.add(i, next, false)
 		i = next
-		if next = s.c.valid(s.b, i); next > i {
+		if count, next = countValid(s.b, i); count > 0 {
 			s.add(i, next, true)
+			s.c.Count += count
 			i = next
 		}
 	}
@@ -30,6 +34,7 @@ func (s *sorter) from(i int) {
 	}
 	r := s.runs[0]
 	s.c.Valid, s.c.Invalid = s.b[:r.valid:r.valid], s.b[r.valid:r.end:r.end]
+	return s.c
 }
 
 // invalid counts the entry at b[i] and returns where it ends. An array of two
@@ -39,8 +44,7 @@ func (s *sorter) invalid(i int) (end int) {
 	if n, first, ok := container(s.b, i, false); ok && n == 2 && first > i+1 {
 		was := s.b[first-1]
 		s.b[first-1] = 0x92
-		var one Checked
-		if one.valid(s.b[first-1:], 0); one.Count > 0 {
+		if count, _ := countValid(s.b, first-1); count > 0 {
 			for j := i; j < first-1; j++ {
 				s.b[j] = 0xc1
 			}

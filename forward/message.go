@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"math"
 	"strconv"
 
 	"github.com/tinylib/msgp/msgp"
@@ -58,7 +59,8 @@ type Message struct {
 	InvalidCount int
 	InvalidErr   error
 
-	ack string // the id as it arrived, with its msgpack head
+	ack  string // the id as it arrived, with its msgpack head
+	json bool   // the message arrived as JSON
 }
 
 // Parse reads one whole message, which b holds and nothing else; see Skip and
@@ -70,7 +72,7 @@ type Message struct {
 // A nil is a heartbeat: the message is then zero, with Mode 0. Whatever else is
 // no message is a *SyntaxError.
 func Parse(b []byte, m *Message) error {
-	s := Scanner{Limit: int64(len(b))}
+	s := Scanner{Limit: math.MaxInt64}
 	size, _, err := s.Scan(b)
 	if err != nil {
 		return err
@@ -106,7 +108,7 @@ func (m *Message) parse(b []byte, s *Scanner) error {
 		return err
 	}
 	from, end := s.element(option)
-	return m.parseOption(b[from:end:end], from)
+	return m.parseOption(b[from:end:end])
 }
 
 // parseEntries reads the second element, and the third of ModeMessage. It
@@ -133,7 +135,7 @@ func (m *Message) parseEntries(b []byte, s *Scanner) (option int, err error) {
 
 // parseOption reads the option map. Fluentd takes anything for one, and looks
 // only into maps.
-func (m *Message) parseOption(b []byte, at int64) error {
+func (m *Message) parseOption(b []byte) error {
 	n, i, ok := container(b, 0, true)
 	if !ok {
 		return nil
@@ -198,8 +200,11 @@ func (m *Message) checked(c Checked) {
 }
 
 // AppendAck appends the acknowledgement of m, a msgpack map, with the id in the
-// same bytes in which it arrived.
+// same bytes in which it arrived; or a JSON object, where the message was JSON.
 func (m *Message) AppendAck(dst []byte) []byte {
+	if m.json {
+		return m.appendJSONAck(dst)
+	}
 	dst = msgp.AppendMapHeader(dst, 1)
 	dst = msgp.AppendString(dst, "ack")
 	return append(dst, m.ack...)

@@ -3,11 +3,12 @@
 // and the program's own log where there is no journal. Which directory it is,
 // config.StateDir says.
 //
-//	local/       the local store
-//	buffers/     one directory for each disk buffer: records not delivered yet
-//	run/         one socket for each process that runs
-//	log/         own logs
-//	exits.jsonl  one line for each process that ended, with its last balance
+//	local/         the local store
+//	buffers/       one directory for each disk buffer: records not delivered yet
+//	dead-letters/  records that no retry can deliver
+//	run/           one socket for each process that runs
+//	log/           own logs
+//	exits.jsonl    one line for each process that ended, with its last balance
 package statedir
 
 import (
@@ -63,10 +64,11 @@ func Hash(name string) string {
 
 // Names of the parts.
 const (
-	Local   = "local"
-	Run     = "run"
-	Log     = "log"
-	Buffers = "buffers"
+	Local       = "local"
+	Run         = "run"
+	Log         = "log"
+	Buffers     = "buffers"
+	DeadLetters = "dead-letters"
 
 	exits    = "exits.jsonl"
 	oldExits = "exits.jsonl.1"

@@ -1,0 +1,195 @@
+// Package deadletter keeps the records that no retry can deliver, until somebody
+// has looked at them: whole, with their bytes as they arrived, where they came
+// from, where they were going and what the destination said. Delivery puts them
+// here before it counts them as dead-lettered; spillway deadletter lists, shows,
+// replays and purges them.
+//
+// The store is an SQLite file in a directory of its own, letters-1.db, which the
+// running process and the commands use at the same time; docs/adr/0009-dead-letters.md
+// says why. Its tables:
+//
+//	letter   one row for each letter: id, key, revision, what record.Letter has,
+//	         and the first 64 KiB of the body
+//	rest     what a longer body has behind that, in parts of 256 KiB; the number
+//	         of a part is id << 20 | part
+//	total    one row: how many letters there are, and the bytes of their bodies
+//
+// A letter is identified by destination, origin and body: putting one twice makes
+// one entry, whose revision grows. Whoever has dealt with a letter removes it in
+// the revision that he has seen, so that one which came back meanwhile stays.
+//
+// Each row carries a CRC32C of all its fields. What is damaged is read around, and
+// counted. A file that can take no letter any more is set aside: it stays, and is
+// read as far as it can be, while a new one with the next number takes the letters,
+// with greater ids. No file is ever renamed or deleted here, since SQLite knows a
+// file's log by the file's name.
+//
+// The store refuses to drop: a full one, and one that fails, says so, and the
+// letter stays with whoever wanted to put it.
+package deadletter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// ErrFull is the error of Put where the letters do not fit: max-dead-letter-size
+// is reached, or the disk is full.
+var ErrFull = errors.New("the dead letters are full")
+
+const (
+	// DefaultMax is max-dead-letter-size where nobody says otherwise.
+	DefaultMax = 1 << 30
+	// minMax is the least that the store is bounded to: its own tables and a write
+	// of some size must fit.
+	minMax = 1 << 20
+	// defaultWait is how long a call waits for another process.
+	defaultWait = 10 * time.Second
+)
+
+// Options say how a store is used.
+type Options struct {
+	// Max bounds the files of the store, in bytes; DefaultMax where it is 0.
+	Max int64
+	// Wait is how long a call waits for other processes, 10 s where it is 0. What
+	// they hold the store for takes milliseconds.
+	Wait time.Duration
+	// Damaged is told of a file that was set aside because nothing could be written
+	// to it any more; it may be nil. It is called by whoever puts or opens.
+	Damaged func(error)
+}
+
+// Store is an open store. Its methods may be called by several goroutines at once,
+// and other processes may use the directory at the same time.
+type Store struct {
+	dir string
+	o   Options
+
+	mu   sync.Mutex
+	file *file // the one that takes letters; nil before it is used
+
+	group *group
+}
+
+// Open opens the store in dir and makes it, readable for its owner alone, where it
+// is missing. A file that is damaged so that it takes no letters is set aside.
+func Open(dir string, o Options) (*Store, error) {
+	s, err := newStore(dir, o)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*s.o.Wait)
+	defer cancel()
+	if err := s.writing(ctx, func(f *file) error { return f.writable(ctx) }); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// OpenExisting opens the store in dir; without one the error is fs.ErrNotExist. It
+// makes and sets aside nothing.
+func OpenExisting(dir string, o Options) (*Store, error) {
+	files, err := filesIn(dir)
+	if err != nil {
+		return nil, err
+	}
+	if len(files.numbers) == 0 {
+		return nil, fmt.Errorf("open the dead letters in %s: %w", dir, fs.ErrNotExist)
+	}
+	return newStore(dir, o)
+}
+
+func newStore(dir string, o Options) (*Store, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("find the directory of the dead letters: %w", err)
+	}
+	if o.Max <= 0 {
+		o.Max = DefaultMax
+	}
+	o.Max = max(o.Max, minMax)
+	if o.Wait <= 0 {
+		o.Wait = defaultWait
+	}
+	return &Store{dir: abs, o: o, group: newGroup()}, nil
+}
+
+// Close lets go of the store. What was put is on the disk already.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.file == nil {
+		return nil
+	}
+	err := s.file.close()
+	s.file = nil
+	return err
+}
+
+// writing runs do on the file that takes letters. Where that one is damaged it is
+// set aside, and do runs once more, on a new one.
+func (s *Store) writing(ctx context.Context, do func(*file) error) error {
+	f, err := s.present(ctx)
+	if err != nil {
+		return err
+	}
+	why := do(f)
+	if !damaged(why) {
+		return why
+	}
+	if err := s.setAside(ctx, f, why); err != nil {
+		return err
+	}
+	if f, err = s.present(ctx); err != nil {
+		return err
+	}
+	return do(f)
+}
+
+// present is the file that takes letters, which is made if there is none. It is the
+// one that is open, unless it has been deleted since or another process has set it
+// aside: what would be written to that one nobody would look for.
+func (s *Store) present(ctx context.Context) (*file, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	files, err := filesIn(s.dir)
+	if err != nil {
+		return nil, err
+	}
+	if s.file != nil {
+		if s.file.number == files.last() && s.file.isAt() {
+			return s.file, nil
+		}
+		old := s.file
+		s.file = nil
+		if err := old.close(); err != nil && !damaged(err) {
+			return nil, err
+		}
+	}
+	number := files.last()
+	if number == 0 {
+		number = files.next
+		if err := s.makeFile(ctx, number); err != nil {
+			return nil, err
+		}
+	}
+	s.file, err = s.openFile(number, s.bounds(files, number))
+	return s.file, err
+}
+
+// setAside makes the successor of f, which is damaged. Nothing of f is deleted, and
+// what can be read of it is still listed.
+func (s *Store) setAside(ctx context.Context, f *file, why error) error {
+	if err := s.makeFile(ctx, f.number+1); err != nil {
+		return err
+	}
+	if s.o.Damaged != nil {
+		s.o.Damaged(fmt.Errorf("%w; it is set aside, and what can be read of it is listed", why))
+	}
+	return nil
+}
