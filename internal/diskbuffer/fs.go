@@ -51,6 +51,9 @@ type File interface {
 	// Drop begins to write back what is dirty in the range, and takes what is
 	// clean out of the page cache. It is best effort.
 	Drop(from, to int64)
+	// Ahead brings the range into the page cache. It is best effort, takes as long as
+	// the disk does, and has one caller at a time.
+	Ahead(from, to int64)
 	Close() error
 }
 

@@ -14,6 +14,7 @@ type reader struct {
 	store *Store
 	seg   *segment
 	file  File
+	next  ahead
 	off   int64 // of the next frame
 	limit int64 // what is in the segment for certain
 	until Position
@@ -34,6 +35,7 @@ type reader struct {
 // start puts the reader to a frame; one without a segment is looked for.
 func (r *reader) start(p Place, pos Position) {
 	r.leave()
+	r.next.end()
 	r.seg, r.off, r.pos, r.fresh = nil, p.Offset, pos, true
 	s := r.store
 	s.mu.Lock()
@@ -90,6 +92,7 @@ func (r *reader) leave() {
 // close gives everything back.
 func (r *reader) close() error {
 	r.leave()
+	r.next.end()
 	r.unpack.close()
 	r.stored, r.gaps = nil, nil
 	return nil
@@ -197,6 +200,7 @@ func (r *reader) load(dst []byte) (bool, error) {
 	} else if len(dst)-len(raw) >= frameHeaderSize && r.off+h.size()+frameHeaderSize <= r.limit {
 		more = frameHeaderSize // One call reads the next header, too.
 	}
+	r.lookAhead()
 	n, sum, err := r.payload(stored[:len(stored)+more], len(stored))
 	if err != nil {
 		return false, r.unreadable(err)

@@ -74,6 +74,9 @@ func (r *reader) at() error {
 		s.mu.Unlock()
 		// What was read leaves the page cache with its file, which is deleted soon.
 		r.leave()
+		if r.next.seg != next {
+			r.next.end()
+		}
 		r.seg, r.off, r.limit = next, 0, 0
 		return nil
 	}

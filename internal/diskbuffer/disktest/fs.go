@@ -324,6 +324,9 @@ func (f *file) Sync() error {
 // Drop does nothing: what is in the cache is not seen by a program.
 func (f *file) Drop(_, _ int64) {}
 
+// Ahead does nothing, for the same reason.
+func (f *file) Ahead(_, _ int64) {}
+
 func (f *file) Close() error {
 	fault, err := f.begin("close")
 	defer f.dir.disk.mu.Unlock()
