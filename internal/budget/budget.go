@@ -6,6 +6,7 @@ package budget
 
 import (
 	"fmt"
+	"math/bits"
 	"os"
 	"slices"
 	"sync"
@@ -22,42 +23,46 @@ type Arena struct {
 	mu     sync.Mutex
 	mapped int64 // bytes mapped: handed out and free ones together
 	peak   int64
-	free   [][]byte // blocks of blockSize that are kept for the next Get
-	// large are free blocks of other sizes, the last given back at the end: a
-	// chunk has a block of its own size, and to map each anew would cost as much as
-	// to fill it.
-	large     [][]byte
-	largeHeld int64
+	// free are blocks of blockSize that are kept for the next Get, and large those
+	// of other sizes, the oldest first; spare is the sum of both in bytes.
+	free  [][]byte
+	large [][]byte
+	spare int64
 }
 
-// maxLarge is how many free blocks of other sizes are looked through.
-const maxLarge = 64
-
 // NewArena returns an arena of at most limit bytes, whose usual block has
-// blockSize bytes, rounded up to whole pages.
+// blockSize bytes, rounded up by Size.
 func NewArena(limit int64, blockSize int) *Arena {
-	return &Arena{blockSize: roundToPages(blockSize), limit: limit}
+	return &Arena{blockSize: Size(blockSize), limit: limit}
 }
 
 // BlockSize is the size of the usual block, in bytes.
 func (a *Arena) BlockSize() int { return a.blockSize }
 
-// Get returns a block of at least size bytes, rounded up to whole pages, or
-// false where the limit leaves no room for it. The usual size is the fast case.
-// An error means that the system gave no memory, which is treated as no room
-// but should be told.
-func (a *Arena) Get(size int) (block []byte, ok bool, err error) {
+// Size is how many bytes a block has that Get returns for size: whole pages, and
+// beyond 32 of them a multiple of a 16th of the power of two below, so that what is
+// about as large finds what was given back.
+func Size(size int) int {
 	size = roundToPages(size)
+	step := 1 << max(bits.Len(uint(size-1))-1-4, 0)
+	if step <= os.Getpagesize() {
+		return size
+	}
+	return (size + step - 1) / step * step
+}
+
+// Get returns a block of at least size bytes, see Size, or false where the limit
+// leaves no room for it. The usual size is the fast case. An error means that the
+// system gave no memory, which is treated as no room but should be told.
+func (a *Arena) Get(size int) (block []byte, ok bool, err error) {
+	size = Size(size)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if n := len(a.free); size == a.blockSize && n > 0 {
-		block, a.free = a.free[n-1], a.free[:n-1]
+	if block := a.kept(size); block != nil {
+		a.spare -= int64(len(block))
 		return block, true, nil
 	}
-	if block := a.takeLarge(size); block != nil {
-		return block, true, nil
-	}
-	for a.mapped+int64(size) > a.limit && len(a.free)+len(a.large) > 0 {
+	for a.mapped+int64(size) > a.limit && a.spare > 0 {
 		if err := a.unmapFree(); err != nil {
 			return nil, false, err
 		}
@@ -79,43 +84,37 @@ func (a *Arena) Put(block []byte) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	block = block[:cap(block)]
+	a.spare += int64(len(block))
 	if len(block) == a.blockSize {
 		a.free = append(a.free, block)
-		return nil
-	}
-	if len(a.large) < maxLarge {
+	} else {
 		a.large = append(a.large, block)
-		a.largeHeld += int64(len(block))
-		return nil
 	}
-	return a.unmap(block)
+	return nil
 }
 
-// takeLarge returns a free block that has room for size bytes and is at most a
-// quarter larger, or nil.
-func (a *Arena) takeLarge(size int) []byte {
-	if size == a.blockSize {
-		return nil
+// kept takes a block of the size from those that are free, the newest, whose pages
+// are the likeliest to be in a cache. It returns nil where there is none.
+func (a *Arena) kept(size int) (block []byte) {
+	if n := len(a.free); size == a.blockSize && n > 0 {
+		block, a.free[n-1], a.free = a.free[n-1], nil, a.free[:n-1]
+		return block
 	}
 	for i := len(a.large) - 1; i >= 0; i-- {
-		if block := a.large[i]; len(block) >= size && len(block) <= size+size/4 {
-			a.dropLarge(i)
+		if len(a.large[i]) == size {
+			block = a.large[i]
+			a.large = slices.Delete(a.large, i, i+1)
 			return block
 		}
 	}
 	return nil
 }
 
-func (a *Arena) dropLarge(i int) {
-	a.largeHeld -= int64(len(a.large[i]))
-	a.large = slices.Delete(a.large, i, i+1)
-}
-
 // Trim gives all free blocks back to the system.
 func (a *Arena) Trim() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for len(a.free)+len(a.large) > 0 {
+	for a.spare > 0 {
 		if err := a.unmapFree(); err != nil {
 			return err
 		}
@@ -128,7 +127,7 @@ func (a *Arena) Trim() error {
 func (a *Arena) Held() int64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.mapped - int64(len(a.free)*a.blockSize) - a.largeHeld
+	return a.mapped - a.spare
 }
 
 // Peak is the most bytes that were ever mapped at once.
@@ -138,18 +137,18 @@ func (a *Arena) Peak() int64 {
 	return a.peak
 }
 
-// unmapFree gives one free block back to the system, those of other sizes first
-// and of these the one that has been free for longest.
+// unmapFree gives a free block back to the system: the oldest of an unusual size,
+// else one of the usual.
 func (a *Arena) unmapFree() error {
+	var block []byte
 	if len(a.large) > 0 {
-		block := a.large[0]
-		a.dropLarge(0)
-		return a.unmap(block)
+		block = a.large[0]
+		a.large = slices.Delete(a.large, 0, 1)
+	} else {
+		n := len(a.free) - 1
+		block, a.free[n], a.free = a.free[n], nil, a.free[:n]
 	}
-	n := len(a.free) - 1
-	block := a.free[n]
-	a.free[n] = nil
-	a.free = a.free[:n]
+	a.spare -= int64(len(block))
 	return a.unmap(block)
 }
 
