@@ -22,7 +22,7 @@ func (b *Buffer) Turn() (end func()) {
 func (b *Buffer) Lines(s *record.Stream, t int64, lines []byte, valid bool) {
 	b.mu.Lock()
 	defer b.unlock()
-	st := b.streams[s.Index]
+	st := b.streamOf(s, "")
 	for len(lines) > 0 {
 		first := bytes.IndexByte(lines, '\n')
 		at, room := b.stamp(st, t, first)
@@ -47,7 +47,7 @@ func (b *Buffer) Lines(s *record.Stream, t int64, lines []byte, valid bool) {
 func (b *Buffer) Body(s *record.Stream, t int64, body []byte, part record.Part) {
 	b.mu.Lock()
 	defer b.unlock()
-	st := b.streams[s.Index]
+	st := b.streamOf(s, "")
 	at, _ := b.stamp(st, t, len(body))
 	for {
 		if b.begin(st, at, part, len(body)) {
@@ -74,7 +74,7 @@ func beside(added record.Added, lines int) ledger.Lines {
 // Count adds to the numbers beside the balance.
 func (b *Buffer) Count(s *record.Stream, l ledger.Lines) {
 	b.mu.Lock()
-	account := b.streams[s.Index].account
+	account := b.streamOf(s, "").account
 	b.mu.Unlock()
 	account.Lines(l)
 }
@@ -188,7 +188,7 @@ func (b *Buffer) admitted(st *stream, used int, added record.Added) bool {
 	if b.marker.events > 0 {
 		st.lost, b.marker = record.Loss{}, markerSize{}
 		if waits {
-			st.account.Markers(1, 0)
+			st.marked(1)
 		}
 	}
 	st.moment.events += v.events
@@ -267,6 +267,7 @@ func (b *Buffer) lose(st *stream, t int64, c ledger.Count, why ledger.Reason) {
 		// Nothing stands between these and the records that were evicted before them.
 		run = &st.evicted
 	}
+	b.streams.tells(st)
 	run.Add(record.Loss{
 		Stream: st.Index, Lost: c.Records, Bytes: c.Bytes, FirstSeq: first, LastSeq: st.seq,
 		FirstTime: t, LastTime: t, Reason: string(why),

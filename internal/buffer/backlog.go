@@ -19,7 +19,7 @@ func (b *Buffer) load() {
 // there may be use for another.
 func (b *Buffer) loadOne() bool {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	blk := b.slot(false)
 	if blk == nil {
 		return false
@@ -155,7 +155,7 @@ func (b *Buffer) resume(blk *block, chunk diskbuffer.Chunk) {
 			v.events += batch.Count
 			v.cost += b.cost(batch.Count, batch.Bytes+batch.Repair)
 			if batch.Kind == record.KindLoss {
-				b.streams[batch.Stream].account.Markers(1, 0)
+				b.streams.at(batch.Stream).marked(1)
 			}
 		}
 		off += size
@@ -197,11 +197,17 @@ const maxUnknown = 1 << 12
 
 // known returns the index of a stream of the disk, whose name may be lost.
 func (b *Buffer) known(index uint32) uint32 {
-	index = min(index, uint32(max(len(b.streams), maxUnknown)-1))
-	for uint32(len(b.streams)) <= index {
-		st := &record.Stream{Index: uint32(len(b.streams)), Name: diskbuffer.LostName(uint32(len(b.streams)))}
-		b.streams = append(b.streams, &stream{Stream: st, account: b.ledger.Open(st.Name), announced: true})
+	if b.streams.at(index) != nil {
+		return index
 	}
+	if index >= maxUnknown && len(b.streams.all) >= 2*maxUnknown {
+		index = maxUnknown - 1 // More than there can be: the index is damaged, too.
+		if b.streams.at(index) != nil {
+			return index
+		}
+	}
+	st := &record.Stream{Index: index, Name: diskbuffer.LostName(index)}
+	b.streams.add(&stream{Stream: st, account: b.ledger.Open(st.Name), announced: true})
 	return index
 }
 
@@ -216,7 +222,7 @@ func extent(batch *record.Batch) diskbuffer.Position {
 
 // damaged counts records that the store has lost, and keeps them for a marker.
 func (b *Buffer) damaged(lost diskbuffer.Lost) {
-	st := b.streams[b.known(lost.Stream)]
+	st := b.streams.at(b.known(lost.Stream))
 	c := ledger.Count{Records: int64(lost.Records), Bytes: max(lost.Bytes, 0)}
 	if lost.Bytes < 0 && c.Records == st.held.Records {
 		// They are the last ones, so the bytes are known all the same.
@@ -226,6 +232,7 @@ func (b *Buffer) damaged(lost diskbuffer.Lost) {
 	st.held.Bytes -= c.Bytes
 	st.account.Dropped(ledger.DiskDamage, c)
 	if !b.cfg.NoLossMarkers {
+		b.streams.tells(st)
 		st.reject(record.Loss{
 			Stream: st.Index, Lost: c.Records, Bytes: c.Bytes, FirstSeq: lost.FirstSeq, LastSeq: lost.LastSeq,
 			FirstTime: b.time, LastTime: b.time, Reason: string(ledger.DiskDamage),
@@ -247,7 +254,7 @@ func (b *Buffer) unload() bool {
 			b.leaves(batch)
 			if batch.Kind == record.KindLoss {
 				// It is counted as made again when it is read.
-				b.streams[batch.Stream].account.Markers(-1, 0)
+				b.streams.at(batch.Stream).marked(-1)
 			}
 		})
 		b.waiting[len(b.waiting)-1] = nil

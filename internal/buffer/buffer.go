@@ -20,7 +20,6 @@
 package buffer
 
 import (
-	"crypto/rand"
 	"sync"
 	"time"
 
@@ -78,13 +77,13 @@ type Buffer struct {
 	// inside it.
 	turn sync.Mutex
 
-	mu      sync.Mutex
-	changed sync.Cond // room was made, or the buffer was abandoned
-	streams []*stream
-	named   map[string]*stream    // by their names, those that chunks came for
-	chunks  map[[16]byte]*receipt // by their keys, those of which a source waits to hear
-	answers []answer              // for the sources, when the lock is given back
-	time    int64                 // the latest of all streams
+	mu       sync.Mutex
+	changed  sync.Cond // room was made, or the buffer was abandoned
+	streams  table
+	chunks   map[[16]byte]*receipt // by their keys, those of which a source waits to hear
+	expected int                   // receipts that are not told
+	answers  []answer              // for the sources, when the lock is given back
+	time     int64                 // the latest of all streams
 
 	tail    *block       // where the next record goes; nil at first
 	open    record.Batch // the batch at the end of the tail that may still grow
@@ -105,30 +104,6 @@ type Buffer struct {
 // volume is an amount of records as a request to the sink counts it.
 type volume struct {
 	events, cost int
-}
-
-// stream is the buffer's side of a record.Stream. The buffer's lock guards it.
-type stream struct {
-	*record.Stream
-	account *ledger.Account
-	seq     uint64 // number of the last record received
-	time    int64  // of the last record received: times never go back
-	moment  volume // what was admitted in the moment of that time
-	held    ledger.Count
-	// lost is the run of arriving records dropped since the last admitted one,
-	// evicted the run of waiting ones dropped before the oldest that is kept.
-	lost, evicted record.Loss
-	// rejected are the runs that the destination refused, or a damaged disk lost, and
-	// that no marker tells yet.
-	rejected []record.Loss
-	// announced: the disk knows it; recovered: from there we do, and no source has
-	// opened it yet.
-	announced, recovered bool
-	// last is the newest request that holds records of this stream, and lastMoment
-	// the time, in units of the sink's order, of its newest.
-	last       *Request
-	lastMoment int64
-	receipts   receipts
 }
 
 // block is one piece of the arena with the batches in it.
@@ -164,60 +139,13 @@ func New(cfg Config, l *ledger.Ledger) *Buffer {
 		cfg.Limit = max(cfg.Limit, cfg.Disk.Found.Meta.Limit)
 	}
 	b := &Buffer{cfg: cfg, sizes: sizesFor(cfg), ledger: l, ready: make(chan struct{}, 1), openAt: -1}
-	b.named, b.chunks = make(map[string]*stream), make(map[[16]byte]*receipt)
+	b.streams, b.chunks = newTable(), make(map[[16]byte]*receipt)
 	b.changed.L = &b.mu
 	b.arena = budget.NewArena(b.sizes.data, b.sizes.block)
 	if cfg.Disk != nil {
 		b.newDisk(*cfg.Disk)
 	}
 	return b
-}
-
-// Open adds a stream and returns it. Its records are numbered from 1, or on from
-// where they were where the disk knows a stream of that name, or one of which
-// damage has taken the name.
-func (b *Buffer) Open(name string) *record.Stream {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, known := range [...]func(*stream) bool{
-		func(st *stream) bool { return st.Name == name },
-		// Sources open their streams in the same order each time.
-		func(st *stream) bool { return st.Name == diskbuffer.LostName(st.Index) },
-	} {
-		for _, st := range b.streams {
-			if st.recovered && known(st) {
-				st.recovered = false
-				return st.Stream
-			}
-		}
-	}
-	return b.newStream(name).Stream
-}
-
-// newStream adds a stream, whose numbering begins.
-func (b *Buffer) newStream(name string) *stream {
-	s := &record.Stream{Index: uint32(len(b.streams)), Name: name, Incarnation: newIncarnation()}
-	st := &stream{Stream: s, account: b.ledger.Open(name)}
-	b.streams = append(b.streams, st)
-	b.named[name] = st
-	return st
-}
-
-// newIncarnation draws what tells a numbering from every other one.
-func newIncarnation() (random [12]byte) {
-	rand.Read(random[:]) //nolint:errcheck // It never fails: see crypto/rand.
-	return random
-}
-
-// Streams returns the streams by their index.
-func (b *Buffer) Streams() []*record.Stream {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	all := make([]*record.Stream, len(b.streams))
-	for i, st := range b.streams {
-		all[i] = st.Stream
-	}
-	return all
 }
 
 // Ready has a token when something may have become ready to take or settled.
@@ -246,7 +174,7 @@ type State struct {
 // State returns what the buffer holds now.
 func (b *Buffer) State() State {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	s := State{
 		Limit: b.cfg.Limit, Held: b.arena.Held(), Peak: b.arena.Peak(), Waiting: b.pending.events,
 		InFlight: b.flight, Window: b.sizes.window, Abandoned: b.abandoned,
@@ -265,9 +193,9 @@ func (b *Buffer) State() State {
 // moves.
 func (b *Buffer) Balance() ledger.Balance {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	held := make(map[string]ledger.Count, len(b.streams))
-	for _, st := range b.streams {
+	defer b.unlock()
+	held := make(map[string]ledger.Count, len(b.streams.all))
+	for _, st := range b.streams.all {
 		name := st.account.Name() // Not every stream has an account of its own.
 		held[name] = held[name].Plus(st.held)
 	}
@@ -277,7 +205,7 @@ func (b *Buffer) Balance() ledger.Balance {
 // Idle reports that nothing waits, nothing is in flight and no loss is untold.
 func (b *Buffer) Idle() bool {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	if b.disk != nil && b.disk.handedOver {
 		return b.flight == 0
 	}
@@ -287,7 +215,7 @@ func (b *Buffer) Idle() bool {
 // Trim gives memory that is not in use back to the system.
 func (b *Buffer) Trim() error {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	b.releaseTail()
 	if b.flight == 0 && len(b.waiting) == 0 {
 		b.packing.trim()
@@ -303,6 +231,9 @@ type sizes struct {
 	window  int // requests in flight
 	flight  int64
 	body    int
+	piece   int // the most that one batch of a chunk takes, with its header
+	// receipts is the most of them: each takes some 150 bytes of the heap.
+	receipts int
 }
 
 // SendWindow is the memory that one request in flight takes from the reserve:
@@ -326,6 +257,8 @@ func sizesFor(cfg Config) sizes {
 		window:  min(max(int(reserve/SendWindow), 1), max(cfg.Sink.InFlight, 1)),
 		body:    int(cfg.Limit/4) - record.HeaderSize - record.FrameSize,
 	}
+	s.piece = min(int(cfg.Limit/4)-record.LossSize, diskbuffer.MaxPayload/2)
+	s.receipts = int(min(max(cfg.Limit/1024, 4<<10), 64<<10))
 	if n := cfg.Sink.RequestBytes; n > 0 {
 		s.request = min(s.request, n)
 		s.body = min(s.body, n-cfg.Sink.PerEvent)

@@ -1,76 +1,202 @@
 package buffer
 
 import (
+	"github.com/spillway/spillway/internal/budget"
 	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/record"
 )
 
-// Admit admits a chunk, whole or not at all; see source.Chunks.
+// arrival is a chunk that is being admitted.
+type arrival struct {
+	*record.Chunk
+	stream *stream
+	at     int64
+	// receipt is what its source waits for, nil where it need not wait, or is not
+	// known to yet.
+	receipt *receipt
+	pieces  bool
+}
+
+// Admit admits a chunk, whole or not at all; see source.Chunks. Where the buffer
+// waits, or a disk fails, in the middle of one that is larger than a block, what is
+// left of it may be lost; that is counted, and its Done is told false.
 func (b *Buffer) Admit(s *record.Stream, c *record.Chunk) {
 	b.mu.Lock()
 	defer b.unlock()
 	st := b.streamOf(s, c.Tag)
-	at, _ := b.stamp(st, c.Time, len(c.Bodies))
-	batch := record.Batch{
-		Stream: st.Index, Kind: record.KindRecords, Encoding: c.Encoding, Time: at, FirstSeq: st.seq + 1,
-		Origin: record.Origin{Key: c.Origin.Key, Count: uint32(c.Count)},
+	st.used = true
+	st.users++
+	defer func() { st.users-- }()
+	for st.pieces {
+		b.changed.Wait() // The numbers of a chunk's records follow each other.
 	}
-	added := c.Added()
-	need := batch.Head() + len(c.Bodies)
+	a := arrival{Chunk: c, stream: st}
+	a.at, _ = b.stamp(st, c.Time, len(c.Bodies))
+	if why, ok := b.mayExpect(c); !ok {
+		b.refuse(&a, why)
+		return
+	}
+	if len(c.Bodies)+record.HeaderSize+record.OriginSize > b.sizes.piece {
+		b.admitPieces(&a)
+		return
+	}
+	if why, ok := b.admitPiece(&a, c.Bodies, c.Added(), 0); !ok {
+		b.refuse(&a, why)
+		return
+	}
+	b.vouch(&a)
+}
+
+// admitPiece admits a part of a chunk, or a whole one, as a batch of its own:
+// records from the one at index position on. It is copied once and not looked at.
+func (b *Buffer) admitPiece(a *arrival, bodies []byte, added record.Added, position int) (ledger.Reason, bool) {
+	st := a.stream
+	batch := record.Batch{Stream: st.Index, Kind: record.KindRecords, Encoding: a.Encoding, Time: a.at}
+	if a.Origin.Known() {
+		batch.Origin = record.Origin{Key: a.Origin.Key, Position: uint32(position), Count: uint32(a.Count)}
+	}
+	need := batch.Head() + len(bodies)
 	for {
-		if b.beginChunk(st, &batch, need) {
-			used := b.tail.used + copy(b.tail.mem[b.tail.used:], c.Bodies)
+		if b.fitsTail(st, need) {
+			b.tellLost(st)
+			batch.FirstSeq = st.seq + 1
+			b.open, b.openAt = batch, b.tail.used
+			b.tail.used += batch.Head()
+			used := b.tail.used + copy(b.tail.mem[b.tail.used:], bodies)
 			if b.admitted(st, used, added) {
 				b.openAt = -1
-				b.vouch(st, c)
-				return
+				return "", true
 			}
 		}
 		if why, ok := b.makeRoom(st, need); !ok {
-			b.lose(st, at, ledger.Count{Records: int64(added.Count), Bytes: int64(added.Bytes)}, why)
-			b.tellSource(c.Done, !lossOf(why))
-			return
+			return why, false
+		}
+		// Another chunk of the stream may have come first.
+		a.at, _ = b.stamp(st, a.at, len(bodies))
+		batch.Time = a.at
+	}
+}
+
+// stretch is a piece of a chunk: how many bytes, and how many records.
+type stretch struct{ size, count int }
+
+// cut cuts a chunk into pieces, each of which fits into a block unless it is a
+// single record, and says what they take of the arena.
+func (b *Buffer) cut(c *record.Chunk) (pieces []stretch, space int64) {
+	const head = record.HeaderSize + record.OriginSize
+	for rest := c.Bodies; len(rest) > 0; {
+		var p stretch
+		p.size, p.count = record.Cut(c.Encoding, rest, b.sizes.piece-head)
+		pieces = append(pieces, p)
+		if rest = rest[p.size:]; b.fitsBlock(p) {
+			space += int64(budget.Size(max(p.size+head, b.arena.BlockSize())))
 		}
 	}
+	return pieces, space
 }
 
-// beginChunk begins a batch of its own at the end of the tail, of need bytes, or
-// reports that the tail has no such room.
-func (b *Buffer) beginChunk(st *stream, batch *record.Batch, need int) bool {
-	if !b.fitsTail(st, need) {
-		return false
-	}
-	b.tellLost(st)
-	batch.FirstSeq = st.seq + 1
-	b.open, b.openAt = *batch, b.tail.used
-	b.tail.used += batch.Head()
-	return true
+// fitsBlock reports whether a block may be as large as the piece.
+func (b *Buffer) fitsBlock(p stretch) bool {
+	return p.size+record.HeaderSize+record.OriginSize <= b.sizes.piece
 }
 
-// vouch tells the source of a chunk that was just admitted, or keeps its receipt.
-func (b *Buffer) vouch(st *stream, c *record.Chunk) {
-	written := b.disk != nil && b.disk.writing
-	if c.Level == record.LevelMemory || c.Level == record.LevelKernel && written {
-		b.tellSource(c.Done, true)
+// admitPieces admits a chunk that is larger than a block, in pieces that are cut
+// between its records.
+func (b *Buffer) admitPieces(a *arrival) {
+	pieces, space := b.cut(a.Chunk)
+	if why, ok := b.roomForAll(space); !ok {
+		b.refuse(a, why)
 		return
 	}
-	r := &receipt{
-		first: st.seq - uint64(c.Count) + 1, last: st.seq, left: c.Count, key: c.Origin.Key, level: c.Level, done: c.Done,
-		end: notStored,
+	a.pieces, a.stream.pieces = true, true
+	defer func() {
+		a.stream.pieces = false
+		b.changed.Broadcast()
+	}()
+	b.vouch(a)
+	position, rest := 0, a.Bodies
+	for _, p := range pieces {
+		part := record.Chunk{Encoding: a.Encoding, Bodies: rest[:p.size], Count: p.count}
+		if !b.fitsBlock(p) {
+			// A record that no block holds. The others are not lost with it.
+			b.lose(a.stream, a.at, ledger.Count{Records: 1, Bytes: int64(part.Added().Bytes)}, ledger.RejectedTooLong)
+			b.settledRecords(a.stream, a.stream.seq, 1, false)
+		} else if why, ok := b.admitPiece(a, part.Bodies, part.Added(), position); !ok {
+			left := *a.Chunk
+			left.Bodies, left.Count = rest, a.Count-position
+			a.Chunk = &left
+			b.refuse(a, why)
+			return
+		}
+		rest = rest[p.size:]
+		position += p.count
 	}
-	if written {
-		r.end = b.disk.Store.End().Events
-	}
-	b.expect(st, r)
+	b.complete(a)
 }
 
-// streamOf is the stream of that name, which begins anew where there is none.
-func (b *Buffer) streamOf(s *record.Stream, name string) *stream {
-	if s != nil {
-		return b.streams[s.Index]
+// refuse counts what is left of a chunk as received and dropped, and tells its
+// source.
+func (b *Buffer) refuse(a *arrival, why ledger.Reason) {
+	added := a.Added()
+	b.lose(a.stream, a.at, ledger.Count{Records: int64(added.Count), Bytes: int64(added.Bytes)}, why)
+	if a.receipt != nil {
+		b.receive(a.stream, a.receipt, false)
+		a.stream.receipts.forget()
+		return
 	}
-	if st := b.named[name]; st != nil {
-		return st
+	b.tellSource(a.Done, false)
+}
+
+// roomForAll reports whether there is, or by the mode may come to be, room for all
+// of a chunk that goes into several blocks, which take need bytes. A buffer that
+// waits for as long as it takes need not know.
+func (b *Buffer) roomForAll(need int64) (ledger.Reason, bool) {
+	if b.disk != nil {
+		return b.diskForAll(need)
 	}
-	return b.newStream(name)
+	if b.cfg.Mode == Blocking && b.cfg.MaxBlock == 0 {
+		return "", true
+	}
+	newest, oldest := ledger.OverflowNewest, ledger.OverflowOldest
+	if b.cfg.Mode == Blocking {
+		newest, oldest = ledger.MaxBlock, ledger.MaxBlock
+	}
+	patience := patience{buffer: b}
+	defer patience.end()
+	for evicted := false; need <= b.sizes.data; {
+		b.releaseTail()
+		switch {
+		case b.abandoned:
+			return ledger.Shutdown, false
+		case b.arena.Held()+need <= b.sizes.data:
+			b.gaveUp = b.gaveUp && evicted
+			return "", true
+		case b.cfg.Mode == Blocking && !b.gaveUp:
+			patience.wait()
+		case b.cfg.Mode == NonBlocking && b.pack():
+		case !b.cfg.DropOldest || !b.evict(oldest):
+			return newest, false
+		default:
+			evicted = true
+		}
+	}
+	return newest, false
+}
+
+// diskForAll is roomForAll where there is a disk: what memory does not hold goes
+// there.
+func (b *Buffer) diskForAll(need int64) (ledger.Reason, bool) {
+	d := b.disk
+	for d.WhenFull != Block {
+		u := d.Store.Usage()
+		switch {
+		case !d.writing && b.arena.Held()+need <= b.sizes.data, u.Bytes+need <= u.Max:
+			return "", true
+		case b.reclaim():
+		case d.WhenFull == DropOldestFull && need <= u.Max && b.evictFromDisk():
+		default:
+			return ledger.OverflowNewest, false
+		}
+	}
+	return "", true
 }

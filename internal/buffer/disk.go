@@ -74,17 +74,20 @@ type disk struct {
 	// durable is up to where the store is synced; level power offers nothing beyond
 	// it.
 	durable diskbuffer.Position
+	// wanted is up to where a source waits for the store to be synced.
+	wanted uint64
 	// trouble is why the last write failed; nil after one that did not.
 	trouble error
 	// handedOver: nothing leaves any more, all is left to the disk.
 	handedOver bool
 	chores     chan struct{}
-	tidied     time.Time // belongs to Keep
+	urgent     chan struct{} // a source waits for a sync
+	tidied     time.Time     // belongs to Keep
 }
 
 // newDisk takes over what a predecessor left.
 func (b *Buffer) newDisk(given Disk) {
-	d := &disk{Disk: given, chores: make(chan struct{}, 1)}
+	d := &disk{Disk: given, chores: make(chan struct{}, 1), urgent: make(chan struct{}, 1)}
 	b.disk = d
 	d.writing = d.Durability != Memory
 	d.Store.Spare(b.unpinReserve())
@@ -107,16 +110,13 @@ func (b *Buffer) newDisk(given Disk) {
 
 // recover takes over a stream, and counts what of it is pending.
 func (b *Buffer) recover(s diskbuffer.Stream, pending diskbuffer.Count) {
-	if s.Index > 0 {
-		b.known(s.Index - 1)
-	}
 	c := ledger.Count{Records: int64(pending.Records), Bytes: int64(pending.Bytes)}
 	st := &stream{
-		Stream: &record.Stream{Index: uint32(len(b.streams)), Name: s.Name}, account: b.ledger.Open(s.Name),
+		Stream: &record.Stream{Index: s.Index, Name: s.Name, Incarnation: s.Incarnation}, account: b.ledger.Open(s.Name),
 		recovered: true, announced: true, seq: s.LastSeq, time: s.LastTime, held: c,
 	}
 	st.account.Recovered(c)
-	b.streams = append(b.streams, st)
+	b.streams.add(st)
 	b.time = max(b.time, st.time)
 }
 
@@ -161,18 +161,18 @@ func (b *Buffer) append(blk *block, from, to int) error {
 
 // announce makes the streams known to the store that it does not know yet.
 func (b *Buffer) announce() error {
-	for _, st := range b.streams {
-		if st.announced {
-			continue
-		}
+	for len(b.streams.unannounced) > 0 {
+		st := b.streams.unannounced[0]
 		// What is held is about to be written, and goes on from there.
 		last := st.seq - uint64(st.held.Records)
-		s := diskbuffer.Stream{Index: st.Index, Name: st.Name, LastSeq: last, LastTime: st.time}
+		s := diskbuffer.Stream{Index: st.Index, Name: st.Name, Incarnation: st.Incarnation, LastSeq: last, LastTime: st.time}
 		if err := b.disk.Store.AddStream(s); err != nil {
 			return err
 		}
 		st.announced = true
+		b.streams.unannounced = b.streams.unannounced[1:]
 	}
+	b.streams.unannounced = nil
 	return nil
 }
 
@@ -272,6 +272,15 @@ func (b *Buffer) remember() {
 func (b *Buffer) chore() {
 	select {
 	case b.disk.chores <- struct{}{}:
+	default:
+	}
+}
+
+// hurry wakes the keeper though it has just looked.
+func (b *Buffer) hurry() {
+	b.chore()
+	select {
+	case b.disk.urgent <- struct{}{}:
 	default:
 	}
 }

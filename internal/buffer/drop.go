@@ -15,13 +15,14 @@ func (b *Buffer) evict(why ledger.Reason) bool {
 	blk := b.waiting[0]
 	b.dequeue()
 	b.walk(blk, func(batch *record.Batch) {
-		st := b.streams[batch.Stream]
+		st := b.streams.at(batch.Stream)
+		b.streams.tells(st)
 		blk.items -= batch.Count
 		blk.gone = plus(blk.gone, extent(batch))
 		b.leaves(batch)
 		if batch.Kind == record.KindLoss {
 			// The marker's neighbours go with it, so it becomes part of their run.
-			st.account.Markers(-1, 0)
+			st.marked(-1)
 			st.evicted.Add(batch.Loss())
 			return
 		}
@@ -131,10 +132,5 @@ func (b *Buffer) untold() bool {
 	if b.cfg.NoLossMarkers {
 		return false
 	}
-	for _, st := range b.streams {
-		if st.lost.Lost > 0 || st.evicted.Lost > 0 || len(st.rejected) > 0 {
-			return true
-		}
-	}
-	return false
+	return len(b.streams.tellers()) > 0
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/spillway/spillway/internal/record"
 )
 
-// syncEvery is how far apart syncs are, at least: no source waits for one.
+// syncEvery is how far apart syncs are, at least, while no source waits for one.
 const syncEvery = 100 * time.Millisecond
 
 // tidyEvery is how long the store's page cache and cursor are left alone, since
@@ -41,6 +41,7 @@ func (b *Buffer) Keep(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-b.disk.urgent:
 		case <-time.After(syncEvery):
 		}
 	}
@@ -49,7 +50,10 @@ func (b *Buffer) Keep(ctx context.Context) {
 // keep does the chores, and reports whether to look again though nothing moves.
 func (b *Buffer) keep() bool {
 	d := b.disk
-	if d.Durability == Power {
+	b.mu.Lock()
+	wanted := d.wanted > d.durable.Events
+	b.mu.Unlock()
+	if d.Durability == Power || wanted {
 		b.sync()
 	}
 	var err error
@@ -97,8 +101,10 @@ func (b *Buffer) sync() {
 		b.fault = err
 	}
 	d.durable = to
-	if err == nil {
-		b.reached(record.LevelPower, to.Events)
+	if failed != nil {
+		b.notSynced(failed.From.Events)
+	} else if err == nil {
+		b.synced(to.Events)
 	}
 	for blk, used := range marks {
 		blk.sure = used
@@ -160,7 +166,11 @@ func (b *Buffer) Close() error {
 	if d.Store.Usage().Pending.Events == 0 {
 		return errors.Join(err, d.Store.Remove())
 	}
-	return errors.Join(err, d.Store.Close(true))
+	end := d.Store.End().Events
+	if err = errors.Join(err, d.Store.Close(true)); err == nil {
+		b.synced(end)
+	}
+	return err
 }
 
 // writeMarkers writes the markers of all losses that are not told.
@@ -171,7 +181,7 @@ func (b *Buffer) writeMarkers() error {
 	if err := b.announce(); err != nil {
 		return err
 	}
-	for _, st := range b.streams {
+	for _, st := range b.streams.tellers() {
 		losses := append(st.rejected, st.evicted, st.lost)
 		for _, loss := range losses {
 			if loss.Lost == 0 || loss.Reason == string(ledger.Shutdown) {
@@ -180,7 +190,7 @@ func (b *Buffer) writeMarkers() error {
 			if _, err := b.disk.Store.AppendSpare(record.AppendLoss(nil, loss)); err != nil {
 				return err
 			}
-			st.account.Markers(1, 0)
+			st.marked(1)
 		}
 		st.rejected, st.evicted, st.lost = nil, record.Loss{}, record.Loss{}
 	}

@@ -37,6 +37,7 @@ type model struct {
 	arrived int
 	untold  int // markers that were not delivered
 	over    bool
+	chunks  []*sent
 }
 
 // flow is one stream of the model.
@@ -59,6 +60,8 @@ type handed struct {
 	body string
 	at   int64
 	part record.Part
+	// chunk is what it came in, or nil.
+	chunk *sent
 }
 
 // event is one event of a request.
@@ -130,7 +133,7 @@ func (m *model) body(f *flow, at int64, body string, part record.Part) {
 }
 
 func (f *flow) hand(body string, at int64, part record.Part) {
-	f.handed = append(f.handed, handed{body, at, part})
+	f.handed = append(f.handed, handed{body: body, at: at, part: part})
 	f.received = f.received.Plus(ledger.Count{Records: 1, Bytes: int64(len(body))})
 }
 

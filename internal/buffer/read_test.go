@@ -32,7 +32,7 @@ func (m *model) read(r *buffer.Request, first bool) contents {
 			seen.cost += m.rejectedMarker(f, b, first) + m.cfg.Sink.PerEvent
 			seen.events = append(seen.events, event{f, b.FirstSeq, true, true, b.Time, index})
 		case b.Kind == record.KindLoss:
-			if first && marked[f] && !m.over {
+			if first && marked[f] && !m.over && len(m.chunks) == 0 { // A chunk is refused though others wait.
 				m.Fatalf("%s: two markers with no record between them in one request", f.Name)
 			}
 			seen.cost += m.marker(f, b, first) + m.cfg.Sink.PerEvent
@@ -76,6 +76,7 @@ func (m *model) marker(f *flow, b *record.Batch, first bool) int {
 			m.Fatalf("%s: a marker of %d at %d stands behind %d at %d", f.Name, l.FirstSeq, b.Time, f.taken, f.time)
 		}
 		f.taken, f.time = l.LastSeq, b.Time
+		f.mark(l.FirstSeq, l.LastSeq)
 		f.gaps = f.gaps.Plus(ledger.Count{Records: l.Lost, Bytes: l.Bytes})
 		f.markersOut++
 	}
@@ -135,6 +136,7 @@ func (m *model) records(f *flow, b *record.Batch, first bool) int {
 				m.Fatalf("%s: record %d comes after %d and no marker between them", f.Name, b.FirstSeq, f.taken)
 			}
 			f.gaps = f.gaps.Plus(ledger.Count{Records: int64(gap), Bytes: f.bytes(f.taken+1, b.FirstSeq-1)})
+			f.mark(f.taken+1, b.FirstSeq-1)
 		}
 		f.taken, f.time = b.FirstSeq+uint64(b.Count)-1, b.Time
 	}
@@ -144,19 +146,35 @@ func (m *model) records(f *flow, b *record.Batch, first bool) int {
 	size, repaired, frames := 0, 0, b.Frames
 	for i := range b.Count {
 		var body []byte
-		body, _, frames = record.Next(frames)
+		body, _, frames = b.Next(frames)
 		want := f.handed[b.FirstSeq-1+uint64(i)]
 		if string(body) != want.body || b.Part != want.part {
 			m.Fatalf("%s: record %d is %q %+v, want %q %+v", f.Name, b.FirstSeq+uint64(i), body, b.Part, want.body, want.part)
 		}
 		m.checkTime(f, want, b.Time)
 		size += len(body)
-		repaired += max(len(string([]rune(want.body))), 1)
+		if want.chunk == nil {
+			repaired += max(len(string([]rune(want.body))), 1)
+		} else {
+			repaired += len(want.body)
+			m.checkOrigin(b, i, want)
+		}
 	}
 	if len(frames) != 0 || b.Bytes != size || b.Repair != repaired-size {
 		m.Fatalf("%s: %d bytes and %d of repair, want %d and %d; %d bytes are left", f.Name, b.Bytes, b.Repair, size, repaired-size, len(frames))
 	}
 	return repaired
+}
+
+// checkOrigin holds a record to the chunk that it came in.
+func (m *model) checkOrigin(b *record.Batch, i int, h handed) {
+	m.Helper()
+	o, c := b.Origin, h.chunk
+	first := b.FirstSeq + uint64(i) - uint64(o.Position) - uint64(i)
+	if b.Encoding != record.EncodingEntry || o.Key != c.key || int(o.Count) != c.count || int(o.Position)+i >= c.count ||
+		c.flow.handed[first-1].chunk != c || first > 1 && c.flow.handed[first-2].chunk == c {
+		m.Fatalf("%s: record %d has the encoding %d and the origin %+v", c.flow.Name, b.FirstSeq+uint64(i), b.Encoding, o)
+	}
 }
 
 func (m *model) checkTime(f *flow, h handed, got int64) {

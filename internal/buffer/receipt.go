@@ -17,6 +17,8 @@ type receipt struct {
 	key         [16]byte
 	level       record.Level
 	told        bool
+	open        bool // the chunk is not admitted as a whole yet
+	unsynced    bool // a sync failed: power is reached by settling alone
 	done        func(ok bool)
 }
 
@@ -52,16 +54,85 @@ func (b *Buffer) tellSource(done func(ok bool), ok bool) {
 	}
 }
 
-// expect keeps a receipt for a chunk of st that was admitted and has not reached
-// its level.
-func (b *Buffer) expect(st *stream, r *receipt) {
-	st.receipts.all = append(st.receipts.all, r)
+// mayExpect makes sure that there is room for one more receipt, where a chunk needs
+// one: sources that ask to be told and send on without waiting must not take memory
+// without end.
+func (b *Buffer) mayExpect(c *record.Chunk) (ledger.Reason, bool) {
+	if c.Done == nil || c.Level == record.LevelMemory || b.expected < b.sizes.receipts {
+		return "", true
+	}
+	patience := patience{buffer: b}
+	defer patience.end()
+	for b.expected >= b.sizes.receipts {
+		switch {
+		case b.abandoned:
+			return ledger.Shutdown, false
+		case b.cfg.Mode == NonBlocking || b.disk != nil && b.disk.WhenFull != Block:
+			return ledger.OverflowNewest, false
+		case b.gaveUp:
+			return ledger.MaxBlock, false
+		}
+		patience.wait()
+	}
+	return "", true
+}
+
+// vouch tells the source of a chunk that was just admitted, or keeps its receipt.
+// Where it is admitted in pieces this comes before the first and complete behind the
+// last.
+func (b *Buffer) vouch(a *arrival) {
+	written := b.disk != nil && b.disk.writing
+	if a.Done == nil || !a.pieces && (a.Level == record.LevelMemory || a.Level == record.LevelKernel && written) {
+		b.tellSource(a.Done, true)
+		return
+	}
+	count := uint64(a.Count)
+	r := &receipt{left: a.Count, end: notStored, key: a.Origin.Key, level: a.Level, open: a.pieces, done: a.Done}
+	if r.first = a.stream.seq + 1; !a.pieces {
+		r.first -= count
+	}
+	r.last = r.first + count - 1
+	a.stream.receipts.all = append(a.stream.receipts.all, r)
+	b.expected++
 	if r.key != ([16]byte{}) {
 		b.chunks[r.key] = r
 	}
+	a.receipt = r
+	if written && !a.pieces {
+		b.written(r)
+	}
 }
 
-// settled has the receipts of st told what became of n of its records from first
+// complete ends the admission of a chunk in pieces.
+func (b *Buffer) complete(a *arrival) {
+	r := a.receipt
+	if r == nil || r.told {
+		return
+	}
+	r.open = false
+	switch {
+	case r.level == record.LevelMemory:
+		b.receive(a.stream, r, true)
+	case b.disk != nil && b.disk.writing:
+		b.written(r)
+		if r.level == record.LevelKernel {
+			b.receive(a.stream, r, true)
+		}
+	}
+	a.stream.receipts.forget()
+}
+
+// written notes that all of a chunk is in the store.
+func (b *Buffer) written(r *receipt) {
+	d := b.disk
+	r.end = d.Store.End().Events
+	if r.level == record.LevelPower && !r.unsynced {
+		d.wanted = max(d.wanted, r.end)
+		b.hurry()
+	}
+}
+
+// settledRecords has the receipts of st told what became of n of its records from first
 // on: they are settled, or lost.
 func (b *Buffer) settledRecords(st *stream, first uint64, n int64, lost bool) {
 	all := st.receipts.all
@@ -91,9 +162,13 @@ func (b *Buffer) settledRecords(st *stream, first uint64, n int64, lost bool) {
 
 // receive ends a receipt.
 func (b *Buffer) receive(st *stream, r *receipt, ok bool) {
+	if r.told {
+		return
+	}
 	b.tellSource(r.done, ok)
 	r.told, r.done = true, nil
 	st.receipts.gone++
+	b.expected--
 	if b.chunks[r.key] == r {
 		delete(b.chunks, r.key)
 	}
@@ -116,41 +191,55 @@ func (rs *receipts) forget() {
 	}
 }
 
-// stored tells the receipts of which everything is in the store now.
+// stored notes that everything that is held is in the store, and tells the sources
+// to which that is enough.
 func (b *Buffer) stored() {
-	end := b.disk.Store.End().Events
-	for _, st := range b.streams {
-		for _, r := range st.receipts.all {
-			r.end = min(r.end, end)
+	b.eachReceipt(func(st *stream, r *receipt) {
+		if r.open {
+			return
 		}
-	}
-	b.reached(record.LevelKernel, end)
+		b.written(r)
+		if r.level <= record.LevelKernel {
+			b.receive(st, r, true)
+		}
+	})
 }
 
-// reached tells the receipts for which the level is enough that what the store has
-// up to the given event has reached it.
-func (b *Buffer) reached(level record.Level, end uint64) {
-	for _, st := range b.streams {
+// synced tells the sources to which it is enough that what the store has up to the
+// given event survives the machine.
+func (b *Buffer) synced(end uint64) {
+	b.eachReceipt(func(st *stream, r *receipt) {
+		if r.level <= record.LevelPower && !r.open && !r.unsynced && r.end <= end {
+			b.receive(st, r, true)
+		}
+	})
+}
+
+// notSynced notes that nobody knows what of the store survives the machine behind
+// the given event, and that no later sync will tell.
+func (b *Buffer) notSynced(from uint64) {
+	b.eachReceipt(func(_ *stream, r *receipt) { r.unsynced = r.unsynced || r.open || r.end > from })
+}
+
+// eachReceipt calls f for all receipts that were not told.
+func (b *Buffer) eachReceipt(f func(st *stream, r *receipt)) {
+	if b.expected == 0 {
+		return
+	}
+	for _, st := range b.streams.all {
 		for _, r := range st.receipts.all {
-			if !r.told && r.level <= level && r.end <= end {
-				b.receive(st, r, true)
+			if !r.told {
+				f(st, r)
 			}
 		}
 		st.receipts.forget()
 	}
 }
 
-// disappoint tells all receipts that are left that their chunks may be lost to
-// their sources: the process ends.
+// disappoint tells all sources that wait that their chunks may be lost to them: the
+// process ends.
 func (b *Buffer) disappoint() {
-	for _, st := range b.streams {
-		for _, r := range st.receipts.all {
-			if !r.told {
-				b.receive(st, r, false)
-			}
-		}
-		st.receipts = receipts{}
-	}
+	b.eachReceipt(func(st *stream, r *receipt) { b.receive(st, r, false) })
 }
 
 // Attach has done told of a chunk that is held already, when it reaches the level,

@@ -77,7 +77,7 @@ func (b *Buffer) records(runs []run) map[*stream]ledger.Count {
 	for i := range runs {
 		index := 0
 		runs[i].batches(&index, func(_ int, batch *record.Batch) bool {
-			if st := b.streams[batch.Stream]; runs[i].block != nil && batch.Kind == record.KindRecords {
+			if st := b.streams.at(batch.Stream); runs[i].block != nil && batch.Kind == record.KindRecords {
 				counts[st] = counts[st].Plus(ledger.Count{Records: int64(batch.Count), Bytes: int64(batch.Bytes)})
 			}
 			return true

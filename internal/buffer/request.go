@@ -26,7 +26,9 @@ type whole struct {
 	open  int   // events that are not settled
 	held  int64 // bytes of blocks
 	waits []*whole
-	done  chan struct{}
+	// streams are those of which it was the newest request.
+	streams []*stream
+	done    chan struct{}
 
 	// What it holds of the disk: from so far into the block first to so far into
 	// last, or what was moved from there to the end. What ended undelivered is kept:
@@ -59,8 +61,8 @@ func (r *Request) Events() int { return r.events }
 // Stream returns the stream of a batch; see sink.Request.
 func (r *Request) Stream(index uint32) *record.Stream {
 	r.buffer.mu.Lock()
-	defer r.buffer.mu.Unlock()
-	return r.buffer.streams[index].Stream
+	defer r.buffer.unlock()
+	return r.buffer.streams.at(index).Stream
 }
 
 // After lists what must be settled before this request is sent, because it

@@ -142,7 +142,13 @@ func (p *patience) wait() {
 		})
 	}
 	b.poke()
-	b.changed.Wait()
+	if len(b.answers) > 0 {
+		// Those who are told may be what others wait for.
+		b.unlock()
+		b.mu.Lock()
+	} else {
+		b.changed.Wait()
+	}
 	b.gaveUp = b.gaveUp || p.over
 }
 

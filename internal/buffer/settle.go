@@ -46,7 +46,7 @@ func (b *Buffer) Settle(r *Request, fate Fate) (untold []record.Loss) {
 		b.flight--
 		b.flightHeld -= w.held
 		close(w.done)
-		for _, st := range b.streams {
+		for _, st := range w.streams {
 			if st.last != nil && st.last.whole == w {
 				st.last = nil
 			}
@@ -81,8 +81,9 @@ func (t *tally) keep(n *run) {
 	if n.block == nil {
 		var batch record.Batch
 		record.Parse(n.marker, &batch)
-		st := t.buffer.streams[batch.Stream]
-		st.account.Markers(-1, 0)
+		st := t.buffer.streams.at(batch.Stream)
+		st.marked(-1)
+		t.buffer.streams.tells(st)
 		st.reject(batch.Loss())
 		return
 	}
@@ -111,7 +112,7 @@ func (t *tally) run(n *run, index *int) {
 }
 
 func (t *tally) batch(index int, batch *record.Batch) {
-	st := t.buffer.streams[batch.Stream]
+	st := t.buffer.streams.at(batch.Stream)
 	if st != t.stream {
 		t.flush()
 		t.stream = st
@@ -119,10 +120,12 @@ func (t *tally) batch(index int, batch *record.Batch) {
 	why, rejected := t.reason(index, batch)
 	switch {
 	case batch.Kind == record.KindLoss && !rejected:
+		st.markers--
 		st.account.Markers(0, 1)
 		return
 	case batch.Kind == record.KindLoss:
 		t.untold = append(t.untold, batch.Loss())
+		st.markers--
 		st.account.MarkersRefused(1)
 		return
 	case !rejected:
@@ -194,6 +197,7 @@ func (t *tally) drop(st *stream, why ledger.Reason, batch *record.Batch, skip in
 		return
 	}
 	first := batch.FirstSeq + uint64(skip)
+	t.buffer.streams.tells(st)
 	st.reject(record.Loss{
 		Stream: st.Index, Lost: c.Records, Bytes: c.Bytes, FirstSeq: first, LastSeq: first + uint64(c.Records) - 1,
 		FirstTime: batch.Time, LastTime: batch.Time, Reason: string(why),

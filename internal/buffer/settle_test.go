@@ -27,6 +27,34 @@ func (m *model) split(s *sending, n int) {
 	m.flight = slices.Replace(m.flight, i, i+1, a, b)
 }
 
+// span is a range of events.
+type span = sink.Span
+
+// divide takes spans of events out of what is in flight.
+func (m *model) divide(s *sending, spans []span) {
+	others, these := s.request.Divide(spans)
+	parts := [2]*sending{{request: others, whole: s.whole}, {request: these, whole: s.whole}}
+	for i, e := range s.events {
+		at := 0
+		if slices.ContainsFunc(spans, func(s span) bool { return s.First <= i && i < s.End }) {
+			at = 1
+		}
+		parts[at].events = append(parts[at].events, e)
+	}
+	s.whole.open--
+	i := slices.Index(m.flight, s)
+	m.flight = slices.Delete(m.flight, i, i+1)
+	for _, part := range parts {
+		if (part.request == nil) != (len(part.events) == 0) {
+			m.Fatalf("a part of %d events is %v", len(part.events), part.request)
+		}
+		if part.request != nil {
+			s.whole.open++
+			m.flight = slices.Insert(m.flight, i, part)
+		}
+	}
+}
+
 // settle ends what is in flight, after a last look at whether it is still what
 // it was, and books what must become of it.
 func (m *model) settle(s *sending, fate buffer.Fate) {
@@ -73,6 +101,11 @@ func (m *model) book(e event, arrival int, why ledger.Reason, repeated bool) {
 		return
 	}
 	c := ledger.Count{Records: 1, Bytes: int64(len(f.handed[e.seq-1].body))}
+	if chunk := f.handed[e.seq-1].chunk; chunk != nil && why == ledger.Shutdown {
+		chunk.lost++
+	} else if chunk != nil {
+		chunk.settled++
+	}
 	if why != "" {
 		f.rejected[why] = f.rejected[why].Plus(c)
 		if !m.cfg.NoLossMarkers && why != ledger.Shutdown {
@@ -91,6 +124,7 @@ func sameRecord(a, b event) bool { return a.flow == b.flow && a.seq == b.seq && 
 // checkBooks holds the balance and the state to the model, whatever is under way.
 func (m *model) checkBooks() {
 	m.Helper()
+	m.checkChunks(false)
 	b, state := m.buf.Balance(), m.buf.State()
 	inFlight := int64(0)
 	for i, w := range m.flight {
@@ -202,6 +236,7 @@ func (m *model) finish() {
 		m.Fatalf("at the end the state is %+v", s)
 	}
 	m.checkOrder()
+	m.checkChunks(true)
 }
 
 func (m *model) checkEnd(f *flow, s ledger.Sheet) {

@@ -14,7 +14,7 @@ func (b *Buffer) Take(small bool) *Request {
 		b.load()
 	}
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	if !small && !b.fills(b.pending) || b.disk != nil && b.disk.handedOver {
 		return nil
 	}
@@ -248,9 +248,12 @@ func (b *Buffer) follow(r *Request, batch *record.Batch) {
 	if b.cfg.Sink.OrderedBy <= 0 {
 		return
 	}
-	st, moment := b.streams[batch.Stream], b.moment(batch.Time)
+	st, moment := b.streams.at(batch.Stream), b.moment(batch.Time)
 	if st.last != nil && st.last.whole != r.whole && st.lastMoment >= moment && st.last.whole.open > 0 {
 		r.whole.waitFor(st.last.whole)
+	}
+	if st.last == nil || st.last.whole != r.whole {
+		r.whole.streams = append(r.whole.streams, st)
 	}
 	st.last, st.lastMoment = r, moment
 }
@@ -260,7 +263,7 @@ func (b *Buffer) follow(r *Request, batch *record.Batch) {
 // ones after it, where no later record carries them. It reports whether all
 // found room.
 func (b *Buffer) tellAll(r *Request, g *gathering, of func(*stream) *record.Loss) bool {
-	for _, st := range b.streams {
+	for _, st := range b.streams.tellers() {
 		loss := of(st)
 		if loss.Lost == 0 {
 			continue
@@ -280,7 +283,7 @@ func (b *Buffer) tellAll(r *Request, g *gathering, of func(*stream) *record.Loss
 // has room, and reports whether all found room. They come late for their place,
 // so no request has to wait for another because of them.
 func (b *Buffer) tellRejected(r *Request, g *gathering) bool {
-	for _, st := range b.streams {
+	for _, st := range b.streams.tellers() {
 		for len(st.rejected) > 0 {
 			if !b.fitsMarker(g, st.rejected[0]) {
 				return false
@@ -314,7 +317,7 @@ func (b *Buffer) tell(r *Request, st *stream, loss record.Loss) *record.Batch {
 	marker := record.AppendLoss(nil, loss)
 	var batch record.Batch
 	record.Parse(marker, &batch)
-	st.account.Markers(1, 0)
+	st.marked(1)
 	r.runs = append(r.runs, run{marker: marker, events: 1})
 	r.events++
 	return &batch

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"slices"
 
 	"github.com/spillway/spillway/internal/record"
 )
@@ -36,16 +37,39 @@ func (s *Store) AddStream(st Stream) error {
 	defer s.writing.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if known := s.streams[st.Index]; known != nil {
-		if known.Name != st.Name {
-			return fmt.Errorf("add stream %d: its name is %q already, not %q", st.Index, known.Name, st.Name)
+	if before := s.streams[st.Index]; before != nil {
+		if before.Name != st.Name {
+			return fmt.Errorf("add stream %d: its name is %q already, not %q", st.Index, before.Name, st.Name)
 		}
 		return nil
 	}
-	s.streams[st.Index] = &st
+	s.streams[st.Index] = &known{Stream: st}
 	s.announce = append(s.announce, st)
 	s.changed = true
 	return nil
+}
+
+// Forget makes a stream unknown, and reports whether it could: nothing of it may be
+// on the disk any more. The disk hears of it with the next segment.
+func (s *Store) Forget(index uint32) bool {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.streams[index]
+	if st == nil {
+		return true
+	}
+	oldest := s.end
+	if len(s.segments) > 0 {
+		oldest = s.segments[0].first
+	}
+	if st.end > oldest.Events {
+		return false
+	}
+	delete(s.streams, index)
+	s.announce = slices.DeleteFunc(s.announce, func(other Stream) bool { return other.Index == index })
+	return true
 }
 
 // Append writes a payload: whole batches, of streams that were added, at most
@@ -111,7 +135,9 @@ func (s *Store) total(payload []byte) {
 	var b record.Batch
 	for rest := payload; len(rest) > 0; {
 		rest = rest[record.Parse(rest, &b):]
-		s.streams[b.Stream].add(&b)
+		st := s.streams[b.Stream]
+		st.add(&b)
+		st.end = s.end.Events
 	}
 }
 

@@ -166,9 +166,11 @@ func (r *recovery) readEnd() error {
 		r.totalled = r.end
 	}
 	for i, st := range v.streams {
-		r.streams[i] = st
+		r.streams[i] = &known{*st, r.end.Events}
 	}
-	r.fill()
+	if !v.based {
+		r.fill()
+	}
 	for _, seg := range r.segments {
 		if seg.first == never {
 			seg.first = r.end
@@ -185,8 +187,8 @@ func later(a, b Position) Position {
 	return Position{max(a.Events, b.Events), max(a.Records, b.Records)}
 }
 
-// fill makes the indexes of the streams complete: a list of them is then by
-// index.
+// fill makes up the streams before those that are known, where no table of all
+// streams was readable: damage has taken their names.
 func (r *recovery) fill() {
 	const most = 1 << 12
 	last := uint32(0)
@@ -195,7 +197,7 @@ func (r *recovery) fill() {
 	}
 	for i := range last {
 		if r.streams[i] == nil && last < most {
-			r.streams[i] = &Stream{Index: i, Name: LostName(i)}
+			r.streams[i] = &known{Stream: Stream{Index: i, Name: LostName(i)}, end: r.end.Events}
 		}
 	}
 }

@@ -39,13 +39,19 @@ type Store struct {
 	next     uint64     // number of the next segment
 	end      Position
 	used     int64 // bytes of all files
-	streams  map[uint32]*Stream
+	streams  map[uint32]*known
 	free     int64 // on the file system, at the last look
 	readAt   Position
 	changed  bool     // since the last streams frame that ends the buffer
 	totalled Position // where that was
 	unnamed  bool     // a segment's name may not be durable
 	closed   bool
+}
+
+// known is a stream that the disk may hold records of.
+type known struct {
+	Stream
+	end uint64 // events of the buffer behind its newest
 }
 
 // Create makes a buffer in dir, locks it, and owns dir from then on; on an error
@@ -102,7 +108,7 @@ func newStore(dir FS, o Options) *Store {
 	if o.Segment <= 0 {
 		o.Segment = segmentSize(o.Max)
 	}
-	s := &Store{dir: dir, options: o, segment: o.Segment, warm: keepWarm, next: 1, streams: map[uint32]*Stream{}}
+	s := &Store{dir: dir, options: o, segment: o.Segment, warm: keepWarm, next: 1, streams: map[uint32]*known{}}
 	s.pack.kind = o.Compression
 	s.read.store = s
 	return s
@@ -118,7 +124,7 @@ func (s *Store) identify(m Meta) {
 func (s *Store) allStreams() []Stream {
 	all := make([]Stream, 0, len(s.streams))
 	for _, st := range s.streams {
-		all = append(all, *st)
+		all = append(all, st.Stream)
 	}
 	slices.SortFunc(all, func(a, b Stream) int { return cmp.Compare(a.Index, b.Index) })
 	return all

@@ -45,6 +45,9 @@ type Stream struct {
 	Records, Bytes uint64
 	LastSeq        uint64
 	LastTime       int64
+	// Incarnation tells its numbering of records from every other one; zero where it
+	// is not known.
+	Incarnation [12]byte
 }
 
 // Count is a number of records, and the sum of their body lengths in bytes.

@@ -112,3 +112,19 @@ func (c *Chunk) Added() Added {
 	}
 	return a
 }
+
+// Cut returns how many bytes and records at the beginning of bodies, which are not
+// empty and framed as the encoding says, take at most limit bytes; it is at least
+// one record, which may take more.
+func Cut(e Encoding, bodies []byte, limit int) (size, count int) {
+	b := Batch{Encoding: e}
+	for rest := bodies; len(rest) > 0; count++ {
+		_, _, rest = b.Next(rest)
+		if end := len(bodies) - len(rest); count > 0 && end > limit {
+			break
+		} else {
+			size = end
+		}
+	}
+	return size, count
+}

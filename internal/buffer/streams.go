@@ -1,0 +1,231 @@
+package buffer
+
+import (
+	"cmp"
+	"crypto/rand"
+	"maps"
+	"slices"
+
+	"github.com/spillway/spillway/internal/diskbuffer"
+	"github.com/spillway/spillway/internal/ledger"
+	"github.com/spillway/spillway/internal/record"
+)
+
+// stream is the buffer's side of a record.Stream. The buffer's lock guards it.
+type stream struct {
+	*record.Stream
+	account *ledger.Account
+	seq     uint64 // number of the last record received
+	time    int64  // of the last record received: times never go back
+	moment  volume // what was admitted in the moment of that time
+	held    ledger.Count
+	markers int // that are made, and neither delivered nor given up
+	// lost is the run of arriving records dropped since the last admitted one,
+	// evicted the run of waiting ones dropped before the oldest that is kept.
+	lost, evicted record.Loss
+	// rejected are the runs that the destination refused, or a damaged disk lost, and
+	// that no marker tells yet.
+	rejected []record.Loss
+	telling  bool // it is among those that may have a loss to tell
+	// announced: the disk knows it; recovered: from there we do, and no source has
+	// opened it yet.
+	announced, recovered bool
+	// last is the newest request that holds records of this stream, and lastMoment
+	// the time, in units of the sink's order, of its newest.
+	last       *Request
+	lastMoment int64
+	receipts   receipts
+	// users are calls that admit a chunk of it; pieces says that one of them does so
+	// in pieces. used: since the stream was last looked at for being forgotten.
+	users  int
+	pieces bool
+	used   bool
+}
+
+// table holds the streams. Names are foreign data, so that there may come any
+// number of them: those of which nothing is held are forgotten beyond maxStreams.
+type table struct {
+	all   map[uint32]*stream
+	named map[string]*stream
+	next  uint32  // the index of the next stream; none is given twice
+	last  *stream // the one that was asked for last
+	// order is all of them as they are looked at for being forgotten.
+	order []*stream
+	// telling are those that may have a loss to tell, and unannounced those that the
+	// disk does not know, both by index.
+	telling     []*stream
+	unannounced []*stream
+}
+
+// maxStreams is how many streams are kept though nothing of them is held.
+const maxStreams = ledger.MaxNamedStreams
+
+// looks is how many streams are looked at for being forgotten when one is added
+// beyond maxStreams.
+const looks = 4
+
+func newTable() table {
+	return table{all: make(map[uint32]*stream), named: make(map[string]*stream)}
+}
+
+// at returns a stream of which something is held.
+func (t *table) at(index uint32) *stream {
+	if t.last == nil || t.last.Index != index {
+		t.last = t.all[index]
+	}
+	return t.last
+}
+
+// sorted returns all streams by their index.
+func (t *table) sorted() []*stream { return byIndex(slices.Collect(maps.Values(t.all))) }
+
+func byIndex(all []*stream) []*stream {
+	slices.SortFunc(all, func(a, b *stream) int { return cmp.Compare(a.Index, b.Index) })
+	return all
+}
+
+// add adds a stream.
+func (t *table) add(st *stream) {
+	t.all[st.Index] = st
+	if t.named[st.Name] == nil {
+		t.named[st.Name] = st
+	}
+	t.next = max(t.next, st.Index+1)
+	t.order = append(t.order, st)
+	if !st.announced {
+		t.unannounced = append(t.unannounced, st)
+	}
+}
+
+// remove forgets a stream.
+func (t *table) remove(st *stream) {
+	delete(t.all, st.Index)
+	if t.named[st.Name] == st {
+		delete(t.named, st.Name)
+	}
+	if t.last == st {
+		t.last = nil
+	}
+	if !st.announced {
+		t.unannounced = slices.DeleteFunc(t.unannounced, func(other *stream) bool { return other == st })
+	}
+}
+
+// tells notes that a stream may have a loss to tell.
+func (t *table) tells(st *stream) {
+	if st.telling {
+		return
+	}
+	st.telling = true
+	i, _ := slices.BinarySearchFunc(t.telling, st.Index, func(st *stream, index uint32) int { return cmp.Compare(st.Index, index) })
+	t.telling = slices.Insert(t.telling, i, st)
+}
+
+// tellers returns the streams that have a loss to tell, by index.
+func (t *table) tellers() []*stream {
+	t.telling = slices.DeleteFunc(t.telling, func(st *stream) bool {
+		st.telling = st.untold()
+		return !st.telling
+	})
+	return t.telling
+}
+
+// untold reports whether a loss waits for its marker.
+func (st *stream) untold() bool {
+	return st.lost.Lost > 0 || st.evicted.Lost > 0 || len(st.rejected) > 0
+}
+
+// marked counts markers as made, or with fewer than 0 as never made.
+func (st *stream) marked(n int) {
+	st.markers += n
+	st.account.Markers(int64(n), 0)
+}
+
+// Open adds a stream and returns it. Its records are numbered from 1, or on from
+// where they were where the disk knows a stream of that name, or one of which
+// damage has taken the name.
+func (b *Buffer) Open(name string) *record.Stream {
+	b.mu.Lock()
+	defer b.unlock()
+	for _, known := range [...]func(*stream) bool{
+		func(st *stream) bool { return st.Name == name },
+		// Sources open their streams in the same order each time.
+		func(st *stream) bool { return st.Name == diskbuffer.LostName(st.Index) },
+	} {
+		for _, st := range b.streams.sorted() {
+			if st.recovered && known(st) {
+				st.recovered = false
+				return st.Stream
+			}
+		}
+	}
+	return b.newStream(name).Stream
+}
+
+// streamOf is the stream of a source, or that of the name, which begins anew where
+// there is none: it may have been forgotten.
+func (b *Buffer) streamOf(s *record.Stream, name string) *stream {
+	if s != nil {
+		if st := b.streams.at(s.Index); st != nil && st.Stream == s {
+			return st
+		}
+		name = s.Name
+	}
+	if st := b.streams.named[name]; st != nil {
+		st.recovered = false
+		return st
+	}
+	return b.newStream(name)
+}
+
+// newStream adds a stream, whose numbering begins.
+func (b *Buffer) newStream(name string) *stream {
+	for range looks {
+		if len(b.streams.all) < maxStreams {
+			break
+		}
+		b.forgetOne()
+	}
+	s := &record.Stream{Index: b.streams.next, Name: name}
+	rand.Read(s.Incarnation[:]) //nolint:errcheck // It never fails: see crypto/rand.
+	st := &stream{Stream: s, account: b.ledger.Open(name), used: true}
+	b.streams.add(st)
+	return st
+}
+
+// forgetOne looks at one stream, and forgets it where nothing of it is held and it
+// was not used since it was looked at last.
+func (b *Buffer) forgetOne() {
+	t := &b.streams
+	st := t.order[0]
+	t.order[0] = nil
+	t.order = t.order[1:]
+	if st.used || !b.forgettable(st) {
+		st.used = false
+		t.order = append(t.order, st)
+		return
+	}
+	t.remove(st)
+}
+
+// forgettable reports whether nothing refers to a stream.
+func (b *Buffer) forgettable(st *stream) bool {
+	if st.held.Records > 0 || st.markers > 0 || st.users > 0 || st.untold() || len(st.receipts.all) > 0 {
+		return false
+	}
+	if st.last != nil && st.last.whole.open > 0 {
+		return false
+	}
+	return b.disk == nil || !st.announced || b.disk.Store.Forget(st.Index)
+}
+
+// Streams returns the streams by their index.
+func (b *Buffer) Streams() []*record.Stream {
+	b.mu.Lock()
+	defer b.unlock()
+	var all []*record.Stream
+	for _, st := range b.streams.sorted() {
+		all = append(all, st.Stream)
+	}
+	return all
+}
