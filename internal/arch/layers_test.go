@@ -83,6 +83,11 @@ var layers = []layer{
 		[]string{"github.com/klauspost/compress/", "golang.org/x/sys/"}, "a sink neither retries nor counts: of the ledger it takes the names of reasons",
 	},
 	{
+		"internal/sink/forward",
+		[]string{"forward", "internal/entry", "internal/ledger", "internal/record", "internal/sink"}, nil,
+		"a sink neither retries nor counts, so it drives connections and not the client, which does both",
+	},
+	{
 		"internal/sink/jsonfile", []string{"internal/jsontext", "internal/record", "internal/sink", "internal/sink/appendfile"},
 		[]string{"github.com/klauspost/compress/gzip"}, "a sink neither retries nor counts",
 	},
