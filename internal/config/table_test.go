@@ -5,10 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/docker/go-units"
-
-	"github.com/spillway/spillway/internal/config/setting"
 )
 
 // The table keeps to its own rules, so that the code need not check them.
@@ -96,28 +92,6 @@ func TestOptions(t *testing.T) {
 		if slices.Contains(exec, c.name) != c.exec || slices.Contains(shim, c.name) != c.shim {
 			t.Errorf("%s: offered by exec %v and by the shim %v, want %v and %v", c.name,
 				slices.Contains(exec, c.name), slices.Contains(shim, c.name), c.exec, c.shim)
-		}
-	}
-}
-
-func TestEditDistance(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		want int
-	}{
-		{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"kitten", "sitting", 3}, {"mode", "mode", 0}, {"mdoe", "mode", 2},
-		{strings.Repeat("x", 1<<20), "mode", 64},
-	} {
-		if got := setting.EditDistance(c.a, c.b); got != c.want {
-			t.Errorf("setting.EditDistance(%.10q, %q) = %d, want %d", c.a, c.b, got, c.want)
-		}
-	}
-}
-
-func TestFormatSizeIsReadBack(t *testing.T) {
-	for _, n := range []int64{1, 1023, 1024, 64 << 10, 1536, 10 << 20, 1<<20 + 1, 1 << 30, 3 << 40} {
-		if got, err := setting.ParseSize(setting.FormatSize(n), units.RAMInBytes); err != nil || got != n {
-			t.Errorf("%d is written as %q and read as %d, %v", n, setting.FormatSize(n), got, err)
 		}
 	}
 }

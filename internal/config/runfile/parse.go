@@ -11,7 +11,8 @@ import (
 )
 
 // configuration says in errors which file it is.
-var configuration = yamlfile.Kind{Name: "configuration file", Expected: "with the sections sources, sinks and routes"}
+var configuration = yamlfile.Kind{Name: "configuration file", Expected: "with the sections sources, sinks and routes",
+	Do: "write what begins with * & ! { or [, such as a pattern, in quotes"}
 
 // Load reads the file of a run. Getenv reads a variable of the process: AWS_REGION
 // stands in for a region that is unset, and AWS_EC2_METADATA_DISABLED=true says no
@@ -118,8 +119,12 @@ func (p *parser) whole() {
 	p.top(top)
 	p.sources(sections["sources"])
 	p.sinkSection(sections["sinks"])
+	before := p.problems.Len()
 	p.routes(sections["routes"])
-	p.together(top)
+	p.together()
+	if err == nil && p.problems.Len() == before {
+		p.memory(top)
+	}
 }
 
 // defaults takes what the sections defaults and aws say for a run.

@@ -153,8 +153,16 @@ func readValue[T any](p *parser, t *T, r *row[T], n node) {
 		}
 	}
 	if expected := r.take(p, t, v); expected != "" {
-		p.problem(p.where(n), setting.Quote(v.Text), expected, "")
+		p.problem(p.where(n), shown(v.Text), expected, "")
 	}
+}
+
+// shown is setting.Quote, but for what may hold a password as URLs do.
+func shown(text string) string {
+	if strings.ContainsRune(text, '@') {
+		return setting.NotShown
+	}
+	return setting.Quote(text)
 }
 
 // variable is the way to write a variable of the environment.

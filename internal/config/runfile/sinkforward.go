@@ -117,7 +117,7 @@ func (p *parser) server(s *ForwardSink, n node) {
 			return
 		}
 		if expected := serverAddress(p, &one, v); expected != "" {
-			p.problem(p.where(n), setting.Quote(v.Text), expected, "")
+			p.problem(p.where(n), shown(v.Text), expected, "")
 			return
 		}
 		one.Weight = defaultWeight

@@ -65,7 +65,7 @@ func (p *parser) sinkSection(section yamlfile.Entry) {
 }
 
 // together checks what the sections say of each other.
-func (p *parser) together(top []yamlfile.Entry) {
+func (p *parser) together() {
 	for i := range p.out.Sinks {
 		s := &p.out.Sinks[i]
 		if !slices.ContainsFunc(p.out.Routes, func(r Route) bool { return slices.Contains(r.To, s.Name) }) {
@@ -73,5 +73,4 @@ func (p *parser) together(top []yamlfile.Entry) {
 		}
 	}
 	p.covered()
-	p.memory(top)
 }

@@ -187,10 +187,8 @@ func (p *parser) serverTLS(s *ForwardSource, at place, have given) {
 		p.problem(where, name+" without an address that begins with tls://", "one to which it belongs", "write listen: tls://HOST:PORT, or remove "+name)
 		return
 	}
-	for _, name := range []string{"tls-cert-file", "tls-key-file"} {
-		if wanted && !have.has(name) {
-			p.problem(at.where, "an address with tls:// without "+name, "tls-cert-file and tls-key-file", "")
-		}
+	if wanted && (!have.has("tls-cert-file") || !have.has("tls-key-file")) {
+		p.problem(at.where, "an address with tls:// without a certificate and its key", "tls-cert-file and tls-key-file", "")
 	}
 }
 

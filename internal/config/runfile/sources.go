@@ -157,7 +157,11 @@ func typed[S any](p *parser, e yamlfile.Entry, what string, kinds []kind[S]) (k 
 	}
 	expected := setting.Or(present)
 	if !yamlfile.IsMap(e.Value) {
-		p.problem(e.Where, yamlfile.Describe(e.Value)+" as the "+what+" "+e.Name, "a map with the option type: "+expected, "")
+		where := e.Where
+		if _, ok := yamlfile.Scalar(e.Value); ok {
+			where = p.file.At(e.Value)
+		}
+		p.problem(where, yamlfile.Describe(e.Value)+" as the "+what+" "+e.Name, "a map with the option type: "+expected, "")
 		return nil, nil, false
 	}
 	name := ""

@@ -50,6 +50,9 @@ func (p *Problems) AddAll(err error) {
 	}
 }
 
+// Len returns how many there are; what AddAll has added counts as one.
+func (p *Problems) Len() int { return len(p.list) }
+
 // Err returns all of them as one error, or nil.
 func (p *Problems) Err() error { return errors.Join(p.list...) }
 

@@ -41,6 +41,7 @@ type File struct {
 type Kind struct {
 	Name     string // such as "node file"
 	Expected string // such as "with the sections a or b"
+	Do       string // what to do about text that is no YAML; may be empty
 }
 
 // Read returns the text of a file, at most one byte more than MaxBytes, which Parse
@@ -102,7 +103,7 @@ func Parse(path string, text []byte, kind Kind) (*File, error) {
 // several lines with an excerpt; its message and position are enough here, and
 // an excerpt might show a secret.
 func (f *File) syntax(err error, kind Kind) *setting.Problem {
-	problem := &setting.Problem{Where: f.Path, Found: "text that is not YAML", Expected: "a YAML map " + kind.Expected, Cause: err}
+	problem := &setting.Problem{Where: f.Path, Found: "text that is not YAML", Expected: "a YAML map " + kind.Expected, Do: kind.Do, Cause: err}
 	var positioned interface {
 		GetToken() *token.Token
 		GetMessage() string
