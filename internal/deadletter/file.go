@@ -33,7 +33,7 @@ const (
 )
 
 // cacheKiB bounds the page cache of one connection; a store has at most two.
-const cacheKiB = 1024
+const cacheKiB = 512
 
 // bounds say how large a file and its log may get, in bytes. The log lies beside the
 // file; it is written into the file when it has this size, and may exceed it by

@@ -132,3 +132,19 @@ func contains(t testing.TB, err error, all ...string) {
 		}
 	}
 }
+
+// memoryDir is a directory in memory where there is one: a test that makes very many
+// commits, and does not test that they are synced, has no need to wait for a disk.
+func memoryDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "deadletter")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}

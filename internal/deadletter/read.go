@@ -14,7 +14,7 @@ const (
 	// handed out. Between two pages the file is not in use, so a slow reader holds
 	// up nothing.
 	pageLetters = 256
-	pageBytes   = 1 << 20
+	pageBytes   = 256 << 10
 )
 
 // Report says what a reading came across.
