@@ -73,14 +73,14 @@ destination does not take yet in a bounded buffer, and accounts for every record
 
 Exit codes: 0 done, 1 failed, 2 wrong options or configuration, 3 finished with
 counted losses where asked to fail on them (--fail-on-loss), or damage was found
-(buffer).`,
+(buffer, deadletter).`,
 		Version:       version.String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.SetArgs(args)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
-	root.AddCommand(execCommand(), logsCommand(), statusCommand(), explainCommand(), drainCommand(), bufferCommand(), sandboxCommand(), credentialsCommand())
+	root.AddCommand(execCommand(), logsCommand(), statusCommand(), explainCommand(), drainCommand(), bufferCommand(), deadletterCommand(), sandboxCommand(), credentialsCommand())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd(args...)
 	sayOptions(root)

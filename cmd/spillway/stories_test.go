@@ -26,6 +26,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"spillway": main,
 		"fill":     func() { helper(fillBuffer(os.Args[1:])) },
+		"letters":  func() { helper(putLetters(os.Args[1:])) },
+		"scribble": func() { helper(scribble(os.Args[1:])) },
 		"hold":     func() { helper(holdBuffer(os.Args[1:])) },
 		"sandbox":  func() { helper(askSandbox(os.Args[1:])) },
 		"keys":     func() { helper(printKeys(os.Stdin, os.Stdout)) },

@@ -180,8 +180,9 @@ var layers = []layer{
 		"cmd/spillway",
 		[]string{
 			"internal/awsauth", "internal/awsauth/awsprofile", "internal/buffer", "internal/catalog", "internal/config",
-			"internal/console", "internal/diskbuffer", "internal/ledger", "internal/pipeline", "internal/record", "internal/sandbox/cloudwatch", "internal/sink/local",
-			"internal/source/pipe", "internal/statedir", "internal/version",
+			"internal/console", "internal/deadletter", "internal/diskbuffer", "internal/entry", "internal/ledger", "internal/match",
+			"internal/pipeline", "internal/record", "internal/sandbox/cloudwatch", "internal/sink/local", "internal/source/pipe",
+			"internal/statedir", "internal/version",
 		},
 		[]string{
 			"github.com/docker/go-units", "github.com/schollz/progressbar/", "github.com/spf13/cobra", "golang.org/x/sys/", "golang.org/x/term",

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/spillway/spillway/internal/config"
+	"github.com/spillway/spillway/internal/deadletter"
+	"github.com/spillway/spillway/internal/match"
+	"github.com/spillway/spillway/internal/sink/local"
+	"github.com/spillway/spillway/internal/statedir"
+)
+
+func deadletterCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "deadletter",
+		Short: "List, show or purge records that could not be delivered",
+		Long: `Look at the dead letters: records that their destination refuses for what they are, so that no
+retry can deliver them. Each is kept with its bytes as they arrived, where it came from, where
+it was going, and what the destination said. The commands may be used while spillway run works
+on the same state directory.
+
+Exit codes: 0 done, 1 failed, 2 wrong options, 3 damage was found.`,
+		Example: `  spillway deadletter list
+  spillway deadletter list --tag 'app.**' --since 1h --json
+  spillway deadletter show 17
+  spillway deadletter purge --destination search --reason rejected-invalid`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			return usage(fmt.Errorf("deadletter: found %q; expected list, show or purge", args[0]))
+		},
+	}
+	cmd.AddCommand(deadletterListCommand(), deadletterShowCommand(), deadletterPurgeCommand())
+	return cmd
+}
+
+// letterChoice is which letters of which store a command is about.
+type letterChoice struct {
+	stateDir, tag, since, until string
+	query                       deadletter.Query
+}
+
+// flags adds the options that choose letters.
+func (c *letterChoice) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&c.tag, "tag", "", "only letters whose tag matches this `pattern`, as in a route: 'app.**', '{a,b}.*'")
+	f.StringVar(&c.query.Destination, "destination", "", "only letters for this destination, by its `name`")
+	f.StringVar(&c.query.Reason, "reason", "", "only letters with this `reason`, such as rejected-invalid")
+	f.StringVar(&c.since, "since", "", "only letters whose last attempt was then or later: a time such as 2026-11-20T12:00:00Z, or a duration before now such as 10m")
+	f.StringVar(&c.until, "until", "", "only letters whose last attempt was before this time or duration")
+	f.StringVar(&c.stateDir, "state-dir", "", "the state directory with the dead letters")
+}
+
+// parse completes the query; args are ids.
+func (c *letterChoice) parse(args []string) error {
+	now := time.Now()
+	var err error
+	if c.since != "" {
+		if c.query.Since, err = local.ParseTime(c.since, now); err != nil {
+			return usage(fmt.Errorf("--since: %w", err))
+		}
+	}
+	if c.until != "" {
+		if c.query.Until, err = local.ParseTime(c.until, now); err != nil {
+			return usage(fmt.Errorf("--until: %w", err))
+		}
+	}
+	if c.tag != "" {
+		tags, err := match.Compile(c.tag)
+		if err != nil {
+			return usage(fmt.Errorf("--tag: %w", err))
+		}
+		c.query.Tag = tags.Match
+	}
+	for _, arg := range args {
+		id, err := strconv.ParseInt(arg, 10, 64)
+		if err != nil || id < 1 {
+			return usage(fmt.Errorf("found %q; expected the id of a dead letter, a number as in deadletter list", arg))
+		}
+		c.query.IDs = append(c.query.IDs, id)
+	}
+	return nil
+}
+
+// narrow reports whether the query leaves anything out.
+func (c *letterChoice) narrow() bool {
+	q := &c.query
+	return len(q.IDs) > 0 || q.Destination != "" || q.Reason != "" || q.Tag != nil || !q.Since.IsZero() || !q.Until.IsZero()
+}
+
+// with runs do on the store, until a signal comes. Where there is no store it says
+// so, and that is no error.
+func (c *letterChoice) with(ctx context.Context, do func(context.Context, *deadletter.Store) error) (err error) {
+	ctx, stop := signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM)
+	defer stop()
+	dir := filepath.Join(config.StateDir(c.stateDir, os.Getenv), statedir.DeadLetters)
+	s, err := deadletter.OpenExisting(dir, deadletter.Options{})
+	if errors.Is(err, fs.ErrNotExist) {
+		fmt.Fprintf(os.Stderr, "spillway: there are no dead letters in %s\n", dir)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	err = do(ctx, s)
+	if errors.Is(err, unix.EPIPE) {
+		return nil
+	}
+	return err
+}
+
+// tellDamage makes the exit code of what a reading came across, and tells it.
+func tellDamage(report deadletter.Report) error {
+	for _, d := range report.Damage {
+		lost := "nobody can say how many letters are lost"
+		if d.Lost >= 0 {
+			lost = many(d.Lost, "letter") + " lost"
+		}
+		fmt.Fprintf(os.Stderr, "spillway: %s: DAMAGED, %s: %v\n", d.Path, lost, d.Error)
+	}
+	return outcome(len(report.Damage) == 0, nil)
+}
