@@ -180,6 +180,7 @@ var layers = []layer{
 		"cmd/spillway",
 		[]string{
 			"internal/awsauth", "internal/awsauth/awsprofile", "internal/buffer", "internal/catalog", "internal/config",
+			"internal/config/runfile", "internal/config/setting",
 			"internal/console", "internal/deadletter", "internal/diskbuffer", "internal/entry", "internal/ledger", "internal/match",
 			"internal/pipeline", "internal/record", "internal/sandbox/cloudwatch", "internal/sink/local", "internal/source/pipe",
 			"internal/statedir", "internal/version",
