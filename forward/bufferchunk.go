@@ -47,15 +47,15 @@ type bufferedChunk struct {
 	prev, next *bufferedChunk
 }
 
-// blockSize is the size of the next block of a chunk: as much as it has
-// already, so that at most half of what is held is unused, and few blocks make
-// a large chunk.
-func (ch *bufferedChunk) blockSize(entry int) int {
+// blockSize is the size of the next block of a chunk of at most most bytes: as
+// much as it has already, so that at most half of what is held is unused, and
+// few blocks make a large chunk.
+func (ch *bufferedChunk) blockSize(entry, most int) int {
 	if entry > largestBlock {
 		return (entry + 4095) &^ 4095
 	}
-	grow := min(max(int(ch.size), smallestBlock), largestBlock)
-	return 1 << bits.Len(uint(max(entry, grow)-1))
+	grow := min(int(ch.size), most-int(ch.size), largestBlock)
+	return 1 << bits.Len(uint(max(entry, grow, smallestBlock)-1))
 }
 
 // room reports whether an entry fits behind the last one.

@@ -65,8 +65,9 @@ type counting struct {
 	ids      map[string]int
 }
 
-func (k *counting) serve(nc net.Conn) {
-	p := newPeer(nc)
+func (k *counting) serve(nc net.Conn) { k.serveOn(newPeer(nc)) }
+
+func (k *counting) serveOn(p *peer) {
 	for {
 		m, err := p.receive()
 		if err != nil {

@@ -152,9 +152,9 @@ func (c *Client) admit(ctx context.Context, tag string, entries []byte, records 
 	if full != nil || ch == nil || c.closed || !ch.room(len(entries)) {
 		need := func() int64 {
 			if ch, full = c.fit(tag, len(entries), records); ch == nil {
-				return memoryFor(nil, tag, len(entries))
+				return c.memoryFor(nil, tag, len(entries))
 			}
-			return memoryFor(ch, tag, len(entries))
+			return c.memoryFor(ch, tag, len(entries))
 		}
 		if err := c.makeRoom(ctx, need, records, size); err != nil {
 			return err
@@ -183,14 +183,14 @@ func (c *Client) fit(tag string, size, records int) (ch, full *bufferedChunk) {
 }
 
 // memoryFor is what the limit will count more with these entries.
-func memoryFor(ch *bufferedChunk, tag string, size int) int64 {
+func (c *Client) memoryFor(ch *bufferedChunk, tag string, size int) int64 {
 	switch {
 	case ch == nil:
-		return int64(new(bufferedChunk).blockSize(size)) + blockOverhead + chunkOverhead + int64(len(tag))
+		return int64(new(bufferedChunk).blockSize(size, c.o.ChunkBytes)) + blockOverhead + chunkOverhead + int64(len(tag))
 	case ch.room(size):
 		return 0
 	}
-	return int64(ch.blockSize(size)) + blockOverhead
+	return int64(ch.blockSize(size, c.o.ChunkBytes)) + blockOverhead
 }
 
 // place puts entries for which there is room where they belong. The lock is
@@ -213,7 +213,7 @@ func (c *Client) place(ch, full *bufferedChunk, tag string, entries []byte, reco
 	var grown []byte
 	before := ch.held
 	if !ch.room(len(entries)) {
-		grown = c.idle.get(ch.blockSize(len(entries)))
+		grown = c.idle.get(ch.blockSize(len(entries), c.o.ChunkBytes))
 	}
 	ch.add(entries, records, grown)
 	c.held += ch.held - before

@@ -24,8 +24,8 @@ var ErrRecord = errors.New("forward: not a record")
 //
 // The values may be of the same kinds, and numbers, strings, booleans, []byte (as bin),
 // slices and arrays. A time.Time is text in RFC 3339 with its nanoseconds, since
-// msgpack's own times are unknown to fluentd; an error, and anything that
-// implements encoding.TextMarshaler, is its text. A nil pointer is nil. Values
+// msgpack's own times are unknown to fluentd; a time.Duration is its nanoseconds;
+// an error, and anything that implements encoding.TextMarshaler, is its text. A nil pointer is nil. Values
 // are nested MaxDepth deep at most. For anything else the error wraps ErrRecord.
 func AppendRecord(dst []byte, v any) ([]byte, error) {
 	switch v := v.(type) {
@@ -151,7 +151,7 @@ func appendValue(dst []byte, v any, depth int) ([]byte, error) {
 	case time.Time:
 		return appendText(dst, v), nil
 	case time.Duration:
-		return msgp.AppendString(dst, v.String()), nil
+		return msgp.AppendInt64(dst, int64(v)), nil
 	}
 	return appendOther(dst, v, depth)
 }

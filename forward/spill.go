@@ -131,8 +131,7 @@ func (sp *spilling) step(ctx context.Context) (did bool, err error) {
 		sp.want = false
 		return true, nil
 	case sp.want && len(sp.unread) == 0 && c.behind.n == 0:
-		sp.divide()
-		return true, nil
+		return sp.divide(), nil
 	case sp.want && c.behind.n > 0:
 		return true, sp.put(ctx)
 	case len(sp.unread) == 0 && c.behind.n > 0:
@@ -164,18 +163,25 @@ func (sp *spilling) forget(ctx context.Context) error {
 	return nil
 }
 
-// divide lets the younger half of what waits go into the spill.
-func (sp *spilling) divide() {
+// divide lets what waits go into the spill, but for the oldest: what waits
+// before the spill cannot go there any more, and must leave room. It returns
+// false if nothing else waits: then room comes from what is under way.
+func (sp *spilling) divide() bool {
 	c := sp.c
-	n := (c.waiting.n + 1) / 2
-	if n == 0 {
-		sp.want = false // all is under way, so room will come
-		return
+	ch, kept := c.waiting.first, int64(0)
+	for ch != nil && kept+ch.held <= c.limit/4 {
+		kept += ch.held
+		ch = ch.next
 	}
-	for range n {
-		ch := c.waiting.last
-		c.waiting.remove(ch)
-		c.behind.insert(ch)
+	if ch == nil {
+		return false
+	}
+	for last := c.waiting.last; ; last = c.waiting.last {
+		c.waiting.remove(last)
+		c.behind.insert(last)
+		if last == ch {
+			return true
+		}
 	}
 }
 
