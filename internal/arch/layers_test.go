@@ -129,7 +129,10 @@ var layers = []layer{
 		"internal/config", []string{"internal/config/setting", "internal/config/yamlfile"}, nil,
 		"options are text and types; what they lead to is the catalogue's business",
 	},
-	{"internal/config/gendoc", []string{"internal/config"}, nil, "it writes the options page from the table"},
+	{
+		"internal/config/gendoc", []string{"internal/config", "internal/config/runfile", "internal/config/setting"}, nil,
+		"it writes the pages of options from the tables",
+	},
 	{
 		"internal/config/runfile",
 		[]string{"internal/config", "internal/config/setting", "internal/config/yamlfile", "internal/match", "internal/template"}, nil,

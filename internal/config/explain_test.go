@@ -96,7 +96,7 @@ func TestWriteFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"  --mode enum\n        Says what a full buffer does: blocking makes the container wait, non-blocking drops and counts, spill goes on to the disk. One of blocking, non-blocking or spill. Default: blocking.\n",
+		"  --mode enum\n        Says what a full buffer does: blocking makes the writer wait, non-blocking drops and counts, spill goes on to the disk. One of blocking, non-blocking or spill. Default: blocking.\n",
 		"  --json-file-labels string\n", "  --container-env secret\n", "Accepted without effect: it is for Windows;",
 	} {
 		if !strings.Contains(b.String(), want) {

@@ -12,7 +12,7 @@ const DefaultNodePath = "/etc/spillway/spillway.yaml"
 var table = []Option{
 	// What every logger has.
 	{Name: "mode", Kind: KindEnum, Default: string(Blocking), Enum: []string{string(Blocking), string(NonBlocking), string(Spill)},
-		Help:    "Says what a full buffer does: blocking makes the container wait, non-blocking drops and counts, spill goes on to the disk.",
+		Help:    "Says what a full buffer does: blocking makes the writer wait, non-blocking drops and counts, spill goes on to the disk.",
 		Drivers: anyDriver, Programs: everywhere},
 	{Name: "max-buffer-size", Kind: KindSize, Default: "10m",
 		Help:    "Bounds the buffer in every mode, everything that it holds counted; less than 64k is raised to 64k.",

@@ -1,10 +1,10 @@
-// Command gendoc writes docs/reference/options.md from the table of options, so
-// that the page cannot say anything else than the programs do. Run it from the
-// root of the repository after every change of the table:
+// Command gendoc writes the pages of docs/reference from the tables of options, so
+// that they cannot say anything else than the programs do. Run it from the root of
+// the repository after every change of a table:
 //
 //	go run ./internal/config/gendoc
 //
-// A test beside it fails while the page is stale.
+// A test beside it fails while a page is stale.
 package main
 
 import (
@@ -16,28 +16,47 @@ import (
 	"github.com/spillway/spillway/internal/config"
 )
 
-// page is where the reference goes, from the root of the repository.
-const page = "docs/reference/options.md"
+// reference is where the pages go, from the root of the repository.
+const reference = "docs/reference"
 
 func main() {
-	if err := write(page); err != nil {
+	if err := write(reference); err != nil {
 		fmt.Fprintln(os.Stderr, "gendoc:", err)
 		os.Exit(1)
 	}
 }
 
-func write(path string) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("make the directory of the options page: %w", err)
+func write(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("make the directory of the pages: %w", err)
 	}
-	if err := os.WriteFile(path, []byte(render()), 0o644); err != nil {
-		return fmt.Errorf("write the options page: %w", err)
+	all, err := render()
+	if err != nil {
+		return err
+	}
+	for name, text := range all {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			return fmt.Errorf("write a page: %w", err)
+		}
 	}
 	return nil
 }
 
-// render returns the page.
-func render() string {
+// render returns all pages by their names.
+func render() (map[string]string, error) {
+	all := map[string]string{"options.md": renderOptions()}
+	for _, name := range runPages {
+		text, err := renderRun(name)
+		if err != nil {
+			return nil, err
+		}
+		all[name] = text
+	}
+	return all, nil
+}
+
+// renderOptions returns the page of the options of loggers.
+func renderOptions() string {
 	var b strings.Builder
 	b.WriteString(introduction)
 	var later []string

@@ -56,7 +56,8 @@ aws:
   ca-file: /etc/ssl/private-ca.pem
 ` + "```" + `
 
-The section ` + "`defaults`" + ` takes any option above that is not marked *own*. The section ` + "`aws`" + `:
+The section ` + "`defaults`" + ` takes any option above that is not marked *own*; those of the buffer hold for [routes](routes.md) as well. Sections of
+` + "`spillway run`" + `, such as ` + "`sources`" + `, may stand beside; a logger passes over them. The section ` + "`aws`" + `:
 
 `
 
