@@ -75,6 +75,13 @@ var layers = []layer{
 		"a sink neither retries nor counts: of the ledger it takes the names of reasons; signing comes in by an interface, so no SDK either",
 	},
 	{
+		"internal/sink/cloudwatch/streams",
+		[]string{
+			"internal/entry", "internal/ledger", "internal/record", "internal/sink", "internal/sink/cloudwatch", "internal/template",
+		}, nil,
+		"it sorts and cuts; the service is known by the sink of one log stream alone",
+	},
+	{
 		"internal/sink/file",
 		[]string{
 			"internal/entry", "internal/jsontext", "internal/ledger", "internal/record", "internal/sink", "internal/sink/appendfile",

@@ -1,0 +1,205 @@
+package streams
+
+import (
+	"cmp"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/spillway/spillway/internal/entry"
+	"github.com/spillway/spillway/internal/ledger"
+	"github.com/spillway/spillway/internal/record"
+	"github.com/spillway/spillway/internal/sink"
+)
+
+// plan is a request as it is sent: its events in the order of log streams and
+// time, and the calls that they make.
+type plan struct {
+	sink *Sink
+
+	names    []name
+	events   []event
+	frames   []byte // the messages, framed as those of a batch of text
+	text     []byte // of the present one
+	calls    []call
+	rejected []sink.Rejection
+}
+
+// event is one event in the plan.
+type event struct {
+	index    int   // in the request
+	target   int   // whose log stream it goes to, in names
+	time     int64 // in nanoseconds since 1970
+	from, to int   // its frame
+	cost     int   // what the service counts for it
+}
+
+// call is one call of PutLogEvents: some of the plan's events, as a request. It
+// implements sink.Request.
+type call struct {
+	plan        *plan
+	first, last int // events, last behind the last
+}
+
+// maxKept bounds what is kept of the memory of a plan, in bytes.
+const maxKept = 4 << 20
+
+// end gives the memory back.
+func (p *plan) end() {
+	s := p.sink
+	if cap(p.frames)+cap(p.text) > maxKept {
+		return
+	}
+	clear(p.names)
+	*p = plan{names: p.names[:0], events: p.events[:0], frames: p.frames[:0], text: p.text[:0], calls: p.calls[:0]}
+	s.plans.Put(p)
+}
+
+// read takes the events of a request in.
+func (p *plan) read(req sink.Request) {
+	for first, b := range req.Batches() {
+		p.batch(first, req.Stream(b.Stream), b)
+	}
+	slices.SortFunc(p.events, func(a, b event) int {
+		return cmp.Or(cmp.Compare(a.target, b.target), cmp.Compare(millisecond(a.time), millisecond(b.time)), cmp.Compare(a.index, b.index))
+	})
+}
+
+func (p *plan) batch(first int, stream *record.Stream, b *record.Batch) {
+	target, hour := p.target(stream, b.Time), p.sink.hour(b.Time)
+	if b.Kind == record.KindLoss {
+		p.text = b.Loss().AppendText(p.text[:0])
+		p.add(first, target, b.Time, p.text)
+		return
+	}
+	rest := b.Frames
+	for i := first; len(rest) > 0; i++ {
+		var body []byte
+		body, _, rest = b.Next(rest)
+		at := b.Time
+		if b.Encoding == record.EncodingEntry {
+			at = entry.Time(body, at)
+			var err error
+			if body, err = p.message(body); err != nil {
+				p.reject(i, ledger.RejectedInvalid, err.Error())
+				continue
+			}
+		}
+		if h := p.sink.hour(at); h != hour {
+			target, hour = p.target(stream, at), h
+		}
+		p.add(i, target, at, body)
+	}
+}
+
+// message is what is sent of an entry.
+func (p *plan) message(body []byte) ([]byte, error) {
+	_, rec, err := entry.Split(body)
+	if err != nil {
+		return nil, err
+	}
+	if key := p.sink.opts.LogKey; key != "" {
+		if value, found := entry.Lookup(rec, key); found {
+			p.text, err = entry.AppendText(p.text[:0], value)
+			return p.text, err
+		}
+	}
+	p.text, _, err = entry.AppendJSON(p.text[:0], rec)
+	return p.text, err
+}
+
+// add takes one event in.
+func (p *plan) add(index, target int, at int64, message []byte) {
+	from := len(p.frames)
+	var added record.Added
+	p.frames, added = record.AppendBody(p.frames, message)
+	cost := added.Bytes + added.Repair + p.sink.limits.PerEvent
+	if cost > p.sink.limits.RequestBytes {
+		p.frames = p.frames[:from]
+		p.reject(index, ledger.RejectedTooLong, "the event takes more than the service takes at once")
+		return
+	}
+	p.events = append(p.events, event{index: index, target: target, time: at, from: from, to: len(p.frames), cost: cost})
+}
+
+func (p *plan) reject(i int, why ledger.Reason, detail string) {
+	p.rejected = append(p.rejected, sink.Rejection{First: i, End: i + 1, Reason: string(why), Detail: detail})
+}
+
+// target is the number of the log stream for a record. The last ones are the
+// likeliest.
+func (p *plan) target(stream *record.Stream, at int64) int {
+	n := p.sink.names(stream, at)
+	for i, known := range slices.Backward(p.names) {
+		if known == n {
+			return i
+		}
+	}
+	p.names = append(p.names, n)
+	return len(p.names) - 1
+}
+
+// cut divides the events into calls, each for one log stream and within the
+// limits of the service.
+func (p *plan) cut() {
+	l := &p.sink.limits
+	cost := 0
+	for i := range p.events {
+		e := &p.events[i]
+		if n := len(p.calls); n > 0 {
+			c := &p.calls[n-1]
+			first := &p.events[c.first]
+			if first.target == e.target && i-c.first < l.Events && cost+e.cost <= l.RequestBytes &&
+				time.Duration(millisecond(e.time)-millisecond(first.time))*time.Millisecond < l.Span {
+				c.last = i + 1
+				cost += e.cost
+				continue
+			}
+		}
+		p.calls = append(p.calls, call{plan: p, first: i, last: i + 1})
+		cost = e.cost
+	}
+}
+
+func millisecond(ns int64) int64 {
+	b := record.Batch{Time: ns}
+	return b.Millisecond()
+}
+
+// Events implements sink.Request.
+func (c *call) Events() int { return c.last - c.first }
+
+// Stream implements sink.Request.
+func (c *call) Stream(uint32) *record.Stream { return &record.Stream{} }
+
+// Batches implements sink.Request. Each event is a batch of its own.
+func (c *call) Batches() iter.Seq2[int, *record.Batch] {
+	return func(yield func(int, *record.Batch) bool) {
+		var b record.Batch
+		for i := c.first; i < c.last; i++ {
+			e := &c.plan.events[i]
+			b = record.Batch{Kind: record.KindRecords, Count: 1, Time: e.time, Frames: c.plan.frames[e.from:e.to]}
+			if !yield(i-c.first, &b) {
+				return
+			}
+		}
+	}
+}
+
+// indexes calls f with each run of neighbours in the request among some events of
+// the call, in the order of the request.
+func (c *call) indexes(first, last int, f func(sink.Span)) {
+	all := make([]int, 0, last-first)
+	for i := first; i < last; i++ {
+		all = append(all, c.plan.events[c.first+i].index)
+	}
+	slices.Sort(all)
+	for len(all) > 0 {
+		n := 1
+		for n < len(all) && all[n] == all[n-1]+1 {
+			n++
+		}
+		f(sink.Span{First: all[0], End: all[n-1] + 1})
+		all = all[n:]
+	}
+}
