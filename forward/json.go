@@ -226,16 +226,18 @@ func (r *jsonReader) entry(between byte) error {
 // time reads a time: a number with a fraction becomes an EventTime.
 func (r *jsonReader) time() error {
 	at := len(r.dst)
-	r.peek()
-	from := r.i
 	if err := r.value(MaxDepth); err != nil {
 		return err
 	}
 	if r.dst[at] != 0xcb {
 		return nil
 	}
-	seconds, err := strconv.ParseFloat(string(r.b[from:r.i]), 64)
-	if err != nil || math.Abs(seconds) > 1<<33 {
+	// The bytes behind the head are the float that was just read from the text.
+	seconds, _, err := msgp.ReadFloat64Bytes(r.dst[at:])
+	if err != nil {
+		return r.unexpected("a time")
+	}
+	if math.Abs(seconds) > 1<<33 {
 		return nil // stays as it is, an invalid entry
 	}
 	whole, part := math.Modf(seconds)

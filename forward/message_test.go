@@ -55,7 +55,7 @@ func TestMessages(t *testing.T) {
 	frames := append(compress(t, one, zs), compress(t, two, zs)...)
 	// An id as fluentd makes it ends with a newline.
 	id := base64.StdEncoding.EncodeToString([]byte("0123456789abcdef")) + "\n"
-	option := func(pairs ...[]byte) []byte { return mapOf(pairs...) }
+	option := mapOf
 	compressed := func(name string) []byte { return option(text("compressed"), text(name)) }
 
 	type message = forward.Message

@@ -174,7 +174,7 @@ func text(b []byte, i int) (content []byte, end int, ok bool) {
 	if i < 0 || i >= len(b) {
 		return nil, 0, false
 	}
-	at := 0
+	var at int
 	switch c := b[i]; {
 	case c >= 0xa0 && c < 0xc0:
 		at = 1
