@@ -73,7 +73,7 @@ func (s *JSONScanner) Reset() { *s = JSONScanner{Limit: s.Limit} }
 // become strings. See Parse for the rest; the acknowledgement is JSON then.
 func ParseJSON(dst, b []byte, m *Message) ([]byte, error) {
 	r := jsonReader{b: b, dst: dst}
-	*m = Message{Size: -1, json: true}
+	*m = Message{Size: -1, ack: ackID{json: true}}
 	start := len(dst)
 	err := r.message(m)
 	if err == nil && m.Mode != 0 {
@@ -85,17 +85,18 @@ func ParseJSON(dst, b []byte, m *Message) ([]byte, error) {
 	return r.dst, err
 }
 
-// appendJSONAck is AppendAck for a message that came as JSON.
-func (m *Message) appendJSONAck(dst []byte) []byte {
+func (a ackID) appendJSON(dst []byte) []byte {
+	raw := []byte(a.raw)
 	dst = append(dst, `{"ack":`...)
-	if v, _, ok := integer([]byte(m.ack), 0); ok {
+	if v, _, ok := integer(raw, 0); ok {
 		return append(strconv.AppendInt(dst, v, 10), '}')
 	}
-	text, err := json.Marshal(m.Chunk)
+	id, _, _ := text(raw, 0)
+	quoted, err := json.Marshal(string(id))
 	if err != nil {
 		panic(err) // a string is always JSON
 	}
-	return append(append(dst, text...), '}')
+	return append(append(dst, quoted...), '}')
 }
 
 // jsonReader turns JSON into msgpack.

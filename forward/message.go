@@ -59,8 +59,13 @@ type Message struct {
 	InvalidCount int
 	InvalidErr   error
 
-	ack  string // the id as it arrived, with its msgpack head
-	json bool   // the message arrived as JSON
+	ack ackID
+}
+
+// ackID is what an acknowledgement repeats.
+type ackID struct {
+	raw  string // the id as it arrived, with its msgpack head
+	json bool   // the message arrived as JSON, and so must the acknowledgement be
 }
 
 // Parse reads one whole message, which b holds and nothing else; see Skip and
@@ -180,10 +185,10 @@ func (m *Message) setChunk(raw []byte) error {
 	if raw[0] == 0xc0 {
 		return nil
 	}
-	m.ack = string(raw)
-	m.Chunk, m.WantsAck = m.ack, true
+	m.ack.raw = string(raw)
+	m.Chunk, m.WantsAck = m.ack.raw, true
 	if content, _, ok := text(raw, 0); ok {
-		m.Chunk = m.ack[len(raw)-len(content):]
+		m.Chunk = m.ack.raw[len(raw)-len(content):]
 	}
 	return nil
 }
@@ -201,11 +206,13 @@ func (m *Message) checked(c Checked) {
 
 // AppendAck appends the acknowledgement of m, a msgpack map, with the id in the
 // same bytes in which it arrived; or a JSON object, where the message was JSON.
-func (m *Message) AppendAck(dst []byte) []byte {
-	if m.json {
-		return m.appendJSONAck(dst)
+func (m *Message) AppendAck(dst []byte) []byte { return m.ack.append(dst) }
+
+func (a ackID) append(dst []byte) []byte {
+	if a.json {
+		return a.appendJSON(dst)
 	}
 	dst = msgp.AppendMapHeader(dst, 1)
 	dst = msgp.AppendString(dst, "ack")
-	return append(dst, m.ack...)
+	return append(dst, a.raw...)
 }

@@ -105,6 +105,16 @@ func (s *Scanner) element(i int) (from, end int64) {
 	return s.elems[i], end
 }
 
+// peekTag returns the tag of a message that is not whole, if it is in b, which
+// holds the message from its beginning on.
+func (s *Scanner) peekTag(b []byte) string {
+	if s.n == 0 || s.base > 0 {
+		return ""
+	}
+	tag, _, _ := text(b, int(s.elems[0]))
+	return string(tag[:min(len(tag), MaxTag)])
+}
+
 // Parse reads the message that Scan found to be whole; b is all of it. It
 // resets the scanner. See Parse for what m holds then.
 func (s *Scanner) Parse(b []byte, m *Message) error {

@@ -168,23 +168,30 @@ func Skip(b []byte) (int, error) {
 	return n, nil
 }
 
+// textHead is the size of the head of a str or bin with this first byte, and 0
+// for other values.
+func textHead(c byte) int {
+	switch {
+	case c >= 0xa0 && c < 0xc0:
+		return 1
+	case c == 0xc4 || c == 0xd9:
+		return 2
+	case c == 0xc5 || c == 0xda:
+		return 3
+	case c == 0xc6 || c == 0xdb:
+		return 5
+	}
+	return 0
+}
+
 // text returns the content of the str or bin at b[i] and where it ends; ok is
 // false where there is none, or not all of it.
 func text(b []byte, i int) (content []byte, end int, ok bool) {
 	if i < 0 || i >= len(b) {
 		return nil, 0, false
 	}
-	var at int
-	switch c := b[i]; {
-	case c >= 0xa0 && c < 0xc0:
-		at = 1
-	case c == 0xc4 || c == 0xd9:
-		at = 2
-	case c == 0xc5 || c == 0xda:
-		at = 3
-	case c == 0xc6 || c == 0xdb:
-		at = 5
-	default:
+	at := textHead(b[i])
+	if at == 0 {
 		return nil, 0, false
 	}
 	size, _ := head(b, i)

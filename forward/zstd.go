@@ -185,7 +185,17 @@ func unzstdWhole(dst, frame []byte, size int, grow Grow) ([]byte, error) {
 	return dst[:len(dst)+len(out)], nil
 }
 
-func unzstdPiecemeal(dst []byte, start int, frame []byte, limit int64, grow Grow) ([]byte, error) {
+func unzstdPiecemeal(dst []byte, start int, frame []byte, limit int64, grow Grow) (out []byte, err error) {
+	out = dst
+	err = withZstd(bytes.NewReader(frame), func(d *zstd.Decoder) error {
+		out, err = readAll(dst, start, d, len(frame), limit, grow, "zstd")
+		return err
+	})
+	return out, err
+}
+
+// withZstd lets f read what r expands to.
+func withZstd(r io.Reader, f func(d *zstd.Decoder) error) error {
 	z := &zstdPiecemeal
 	z.Lock()
 	defer z.Unlock()
@@ -193,14 +203,14 @@ func unzstdPiecemeal(dst []byte, start int, frame []byte, limit int64, grow Grow
 		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
 			zstd.WithDecoderMaxWindow(zstdMaxWindow), zstd.WithDecodeBuffersBelow(0))
 		if err != nil {
-			return dst, fmt.Errorf("decompress zstd: %w", err)
+			return fmt.Errorf("decompress zstd: %w", err)
 		}
 		z.d = d
 	}
-	if err := z.d.Reset(bytes.NewReader(frame)); err != nil {
-		return dst, fmt.Errorf("decompress zstd: %w", err)
+	if err := z.d.Reset(r); err != nil {
+		return fmt.Errorf("decompress zstd: %w", err)
 	}
-	return readAll(dst, start, z.d, len(frame), limit, grow, "zstd")
+	return f(z.d)
 }
 
 // readAll appends what r gives to dst, so that it holds up to limit bytes from

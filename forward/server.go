@@ -1,0 +1,397 @@
+package forward
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/bits"
+	"net"
+	"sync"
+	"time"
+)
+
+// Handler takes what a Server receives, and decides what is acknowledged.
+type Handler interface {
+	// Handle is called for each message, by one goroutine for each connection, in
+	// the order of arrival. While it does not return, nothing more is read from that
+	// connection: that is the back-pressure, and it may last as long as it must. r
+	// and all that it refers to is valid only until Handle returns.
+	//
+	// done must be called exactly once for each message, during the call or later,
+	// from any goroutine and in any order; it does not block. True says that the
+	// message has reached the level at which it may be acknowledged, if the sender
+	// asked for that. False says that it never will: the server then reads no more
+	// from that connection and closes it after the acknowledgements that are due,
+	// which is the only "no" that the protocol has. For a message that wants no
+	// acknowledgement false changes nothing but a counter.
+	Handle(r *Received, done func(ok bool))
+}
+
+// HandlerFunc is a function as a Handler.
+type HandlerFunc func(r *Received, done func(ok bool))
+
+// Handle implements Handler.
+func (f HandlerFunc) Handle(r *Received, done func(ok bool)) { f(r, done) }
+
+// Received is a message as a Server hands it over. Where nothing is wrong, its
+// Entries are checked and decompressed.
+type Received struct {
+	Message
+	// Peer is who sent it. It is the same for all messages of a connection, and does
+	// not change.
+	Peer *Peer
+	// Time is when the message was complete.
+	Time time.Time
+	// Refused says why the payload could not be taken apart: it does not decompress,
+	// or expands beyond the limits. Payload then holds it as it was received, and
+	// Entries nothing. The sender would send it again for ever, so it should be
+	// kept elsewhere and acknowledged.
+	Refused error
+	// Spooled holds the entries where they are too large for memory; Entries is nil
+	// then. See Each.
+	Spooled *Spooled
+}
+
+// Peer is the other end of a connection.
+type Peer struct {
+	// Addr is the sender's address, and Local the one that it connected to.
+	Addr, Local net.Addr
+	// Hostname and Username are what it said in the handshake, if there was one.
+	Hostname, Username string
+	// Certificate says that it showed one that the TLS configuration accepts; its
+	// subject's common name is CommonName.
+	Certificate bool
+	CommonName  string
+}
+
+// String names the peer for a log.
+func (p *Peer) String() string {
+	name := "unknown"
+	if p.Addr != nil {
+		if name = p.Addr.String(); name == "" || name == "@" {
+			name = "unix:" + p.Local.String()
+		}
+	}
+	if p.Hostname != "" {
+		name = fmt.Sprintf("%q at %s", p.Hostname, name)
+	}
+	return name
+}
+
+// ServerConfig is what a Server is made of. Zero fields mean their defaults.
+type ServerConfig struct {
+	// Handler is the only field that must be set.
+	Handler Handler
+	// Limits bound one message. A message that is larger than Limits.Message, or
+	// than a quarter of Memory, goes to Spool, and so does a payload that expands to
+	// more than a quarter of Memory. A quarter is counted as a power of two.
+	Limits Limits
+	// Memory bounds what the server holds of messages, in bytes: what is half
+	// read, what is decompressed, and what a Handler has not returned from. By
+	// default 64 MiB, at least 1 MiB. It lies outside the Go heap. What a connection
+	// costs beside, some 4 KiB, is not in it.
+	Memory int64
+	// HalfRead is the share of Memory that messages may hold whose rest does not
+	// come, in bytes; by default half of it. Beyond, and where others wait for
+	// memory, the slowest of them are closed.
+	HalfRead int64
+	// Budget is memory shared with others, of which the server takes its own from
+	// and gives it back to; nil means none.
+	Budget Budget
+	// Spool takes messages too large for memory, up to MaxSpooled bytes each, by
+	// default 512 MiB. Without one they are refused: the connection is closed, or a
+	// payload that expands too far handed over as Refused.
+	Spool      Spool
+	MaxSpooled int64
+	// Security asks for a handshake; nil means none.
+	Security *Security
+	// MaxConnections is how many connections are served at once; more wait to be
+	// accepted. By default 100,000.
+	MaxConnections int
+	// MaxDue is how many messages of one connection may wait for done; beyond that,
+	// nothing is read from it. By default 10,000.
+	MaxDue int
+	// HandshakeTimeout bounds TLS and the handshake together; by default 10 s.
+	HandshakeTimeout time.Duration
+	// StallTimeout is how long the rest of a message may take to send another byte;
+	// by default 60 s. A connection that has sent whole messages may be idle for
+	// ever.
+	StallTimeout time.Duration
+	// WriteTimeout is how long an acknowledgement may take to be written; by default
+	// 30 s.
+	WriteTimeout time.Duration
+	// LingerTimeout is how long a connection that is to be closed waits for the
+	// acknowledgements that are due; by default 30 s.
+	LingerTimeout time.Duration
+	// DenyKeepalive closes each connection after its first message.
+	DenyKeepalive bool
+	// Report is told what goes wrong, for a log; nil means nobody. It is called by
+	// the goroutine to which it happens, and may be called by several at once. It is
+	// not limited in rate.
+	Report func(Event)
+}
+
+// Event is something that went wrong with a connection or a message.
+type Event struct {
+	Peer   *Peer
+	Tag    string // of the message, where it is known
+	Reason string // one of the reasons of ServerStats
+	Err    error
+}
+
+// Defaults of ServerConfig.
+const (
+	defaultMemory     = 64 << 20
+	minMemory         = 1 << 20
+	defaultMaxSpooled = 512 << 20
+	defaultMaxConns   = 100_000
+	defaultMaxDue     = 10_000
+	defaultHandshake  = 10 * time.Second
+	defaultStall      = 60 * time.Second
+	defaultWrite      = 30 * time.Second
+	defaultLinger     = 30 * time.Second
+)
+
+func orDefault[T int | int64 | time.Duration](v, otherwise T) T {
+	if v <= 0 {
+		return otherwise
+	}
+	return v
+}
+
+func (c ServerConfig) withDefaults() (ServerConfig, error) {
+	if c.Handler == nil {
+		return c, errors.New("make a forward server: expected a Handler, found none")
+	}
+	if err := c.Security.check(); err != nil {
+		return c, fmt.Errorf("make a forward server: %w", err)
+	}
+	c.Limits = c.Limits.withDefaults()
+	c.Memory = max(minMemory, orDefault(c.Memory, defaultMemory))
+	c.HalfRead = min(c.Memory, orDefault(c.HalfRead, c.Memory/2))
+	c.MaxSpooled = orDefault(c.MaxSpooled, defaultMaxSpooled)
+	c.MaxConnections = orDefault(c.MaxConnections, defaultMaxConns)
+	c.MaxDue = orDefault(c.MaxDue, defaultMaxDue)
+	c.HandshakeTimeout = orDefault(c.HandshakeTimeout, defaultHandshake)
+	c.StallTimeout = orDefault(c.StallTimeout, defaultStall)
+	c.WriteTimeout = orDefault(c.WriteTimeout, defaultWrite)
+	c.LingerTimeout = orDefault(c.LingerTimeout, defaultLinger)
+	if c.Spool == nil {
+		// What cannot be put aside has to fit, together with what it expands to.
+		c.Memory = max(c.Memory, 4*c.Limits.Message)
+	}
+	return c, nil
+}
+
+// Server receives messages from any number of connections and listeners. Its
+// methods may be called by several goroutines at once.
+type Server struct {
+	cfg      ServerConfig
+	quarter  int64 // of the memory, as a power of two: what one message, or its expansion, may take
+	inMemory int64 // the largest message that is held in memory
+	pool     *pool
+	stats    counters
+	places   chan struct{} // one for each connection that may be served
+	stopping chan struct{} // closed by Close
+
+	mu        sync.Mutex
+	closed    bool
+	conns     map[*serverConn]struct{}
+	listeners map[interface{ Close() error }]struct{}
+	running   sync.WaitGroup // of connections and the keeper
+	serving   sync.WaitGroup // of Serve and ServePacket
+}
+
+// NewServer makes a server, which listens to nothing yet. Close must be called
+// in the end.
+func NewServer(cfg ServerConfig) (*Server, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		cfg: cfg, pool: &pool{limit: cfg.Memory, budget: cfg.Budget},
+		places: make(chan struct{}, cfg.MaxConnections), stopping: make(chan struct{}),
+		conns: make(map[*serverConn]struct{}), listeners: make(map[interface{ Close() error }]struct{}),
+	}
+	s.quarter = 1 << (bits.Len64(uint64(cfg.Memory)) - 3)
+	s.inMemory = min(cfg.Limits.Message, s.quarter)
+	s.running.Go(s.keep)
+	return s, nil
+}
+
+// ErrServerClosed is what Serve and ServePacket return after Close.
+var ErrServerClosed = errors.New("the forward server is closed")
+
+// enter registers a listener, or reports that the server is closed.
+func (s *Server) enter(l interface{ Close() error }) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.listeners[l] = struct{}{}
+	s.serving.Add(1)
+	return true
+}
+
+func (s *Server) leave(l interface{ Close() error }) {
+	s.mu.Lock()
+	delete(s.listeners, l)
+	s.mu.Unlock()
+	s.serving.Done()
+}
+
+// Serve accepts connections from l, which it closes in the end: TCP, unix, or
+// TLS where l is made by tls.NewListener. It returns ErrServerClosed after Close,
+// and otherwise the error of l; passing ones, such as too many open files, are
+// reported and tried again.
+func (s *Server) Serve(l net.Listener) error {
+	if !s.enter(l) {
+		return errors.Join(ErrServerClosed, l.Close())
+	}
+	defer s.leave(l)
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for {
+		select {
+		case s.places <- struct{}{}:
+		case <-s.stopping:
+			return ErrServerClosed
+		}
+		nc, err := l.Accept()
+		if err == nil {
+			s.start(nc)
+			continue
+		}
+		<-s.places
+		select {
+		case <-s.stopping:
+			return ErrServerClosed
+		default:
+		}
+		var passing interface{ Temporary() bool }
+		if !errors.As(err, &passing) || !passing.Temporary() {
+			return errors.Join(fmt.Errorf("accept forward connections: %w", err), l.Close())
+		}
+		s.report(nil, "", reasonAccept, err)
+		pause.Reset(50 * time.Millisecond)
+		select {
+		case <-pause.C:
+		case <-s.stopping:
+			return ErrServerClosed
+		}
+	}
+}
+
+// start serves a connection, which has a place.
+func (s *Server) start(nc net.Conn) {
+	c := newServerConn(s, nc)
+	s.mu.Lock()
+	closed := s.closed
+	if !closed {
+		s.conns[c] = struct{}{}
+		s.running.Add(1)
+	}
+	s.mu.Unlock()
+	if closed {
+		<-s.places
+		_ = nc.Close() // nothing was read, and nobody is to be told
+		return
+	}
+	s.stats.accepted.Add(1)
+	go func() {
+		defer s.running.Done()
+		c.serve()
+		s.mu.Lock()
+		delete(s.conns, c)
+		s.mu.Unlock()
+		<-s.places
+	}()
+}
+
+// ServePacket answers heartbeats on pc, which it closes in the end: each
+// datagram gets one byte, 0x00, as from fluentd, whose clients ask the port
+// number of the TCP listener. It returns as Serve does.
+func (s *Server) ServePacket(pc net.PacketConn) error {
+	if !s.enter(pc) {
+		return errors.Join(ErrServerClosed, pc.Close())
+	}
+	defer s.leave(pc)
+	var b [16]byte
+	for {
+		_, from, err := pc.ReadFrom(b[:])
+		select {
+		case <-s.stopping:
+			return ErrServerClosed
+		default:
+		}
+		if err != nil {
+			return errors.Join(fmt.Errorf("read forward heartbeats: %w", err), pc.Close())
+		}
+		s.stats.heartbeats.Add(1)
+		if _, err := pc.WriteTo([]byte{0}, from); err != nil {
+			s.report(&Peer{Addr: from, Local: pc.LocalAddr()}, "", reasonWrite, err)
+		}
+	}
+}
+
+// Close stops the server: listeners are closed, connections read no further,
+// messages that are handed over are waited for until their done is called, and
+// acknowledged. It returns when all of that is done and all goroutines have
+// ended. When ctx ends first, all connections are closed at once, and it returns
+// the error of ctx; goroutines whose Handler does not return live on until it
+// does.
+func (s *Server) Close(ctx context.Context) error {
+	s.mu.Lock()
+	first := !s.closed
+	s.closed = true
+	var errs []error
+	if first {
+		close(s.stopping)
+		for l := range s.listeners {
+			if err := l.Close(); err != nil {
+				errs = append(errs, fmt.Errorf("close a forward listener: %w", err))
+			}
+		}
+		for c := range s.conns {
+			c.stop()
+		}
+	}
+	s.mu.Unlock()
+	ended := make(chan struct{})
+	go func() {
+		s.serving.Wait()
+		s.running.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		for _, c := range s.open() {
+			c.kill(reasonShutdown, context.Cause(ctx))
+		}
+		return errors.Join(append(errs, fmt.Errorf("close the forward server: %w", context.Cause(ctx)))...)
+	}
+	s.pool.trim()
+	return errors.Join(errs...)
+}
+
+// open returns the connections that there are.
+func (s *Server) open() []*serverConn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*serverConn, 0, len(s.conns))
+	for c := range s.conns {
+		all = append(all, c)
+	}
+	return all
+}
+
+// report counts and tells what went wrong.
+func (s *Server) report(p *Peer, tag string, why reason, err error) {
+	s.stats.reasons[why].Add(1)
+	if s.cfg.Report != nil {
+		s.cfg.Report(Event{Peer: p, Tag: tag, Reason: why.String(), Err: err})
+	}
+}

@@ -1,0 +1,250 @@
+package forward
+
+import (
+	"crypto/tls"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// ackQueue counts what a connection's Handler has not settled, and writes the
+// acknowledgements.
+type ackQueue struct {
+	c *serverConn
+
+	mu        sync.Mutex
+	due       int    // handed over, and nothing said
+	unwritten int    // acknowledgements in out
+	out       []byte // what is to be written
+	writing   bool   // by a goroutine of its own
+	changed   chan struct{}
+}
+
+// dueAck is one message that was handed over.
+type dueAck struct {
+	q      *ackQueue
+	id     ackID
+	wanted bool
+	tag    string
+	told   atomic.Bool
+}
+
+// done is what the Handler calls; only the first call counts.
+func (d *dueAck) done(ok bool) {
+	if d.told.Swap(true) {
+		return
+	}
+	q, st := d.q, &d.q.c.s.stats
+	if ok {
+		st.taken.Add(1)
+	} else {
+		st.notTaken.Add(1)
+	}
+	q.mu.Lock()
+	q.due--
+	write := false
+	if ok && d.wanted {
+		q.out = d.id.append(q.out)
+		q.unwritten++
+		st.acks.Add(1)
+		write = !q.writing
+		q.writing = true
+	}
+	q.signal()
+	q.mu.Unlock()
+	if write {
+		go q.write()
+	}
+	if !ok && d.wanted {
+		q.c.complain(d.tag, reasonNotTaken, nil)
+		q.c.stop()
+	}
+}
+
+// signal wakes the reader, if it waits.
+func (q *ackQueue) signal() {
+	if q.changed != nil {
+		close(q.changed)
+		q.changed = nil
+	}
+}
+
+// write writes what there is, and ends when that is nothing. The connection's
+// settle waits for it.
+func (q *ackQueue) write() {
+	c := q.c
+	var b []byte
+	for {
+		q.mu.Lock()
+		b, q.out = q.out, b[:0]
+		q.unwritten = 0
+		q.writing = len(b) > 0
+		q.signal()
+		q.mu.Unlock()
+		if len(b) == 0 {
+			return
+		}
+		err := c.nc.SetWriteDeadline(time.Now().Add(c.s.cfg.WriteTimeout))
+		if err == nil {
+			_, err = c.nc.Write(b)
+		}
+		if err != nil {
+			c.kill(reasonWrite, err) // and what is not written yet fails at once
+		}
+	}
+}
+
+// wait waits until until says so, under the lock, or one of the channels is
+// closed. It reports which.
+func (q *ackQueue) wait(until func() bool, end <-chan struct{}, deadline <-chan time.Time) bool {
+	for {
+		q.mu.Lock()
+		if until() {
+			q.mu.Unlock()
+			return true
+		}
+		if q.changed == nil {
+			q.changed = make(chan struct{})
+		}
+		changed := q.changed
+		q.mu.Unlock()
+		select {
+		case <-changed:
+		case <-end:
+			return false
+		case <-deadline:
+			return false
+		}
+	}
+}
+
+// expect counts one more message, as soon as there are not too many; false means
+// that nothing more is to be handed over.
+func (q *ackQueue) expect() bool {
+	most := q.c.s.cfg.MaxDue
+	return q.wait(func() bool {
+		room := q.due+q.unwritten < most
+		if room {
+			q.due++
+		}
+		return room
+	}, q.c.stopped, nil)
+}
+
+// settle waits for what is due, and until it is written.
+func (q *ackQueue) settle() {
+	var deadline <-chan time.Time
+	if !q.c.s.isClosed() { // Close has its own
+		t := time.NewTimer(q.c.s.cfg.LingerTimeout)
+		defer t.Stop()
+		deadline = t.C
+	}
+	if !q.wait(func() bool { return q.due == 0 && !q.writing }, q.c.killed, deadline) && !q.c.isKilled() {
+		q.c.kill(reasonLinger, nil)
+	}
+	q.wait(func() bool { return !q.writing }, nil, nil)
+}
+
+// stop makes the connection read no further.
+func (c *serverConn) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.isStopped() {
+		return
+	}
+	close(c.stopped)
+	// An error means that the connection is closed, which ends a read as well.
+	_ = c.nc.SetReadDeadline(time.Unix(1, 0))
+}
+
+func (c *serverConn) isStopped() bool { return isClosed(c.stopped) }
+func (c *serverConn) isKilled() bool  { return isClosed(c.killed) }
+func (s *Server) isClosed() bool      { return isClosed(s.stopping) }
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// kill closes the connection at once, and tells why.
+func (c *serverConn) kill(why reason, err error) {
+	if c.cut() {
+		c.complain("", why, err)
+	}
+}
+
+// cut closes the connection at once, unless it is closed already.
+func (c *serverConn) cut() bool {
+	c.stop()
+	c.mu.Lock()
+	was := c.isKilled()
+	if !was {
+		close(c.killed)
+	}
+	c.mu.Unlock()
+	if was {
+		return false
+	}
+	nc := c.nc
+	if conn, ok := nc.(*tls.Conn); ok {
+		nc = conn.NetConn() // TLS would say goodbye, and wait for that
+	}
+	_ = nc.Close() // whatever it says, nobody uses it any more
+	return true
+}
+
+// setDeadline sets the deadline of reads and writes, unless the connection is to
+// read no further.
+func (c *serverConn) setDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.isStopped() {
+		return errStopped
+	}
+	return c.nc.SetDeadline(t)
+}
+
+// nudge ends a read, so that the connection may use less memory.
+func (c *serverConn) nudge() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.isStopped() && c.state == stateReading && c.raw != nil {
+		_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // an error ends the read as well
+	}
+}
+
+// resume makes reading possible again after a nudge.
+func (c *serverConn) resume() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.isStopped() {
+		return os.ErrDeadlineExceeded
+	}
+	return c.nc.SetReadDeadline(time.Time{})
+}
+
+// Bounds of the farewell.
+const (
+	drainTime  = 500 * time.Millisecond
+	drainBytes = 16 << 20
+)
+
+// shut closes the connection. What the peer still sends is read for a moment, or
+// the system would answer it in a way that takes the acknowledgements away from
+// the peer.
+func (c *serverConn) shut() {
+	if c.isKilled() {
+		return
+	}
+	half, ok := c.nc.(interface{ CloseWrite() error })
+	if ok && !c.ended && half.CloseWrite() == nil && c.nc.SetReadDeadline(time.Now().Add(drainTime)) == nil {
+		_, _ = io.CopyBuffer(struct{ io.Writer }{io.Discard}, io.LimitReader(c.nc, drainBytes), make([]byte, 4096))
+	}
+	_ = c.nc.Close() // what was due is written, and nobody is to be told
+}

@@ -1,0 +1,266 @@
+package forward
+
+import (
+	"errors"
+	"io"
+	"os"
+	"time"
+)
+
+// Sizes of what is read at once, in bytes.
+const (
+	firstRead = 4 << 10  // from a connection that has sent little so far
+	bulkRead  = 64 << 10 // from one that fills that
+	// trusted is the size of message for which memory is taken as soon as it is
+	// announced. For a larger one it grows with what has come.
+	trusted = 1 << 20
+	// readAhead is what is read beyond the end of a message, so that little has to
+	// be moved.
+	readAhead = 4 << 10
+	// smallRest is what is kept on the Go heap of a message whose rest does not come.
+	smallRest = 1 << 10
+)
+
+// receiveBuffer is where a connection is read into. It is empty, and has no
+// memory, until something has come; the same memory is used again while more
+// comes.
+type receiveBuffer struct {
+	c     *serverConn
+	ready func(fd uintptr) bool // readReady
+
+	mem      []byte
+	from, to int
+	readTo   int   // how far the next read may go
+	kind     uint8 // whose mem is
+	bulk     bool
+	fresh    bool  // a message was whole since the last read
+	need     int64 // size of the message at hand, as far as it is known
+	left     int64 // what is read at most, of a message that is put aside; 0 otherwise
+
+	// Results of readReady.
+	n    int
+	err  error
+	want int64 // size of the block that there is no memory for
+}
+
+// Whose memory a receiveBuffer has.
+const (
+	memNone  = iota
+	memPool  // a block of the pool
+	memHeap  // on the Go heap, not charged: what came with a handshake, and of a TLS connection
+	memSmall // on the Go heap, charged
+)
+
+// bytes are those that were read and not handed over.
+func (r *receiveBuffer) bytes() []byte { return r.mem[r.from:r.to] }
+
+// advance leaves the first n bytes behind.
+func (r *receiveBuffer) advance(n int) { r.from, r.fresh = r.from+n, true }
+
+// start begins with bytes that were read already.
+func (r *receiveBuffer) start(b []byte) {
+	if len(b) > 0 {
+		r.mem, r.from, r.to, r.kind = b, 0, len(b), memHeap
+	}
+}
+
+// release gives the memory back.
+func (r *receiveBuffer) release() {
+	r.free()
+	r.mem, r.from, r.to, r.kind = nil, 0, 0, memNone
+}
+
+func (r *receiveBuffer) free() {
+	switch r.kind {
+	case memPool:
+		r.c.s.pool.put(r.mem)
+	case memSmall:
+		r.c.s.pool.uncharge(int64(cap(r.mem)))
+	}
+}
+
+// replace moves to block, a block of the pool.
+func (r *receiveBuffer) replace(block []byte) {
+	n := copy(block, r.mem[r.from:r.to])
+	r.free()
+	r.mem, r.from, r.to, r.kind = block, 0, n, memPool
+}
+
+// room sees to it that there is room for the next read; false means that it
+// takes a block of size want, and there is none.
+func (r *receiveBuffer) room() bool {
+	have := r.to - r.from
+	if r.left > 0 {
+		r.from, r.to = 0, copy(r.mem, r.mem[r.from:r.to])
+		r.readTo = int(min(int64(len(r.mem)), int64(r.to)+r.left))
+		return true
+	}
+	if have == 0 {
+		size := int64(firstRead)
+		if r.bulk {
+			size = bulkRead
+		}
+		r.from, r.to = 0, 0
+		if r.c.raw == nil && !r.bulk && r.kind != memPool {
+			if r.kind != memHeap || len(r.mem) < firstRead {
+				r.mem, r.kind = make([]byte, firstRead), memHeap
+			}
+		} else if r.kind != memPool || int64(len(r.mem)) < size {
+			if !r.move(size) {
+				return false
+			}
+		}
+		r.readTo = len(r.mem)
+		return true
+	}
+	need := max(r.need, int64(have)+1)
+	size := need
+	if size > trusted {
+		size = max(int64(have)+1, min(size, max(trusted, 2*int64(len(r.mem)))))
+	}
+	if r.kind == memSmall || int64(len(r.mem)) < size {
+		if !r.move(size) {
+			return false
+		}
+	} else if int64(len(r.mem)-r.from) < size || r.from > 0 && len(r.mem)-r.to < readAhead {
+		r.to = copy(r.mem, r.mem[r.from:r.to])
+		r.from = 0
+	}
+	r.readTo = len(r.mem)
+	if need > bulkRead {
+		r.readTo = int(min(int64(len(r.mem)), int64(r.from)+need+readAhead))
+	}
+	return true
+}
+
+func (r *receiveBuffer) move(size int64) bool {
+	block, ok := r.c.s.pool.get(size)
+	if !ok {
+		r.want = size
+		return false
+	}
+	r.replace(block)
+	return true
+}
+
+// read waits for bytes and reads them. It returns errNoMemory where there is no
+// memory for them, and neither bytes nor an error after a nudge.
+func (r *receiveBuffer) read() (n int, err error) {
+	c := r.c
+	got := r.to - r.from
+	if r.left > 0 {
+		got++ // something of it came, if only to the file
+	}
+	c.reading(got, cap(r.mem))
+	r.n, r.err = 0, nil
+	if c.raw != nil {
+		if err := c.raw.Read(r.ready); err != nil {
+			r.err = err
+		}
+	} else if r.room() {
+		r.n, r.err = c.nc.Read(r.mem[r.to:r.readTo])
+	} else {
+		r.err = errNoMemory
+	}
+	c.enter(stateBusy)
+	if r.n > 0 {
+		if r.to += r.n; r.to == r.readTo && r.to == len(r.mem) {
+			r.bulk = true
+		}
+		return r.n, nil
+	}
+	if errors.Is(r.err, os.ErrDeadlineExceeded) {
+		return 0, c.resume()
+	}
+	return 0, r.err
+}
+
+// readReady reads what is there, and returns false where that is nothing; it is
+// called again then when there is something.
+func (r *receiveBuffer) readReady(fd uintptr) bool {
+	if !r.room() {
+		r.err = errNoMemory
+		return true
+	}
+	n, again, err := readNow(fd, r.mem[r.to:r.readTo])
+	if again {
+		if r.from == r.to && r.left == 0 {
+			r.release()
+		}
+		r.c.holds(cap(r.mem))
+		return false
+	}
+	if n == 0 && err == nil {
+		err = io.EOF
+	}
+	r.n, r.err = n, err
+	return true
+}
+
+// shrink moves what is half read to memory of its size.
+func (r *receiveBuffer) shrink() {
+	have := r.to - r.from
+	r.bulk = false
+	if r.kind != memPool || have == 0 || r.left > 0 {
+		return
+	}
+	if have > smallRest {
+		if bitsFor(int64(have)) < bitsFor(int64(len(r.mem))) {
+			if block, ok := r.c.s.pool.get(int64(have)); ok {
+				r.replace(block)
+			}
+		}
+		return
+	}
+	size := (have + 127) &^ 127
+	if !r.c.s.pool.charge(int64(size)) {
+		return
+	}
+	small := make([]byte, size)
+	n := copy(small, r.mem[r.from:r.to])
+	r.free()
+	r.mem, r.from, r.to, r.kind = small, 0, n, memSmall
+}
+
+// reading says that the connection waits for its peer.
+func (c *serverConn) reading(got, held int) {
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.state, c.progress, c.held = stateReading, now, int64(held)
+	if got == 0 || c.got == 0 || c.recv.fresh {
+		c.since, c.recv.fresh = now, false
+	}
+	c.got = int64(got)
+}
+
+// holds says how much memory the connection holds while it waits.
+func (c *serverConn) holds(n int) {
+	c.mu.Lock()
+	c.held = int64(n)
+	c.mu.Unlock()
+}
+
+// enter says what the connection does.
+func (c *serverConn) enter(state connState) {
+	c.mu.Lock()
+	c.state = state
+	c.mu.Unlock()
+}
+
+// wait waits for a block of the pool; false means that the connection is closed.
+func (c *serverConn) wait(size int64) ([]byte, bool) {
+	if block, ok := c.s.pool.get(size); ok {
+		return block, true
+	}
+	c.mu.Lock()
+	before := c.state
+	c.state = stateWaiting
+	c.mu.Unlock()
+	block, ok, err := c.s.pool.wait(size, c.stopped)
+	c.enter(before)
+	if err != nil {
+		c.complain("", reasonTooLarge, err)
+	}
+	return block, ok
+}

@@ -1,0 +1,394 @@
+package forward
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// connState says what a connection is waiting for.
+type connState uint8
+
+const (
+	stateBusy     connState = iota // nothing
+	stateReading                   // the peer
+	stateWaiting                   // memory
+	stateHandling                  // the Handler
+)
+
+// serverConn is one connection of a Server. One goroutine reads and hands over;
+// acknowledgements are written by another, which lives as long as there are
+// some. While nothing has come there is no buffer.
+type serverConn struct {
+	s    *Server
+	nc   net.Conn
+	raw  syscall.RawConn // nil where nc has to be read by its own method
+	peer atomic.Pointer[Peer]
+
+	// What follows belongs to the reader.
+	recv  receiveBuffer
+	scan  Scanner
+	json  *JSONScanner // where the connection speaks JSON
+	begun bool         // the first byte was seen
+	ended bool         // the peer sends no more
+	r     *Received    // used again for each message
+
+	mu       sync.Mutex
+	state    connState
+	held     int64 // bytes of memory
+	got      int64 // bytes of a message of which more is to come
+	since    time.Time
+	progress time.Time
+	stopped  chan struct{} // closed when nothing more is to be read
+	killed   chan struct{} // closed with the connection; stopped is, too
+
+	acks ackQueue
+}
+
+func newServerConn(s *Server, nc net.Conn) *serverConn {
+	c := &serverConn{s: s, nc: nc, stopped: make(chan struct{}), killed: make(chan struct{})}
+	c.peer.Store(&Peer{Addr: nc.RemoteAddr(), Local: nc.LocalAddr()})
+	c.scan.Limit = s.inMemory
+	c.recv.c = c
+	c.acks.c = c
+	// A type that only embeds one of these may have its own way to read.
+	switch conn := nc.(type) {
+	case *net.TCPConn:
+		c.useRaw(conn)
+	case *net.UnixConn:
+		c.useRaw(conn)
+	}
+	return c
+}
+
+func (c *serverConn) useRaw(conn syscall.Conn) {
+	if raw, err := conn.SyscallConn(); err == nil && readsNow {
+		c.raw = raw
+		c.recv.ready = c.recv.readReady
+	}
+}
+
+// serve does all for a connection, until it is closed.
+func (c *serverConn) serve() {
+	if c.open() {
+		for c.messages() && c.fill() {
+		}
+	}
+	c.recv.release()
+	c.acks.settle()
+	c.shut()
+}
+
+// open makes the handshakes, and says whether the client may send.
+func (c *serverConn) open() bool {
+	ctx, end := context.WithTimeout(context.Background(), c.s.cfg.HandshakeTimeout)
+	defer end()
+	if conn, ok := c.nc.(*tls.Conn); ok {
+		if err := conn.HandshakeContext(ctx); err != nil {
+			c.complain("", reasonTLS, err)
+			return false
+		}
+		if chain := conn.ConnectionState().PeerCertificates; len(chain) > 0 {
+			p := *c.peer.Load()
+			p.Certificate, p.CommonName = true, chain[0].Subject.CommonName
+			c.peer.Store(&p)
+		}
+	}
+	if c.s.cfg.Security == nil {
+		return true
+	}
+	deadline, _ := ctx.Deadline()
+	if err := c.handshake(deadline); err != nil {
+		why := reasonHandshake
+		if denied := new(deniedError); errors.As(err, &denied) {
+			why = reasonDenied
+		}
+		c.complain("", why, err)
+		return false
+	}
+	return true
+}
+
+// deniedError is the answer no.
+type deniedError struct{ reason string }
+
+func (e *deniedError) Error() string { return "the client is refused: " + e.reason }
+
+func (c *serverConn) handshake(deadline time.Time) error {
+	if err := c.setDeadline(deadline); err != nil {
+		return err
+	}
+	security := c.s.cfg.Security
+	hello := NewHello(security.Users != nil, !c.s.cfg.DenyKeepalive)
+	if _, err := c.nc.Write(hello.Append(nil)); err != nil {
+		return fmt.Errorf("send HELO: %w", err)
+	}
+	raw, rest, err := c.readPing()
+	if err != nil {
+		return fmt.Errorf("read PING: %w", err)
+	}
+	var ping Ping
+	if err := ping.Parse(raw); err != nil {
+		return fmt.Errorf("read PING: %w", err)
+	}
+	pong := security.decide(hello, &ping, c.nc.RemoteAddr())
+	if _, err := c.nc.Write(pong.Append(nil)); err != nil {
+		return fmt.Errorf("send PONG: %w", err)
+	}
+	if !pong.OK {
+		return &deniedError{pong.Reason}
+	}
+	p := *c.peer.Load()
+	p.Hostname, p.Username = ping.Hostname, ping.Username
+	c.peer.Store(&p)
+	c.recv.start(rest)
+	return c.setDeadline(time.Time{})
+}
+
+// readPing reads one message, and what came behind it.
+func (c *serverConn) readPing() (ping, rest []byte, err error) {
+	s := Scanner{Limit: MaxHandshake}
+	b := make([]byte, 0, 512)
+	for {
+		size, _, err := s.Scan(b)
+		if err != nil {
+			return nil, nil, err
+		}
+		if size > 0 {
+			return b[:size], b[size:], nil
+		}
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+		n, err := c.nc.Read(b[len(b):cap(b)])
+		if b = b[:len(b)+n]; err != nil && n == 0 {
+			return nil, nil, err
+		}
+	}
+}
+
+// messages hands over what is whole, and says whether to read on.
+func (c *serverConn) messages() bool {
+	for {
+		b := c.recv.bytes()
+		if len(b) > 0 && !c.begun {
+			c.begun = true
+			if c.s.cfg.Security == nil && (b[0] == '{' || b[0] == '[') {
+				c.json = &JSONScanner{Limit: c.s.inMemory / 4}
+			}
+		}
+		if c.json != nil {
+			space := len(b) - len(bytes.TrimLeft(b, " \t\r\n"))
+			c.recv.advance(space)
+			b = b[space:]
+		}
+		if len(b) == 0 {
+			c.recv.need = 0
+			return true
+		}
+		size, need, err := c.scanned(b)
+		switch {
+		case err != nil:
+			return c.unreadable(b, err)
+		case size == 0:
+			c.recv.need = need
+			return true
+		}
+		if !c.message(b[:size]) {
+			return false
+		}
+		c.recv.advance(int(size))
+		if c.s.cfg.DenyKeepalive || c.isStopped() {
+			return false
+		}
+	}
+}
+
+// scanned finds the end of the message at the beginning of b.
+func (c *serverConn) scanned(b []byte) (size, need int64, err error) {
+	if c.json == nil {
+		return c.scan.Scan(b)
+	}
+	size, err = c.json.Scan(b)
+	return size, int64(len(b)) + 1, err
+}
+
+// unreadable is where a message is too large for memory, or none.
+func (c *serverConn) unreadable(b []byte, err error) bool {
+	var limit *LimitError
+	switch {
+	case !errors.As(err, &limit):
+		c.complain("", reasonSyntax, err)
+	case c.json != nil || c.s.cfg.Spool == nil || limit.Bytes > c.s.cfg.MaxSpooled:
+		c.complain(c.scan.peekTag(b), reasonTooLarge, err)
+	default:
+		return c.spooled()
+	}
+	return false
+}
+
+// message hands over the message that b holds.
+func (c *serverConn) message(b []byte) bool {
+	if c.r == nil {
+		c.r = new(Received)
+	}
+	r := c.r
+	*r = Received{Message: Message{Tag: r.Tag}, Peer: c.peer.Load(), Time: time.Now()}
+	c.s.stats.bytes.Add(int64(len(b)))
+	if c.json != nil {
+		return c.jsonMessage(b, r)
+	}
+	if err := c.scan.Parse(b, &r.Message); err != nil {
+		return c.broken(&r.Message, err)
+	}
+	if r.Mode == 0 {
+		c.s.stats.heartbeats.Add(1)
+		return true
+	}
+	if r.Compression == CompressionNone || r.Mode != ModePackedForward {
+		r.Check()
+		return c.handOver(r)
+	}
+	return c.decompressed(r)
+}
+
+// broken tells of a value that is no message; it is skipped, as by fluentd. What
+// is beyond a limit could be a message that is sent again for ever.
+func (c *serverConn) broken(m *Message, err error) bool {
+	var limit *LimitError
+	if errors.As(err, &limit) {
+		c.complain(m.Tag, reasonTooLarge, err)
+		return false
+	}
+	c.complain(m.Tag, reasonBroken, err)
+	return true
+}
+
+func (c *serverConn) jsonMessage(b []byte, r *Received) bool {
+	c.json.Reset()
+	block, ok := c.wait(3*int64(len(b)) + 64)
+	if !ok {
+		return false
+	}
+	defer c.s.pool.put(block)
+	_, err := ParseJSON(block[:0], b, &r.Message)
+	if err != nil {
+		return c.broken(&r.Message, err)
+	}
+	r.Check()
+	return c.handOver(r)
+}
+
+// decompressed hands over a compressed message.
+func (c *serverConn) decompressed(r *Received) bool {
+	var block []byte
+	grow := func(b []byte, more int) ([]byte, error) {
+		size := int64(len(b)) + int64(more)
+		if block == nil {
+			size = max(size, 4*int64(len(r.Payload))) // what log text usually expands to
+		}
+		if size = min(size, max(c.s.quarter, int64(len(b))+int64(more))); size > c.s.quarter {
+			return b, errNoMemory
+		}
+		next, ok := c.wait(size)
+		if !ok {
+			return b, errStopped
+		}
+		n := copy(next, b)
+		c.s.pool.put(block)
+		block = next
+		return next[:n], nil
+	}
+	_, err := r.Decompress(nil, c.s.cfg.Limits, grow)
+	defer func() { c.s.pool.put(block) }()
+	switch {
+	case errors.Is(err, errStopped):
+		return false
+	case errors.Is(err, errNoMemory) && c.s.cfg.Spool != nil:
+		c.s.pool.put(block)
+		block = nil
+		return c.decompressedToSpool(r, bytes.NewReader(r.Payload), int64(len(r.Payload)), nil)
+	case errors.Is(err, errNoMemory):
+		err = &LimitError{What: "decompressed payload", Bytes: c.s.quarter + 1, Limit: c.s.quarter}
+	}
+	if err != nil {
+		r.Refused = err
+		c.complain(r.Tag, reasonPayload, err)
+	}
+	return c.handOver(r)
+}
+
+var errStopped = errors.New("the connection is closed")
+
+// handOver gives the message to the Handler, and says whether to go on.
+func (c *serverConn) handOver(r *Received) bool {
+	if c.isStopped() || !c.acks.expect() {
+		return false
+	}
+	st := &c.s.stats
+	st.messages.Add(1)
+	st.entries.Add(int64(r.Count))
+	if r.InvalidCount > 0 {
+		st.invalid.Add(int64(r.InvalidCount))
+		c.complain(r.Tag, reasonInvalid, fmt.Errorf("%d of %d entries are invalid: %w", r.InvalidCount, r.Count+r.InvalidCount, r.InvalidErr))
+	}
+	due := &dueAck{q: &c.acks, id: r.ack, wanted: r.WantsAck, tag: r.Tag}
+	c.enter(stateHandling)
+	c.s.cfg.Handler.Handle(r, due.done)
+	c.enter(stateBusy)
+	return !c.isStopped()
+}
+
+// complain counts and tells what went wrong.
+func (c *serverConn) complain(tag string, why reason, err error) {
+	c.s.report(c.peer.Load(), tag, why, err)
+}
+
+// fill reads more, and says whether there is any.
+func (c *serverConn) fill() bool {
+	for {
+		n, err := c.recv.read()
+		switch {
+		case n > 0:
+			return true
+		case errors.Is(err, errNoMemory):
+			block, ok := c.wait(c.recv.want)
+			if !ok {
+				return false
+			}
+			c.recv.replace(block)
+		case c.isStopped():
+			return false
+		case err == nil: // nudged: nobody sends, so memory is better used elsewhere
+			c.recv.shrink()
+		default:
+			c.broke(err)
+			return false
+		}
+	}
+}
+
+// broke tells how a connection ended, and closes one that is not there any more.
+func (c *serverConn) broke(err error) {
+	c.ended = errors.Is(err, io.EOF)
+	switch b := c.recv.bytes(); {
+	case len(b) > 0 || c.recv.left > 0:
+		if c.ended {
+			err = io.ErrUnexpectedEOF
+		}
+		c.complain(c.scan.peekTag(b), reasonCutOff, err)
+	case !c.ended:
+		c.complain("", reasonRead, err)
+	}
+	if !c.ended {
+		c.cut()
+	}
+}

@@ -1,0 +1,117 @@
+package forward
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// The keeper looks at all connections now and then. It is the only goroutine
+// that is not a connection's.
+const (
+	keeperPeriod = 500 * time.Millisecond
+	// idleAfter is when memory that waits for the rest of a message is used better.
+	idleAfter = time.Second
+	// slowAfter is how long a half-read message is left alone.
+	slowAfter = 2 * time.Second
+)
+
+func (s *Server) keep() {
+	ticker := time.NewTicker(keeperPeriod)
+	defer ticker.Stop()
+	var granted uint64
+	for {
+		select {
+		case <-s.stopping:
+			return
+		case now := <-ticker.C:
+			s.pool.retry()
+			held := s.look(now)
+			m := s.pool.state()
+			if m.waiting > 0 && m.granted == granted {
+				s.makeRoom(held, m.first, now)
+			}
+			if m.used == 0 {
+				s.pool.trim()
+			}
+			granted = m.granted
+		}
+	}
+}
+
+// holder is a connection as the keeper sees it.
+type holder struct {
+	c          *serverConn
+	state      connState
+	held, got  int64
+	since, idl time.Time
+}
+
+// shrinks says whether what is half read would fit in less.
+func (h *holder) shrinks() bool {
+	if h.got <= smallRest {
+		return h.held > h.got+128
+	}
+	return bitsFor(h.got) < bitsFor(h.held)
+}
+
+// look closes connections on which a message has stalled, and nudges those that
+// hold more than they use. It returns those that hold something.
+func (s *Server) look(now time.Time) (holders []holder) {
+	for _, c := range s.open() {
+		c.mu.Lock()
+		h := holder{c, c.state, c.held, c.got, c.since, c.progress}
+		c.mu.Unlock()
+		if h.state == stateBusy || h.state == stateReading && h.got == 0 {
+			continue
+		}
+		idle := now.Sub(h.idl)
+		switch {
+		case h.state == stateReading && idle > s.cfg.StallTimeout:
+			c.kill(reasonStalled, fmt.Errorf("%d bytes of a message came, and nothing more for %v", h.got, idle.Round(time.Second)))
+			continue
+		case h.state == stateReading && idle > idleAfter && h.shrinks():
+			c.nudge()
+		}
+		holders = append(holders, h)
+	}
+	return holders
+}
+
+// makeRoom closes connections, because others wait for memory and nobody gives
+// any back: of those that wait for their peers the slowest, as long as they hold
+// more than their share; or, where every connection waits for memory, the one
+// that holds most. Where the Handler holds the others up, nothing is closed.
+func (s *Server) makeRoom(holders []holder, want int64, now time.Time) {
+	var slow, waiting []holder
+	var sum int64
+	handling := false
+	for _, h := range holders {
+		switch {
+		case h.state == stateHandling:
+			handling = true
+		case h.state == stateWaiting:
+			waiting = append(waiting, h)
+		case now.Sub(h.since) > slowAfter:
+			slow = append(slow, h)
+			sum += h.held
+		}
+	}
+	rate := func(h holder) float64 { return float64(h.got) / now.Sub(h.since).Seconds() }
+	slices.SortFunc(slow, func(a, b holder) int { return cmp.Compare(rate(a), rate(b)) })
+	freed := int64(0)
+	for _, h := range slow {
+		if freed >= want || handling && sum <= s.cfg.HalfRead {
+			break
+		}
+		h.c.kill(reasonMemory, fmt.Errorf("%d bytes of a message in %v hold %d bytes of memory, which others wait for",
+			h.got, now.Sub(h.since).Round(time.Second), h.held))
+		freed += h.held
+		sum -= h.held
+	}
+	if freed == 0 && !handling && len(waiting) > 0 {
+		h := slices.MaxFunc(waiting, func(a, b holder) int { return cmp.Compare(a.held, b.held) })
+		h.c.kill(reasonMemory, fmt.Errorf("all memory is held by messages that wait for more; this one holds %d bytes", h.held))
+	}
+}

@@ -1,0 +1,250 @@
+package forward
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"sync"
+)
+
+// Budget is memory that a Server shares with others. Both methods are called by
+// several goroutines at once, and must not block.
+type Budget interface {
+	// Reserve takes n bytes, or reports that there are none.
+	Reserve(n int64) bool
+	// Release gives n bytes back.
+	Release(n int64)
+}
+
+// Sizes of blocks, which are powers of two: the smallest is a page.
+const (
+	minBlockBits = 12
+	maxBlockBits = 31
+)
+
+// pool is the memory into which a Server receives: blocks outside the Go heap,
+// because a heap that holds n bytes grows to twice that between collections, and
+// never more of them than the limit. Whoever waits for a block gets it in the
+// order of asking.
+type pool struct {
+	limit  int64
+	budget Budget
+
+	mu      sync.Mutex
+	mapped  int64 // blocks handed out, blocks kept, and what is charged beside
+	used    int64 // mapped without the blocks kept
+	peak    int64
+	free    [maxBlockBits + 1][][]byte // by size
+	waiters []*memoryWaiter
+	granted uint64 // how often a waiter got memory
+	err     error  // the last of the system's
+}
+
+type memoryWaiter struct {
+	bits  int
+	ready chan []byte // holds one
+}
+
+var errNoMemory = errors.New("larger than the memory for receiving")
+
+// bitsFor is the size of block, as a power of two, for n bytes.
+func bitsFor(n int64) int {
+	return max(minBlockBits, bits.Len64(uint64(max(n, 1)-1)))
+}
+
+// get returns a block of at least n bytes, if there is one and nobody waits.
+func (p *pool) get(n int64) ([]byte, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.waiters) > 0 {
+		return nil, false
+	}
+	return p.take(bitsFor(n))
+}
+
+// take returns a block of 1<<b bytes, if there is one.
+func (p *pool) take(b int) ([]byte, bool) {
+	size := int64(1) << b
+	if n := len(p.free[b]); n > 0 {
+		block := p.free[b][n-1]
+		p.free[b] = p.free[b][:n-1]
+		p.used += size
+		return block, true
+	}
+	if !p.reserve(size) {
+		return nil, false
+	}
+	block, err := mapMemory(int(size))
+	if err != nil {
+		p.err = fmt.Errorf("get %d bytes from the system: %w", size, err)
+		p.unreserve(size)
+		return nil, false
+	}
+	p.used += size
+	p.peak = max(p.peak, p.mapped)
+	return block, true
+}
+
+// reserve counts n bytes, if there are as many; blocks kept make room.
+func (p *pool) reserve(n int64) bool {
+	if p.used+n > p.limit {
+		return false
+	}
+	for p.mapped+n > p.limit && p.trimOne() {
+	}
+	if p.budget != nil {
+		for !p.budget.Reserve(n) {
+			if !p.trimOne() {
+				return false
+			}
+		}
+	}
+	p.mapped += n
+	return true
+}
+
+func (p *pool) unreserve(n int64) {
+	p.mapped -= n
+	if p.budget != nil {
+		p.budget.Release(n)
+	}
+}
+
+// trimOne gives a kept block back to the system, the largest first.
+func (p *pool) trimOne() bool {
+	for b := maxBlockBits; b >= minBlockBits; b-- {
+		n := len(p.free[b])
+		if n == 0 {
+			continue
+		}
+		if err := unmapMemory(p.free[b][n-1]); err != nil {
+			p.err = fmt.Errorf("give %d bytes back to the system: %w", 1<<b, err)
+		}
+		p.free[b][n-1] = nil
+		p.free[b] = p.free[b][:n-1]
+		p.unreserve(1 << b)
+		return true
+	}
+	return false
+}
+
+// put takes a block back. A quarter of the limit is kept for the next get.
+func (p *pool) put(block []byte) {
+	if block == nil {
+		return
+	}
+	block = block[:cap(block)]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	b := bitsFor(int64(len(block)))
+	p.used -= int64(len(block))
+	p.free[b] = append(p.free[b], block)
+	for p.mapped-p.used > p.limit/4 && p.trimOne() {
+	}
+	p.serve()
+}
+
+// charge counts memory that lies elsewhere, if there is room for it.
+func (p *pool) charge(n int64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.waiters) > 0 || !p.reserve(n) {
+		return false
+	}
+	p.used += n
+	p.peak = max(p.peak, p.mapped)
+	return true
+}
+
+// uncharge is the opposite of charge.
+func (p *pool) uncharge(n int64) {
+	if n == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.used -= n
+	p.unreserve(n)
+	p.serve()
+}
+
+// serve gives memory to those who wait, the first first.
+func (p *pool) serve() {
+	for len(p.waiters) > 0 {
+		block, ok := p.take(p.waiters[0].bits)
+		if !ok {
+			return
+		}
+		p.waiters[0].ready <- block
+		p.waiters[0] = nil
+		p.waiters = p.waiters[1:]
+		p.granted++
+	}
+}
+
+// retry serves those who wait for a budget that others have given back to.
+func (p *pool) retry() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.serve()
+}
+
+// wait returns a block of at least n bytes as soon as there is one, or false
+// once cancel is closed.
+func (p *pool) wait(n int64, cancel <-chan struct{}) ([]byte, bool, error) {
+	b := bitsFor(n)
+	if b > maxBlockBits || int64(1)<<b > p.limit {
+		return nil, false, errNoMemory
+	}
+	w := &memoryWaiter{bits: b, ready: make(chan []byte, 1)}
+	p.mu.Lock()
+	p.waiters = append(p.waiters, w)
+	p.serve()
+	p.mu.Unlock()
+	select {
+	case block := <-w.ready:
+		return block, true, nil
+	case <-cancel:
+	}
+	p.mu.Lock()
+	for i, other := range p.waiters {
+		if other == w {
+			p.waiters = append(p.waiters[:i], p.waiters[i+1:]...)
+			break
+		}
+	}
+	p.serve()
+	p.mu.Unlock()
+	select {
+	case block := <-w.ready: // it came just now
+		p.put(block)
+	default:
+	}
+	return nil, false, nil
+}
+
+// trim gives kept blocks back to the system.
+func (p *pool) trim() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.trimOne() {
+	}
+}
+
+// memory is what a pool says of itself.
+type memory struct {
+	used, mapped, peak int64
+	waiting            int
+	first              int64 // what the first waiter needs
+	granted            uint64
+}
+
+func (p *pool) state() memory {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m := memory{used: p.used, mapped: p.mapped, peak: p.peak, waiting: len(p.waiters), granted: p.granted}
+	if m.waiting > 0 {
+		m.first = 1 << p.waiters[0].bits
+	}
+	return m
+}
