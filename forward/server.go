@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// Handler takes what a Server receives, and decides what is acknowledged.
-type Handler interface {
-	// Handle is called for each message, by one goroutine for each connection, in
+// Receiver takes what a Server receives, and decides what is acknowledged.
+type Receiver interface {
+	// Receive is called for each message, by one goroutine for each connection, in
 	// the order of arrival. While it does not return, nothing more is read from that
 	// connection: that is the back-pressure, and it may last as long as it must. r
-	// and all that it refers to is valid only until Handle returns.
+	// and all that it refers to is valid only until Receive returns.
 	//
 	// done must be called exactly once for each message, during the call or later,
 	// from any goroutine and in any order; it does not block. True says that the
@@ -24,14 +24,14 @@ type Handler interface {
 	// from that connection and closes it after the acknowledgements that are due,
 	// which is the only "no" that the protocol has. For a message that wants no
 	// acknowledgement false changes nothing but a counter.
-	Handle(r *Received, done func(ok bool))
+	Receive(r *Received, done func(ok bool))
 }
 
-// HandlerFunc is a function as a Handler.
-type HandlerFunc func(r *Received, done func(ok bool))
+// ReceiverFunc is a function as a Receiver.
+type ReceiverFunc func(r *Received, done func(ok bool))
 
-// Handle implements Handler.
-func (f HandlerFunc) Handle(r *Received, done func(ok bool)) { f(r, done) }
+// Receive implements Receiver.
+func (f ReceiverFunc) Receive(r *Received, done func(ok bool)) { f(r, done) }
 
 // Received is a message as a Server hands it over. Where nothing is wrong, its
 // Entries are checked and decompressed.
@@ -80,14 +80,14 @@ func (p *Peer) String() string {
 
 // ServerConfig is what a Server is made of. Zero fields mean their defaults.
 type ServerConfig struct {
-	// Handler is the only field that must be set.
-	Handler Handler
+	// Receiver is the only field that must be set.
+	Receiver Receiver
 	// Limits bound one message. A message that is larger than Limits.Message, or
 	// than a quarter of Memory, goes to Spool, and so does a payload that expands to
 	// more than a quarter of Memory. A quarter is counted as a power of two.
 	Limits Limits
 	// Memory bounds what the server holds of messages, in bytes: what is half
-	// read, what is decompressed, and what a Handler has not returned from. By
+	// read, what is decompressed, and what a Receiver has not returned from. By
 	// default 64 MiB, at least 1 MiB. It lies outside the Go heap. What a connection
 	// costs beside, some 4 KiB, is not in it.
 	Memory int64
@@ -135,7 +135,7 @@ type ServerConfig struct {
 type Event struct {
 	Peer   *Peer
 	Tag    string // of the message, where it is known
-	Reason string // one of the reasons of ServerStats
+	Reason string // one of the reasons of ServerCounters
 	Err    error
 }
 
@@ -160,8 +160,8 @@ func orDefault[T int | int64 | time.Duration](v, otherwise T) T {
 }
 
 func (c ServerConfig) withDefaults() (ServerConfig, error) {
-	if c.Handler == nil {
-		return c, errors.New("make a forward server: expected a Handler, found none")
+	if c.Receiver == nil {
+		return c, errors.New("make a forward server: expected a Receiver, found none")
 	}
 	if err := c.Security.check(); err != nil {
 		return c, fmt.Errorf("make a forward server: %w", err)
@@ -340,7 +340,7 @@ func (s *Server) ServePacket(pc net.PacketConn) error {
 // messages that are handed over are waited for until their done is called, and
 // acknowledged. It returns when all of that is done and all goroutines have
 // ended. When ctx ends first, all connections are closed at once, and it returns
-// the error of ctx; goroutines whose Handler does not return live on until it
+// the error of ctx; goroutines whose Receiver does not return live on until it
 // does.
 func (s *Server) Close(ctx context.Context) error {
 	s.mu.Lock()

@@ -42,7 +42,7 @@ type collector struct {
 
 func newCollector() *collector { return &collector{came: make(chan struct{}, 1<<16)} }
 
-func (c *collector) Handle(r *forward.Received, done func(bool)) {
+func (c *collector) Receive(r *forward.Received, done func(bool)) {
 	g := got{tag: r.Tag, chunk: r.Chunk, refused: r.Refused, payload: string(r.Payload), done: done}
 	err := r.Each(func(m *forward.Message) error {
 		g.entries += string(m.Entries)
@@ -162,7 +162,7 @@ func TestServer(t *testing.T) {
 		t.Run(network, func(t *testing.T) {
 			one, h := typical(1), newCollector()
 			l := listen(t, network)
-			serve(t, l, forward.ServerConfig{Handler: h})
+			serve(t, l, forward.ServerConfig{Receiver: h})
 			c := connect(t, l)
 			var stream []byte
 			var want []string
@@ -200,7 +200,7 @@ func TestAcksInAnyOrderFromAnywhere(t *testing.T) {
 	h := newCollector()
 	h.later = true
 	l := listen(t, "tcp")
-	s := serve(t, l, forward.ServerConfig{Handler: h})
+	s := serve(t, l, forward.ServerConfig{Receiver: h})
 	c := connect(t, l)
 	for _, id := range []string{"a", "b", "c", "d"} {
 		send(t, c, packed(t, id, 3))
@@ -233,7 +233,7 @@ func TestNoAckNoClose(t *testing.T) {
 	h := newCollector()
 	h.later = true
 	l := listen(t, "tcp")
-	serve(t, l, forward.ServerConfig{Handler: h})
+	serve(t, l, forward.ServerConfig{Receiver: h})
 	c := connect(t, l)
 	send(t, c, packed(t, "", 1))
 	h.wait(t, 1)[0].done(false)
@@ -249,7 +249,7 @@ func TestBackPressure(t *testing.T) {
 	var mu sync.Mutex
 	count := 0
 	l := listen(t, "tcp")
-	serve(t, l, forward.ServerConfig{Handler: forward.HandlerFunc(func(r *forward.Received, done func(bool)) {
+	serve(t, l, forward.ServerConfig{Receiver: forward.ReceiverFunc(func(r *forward.Received, done func(bool)) {
 		entered <- struct{}{}
 		<-gate
 		mu.Lock()
@@ -294,7 +294,7 @@ func TestBackPressure(t *testing.T) {
 func TestPayloadsThatExpandTooFar(t *testing.T) {
 	h := newCollector()
 	l := listen(t, "tcp")
-	s := serve(t, l, forward.ServerConfig{Handler: h, Limits: forward.Limits{Message: 1 << 20}, Memory: 8 << 20, Spool: forward.NewDirSpool(t.TempDir(), 0)})
+	s := serve(t, l, forward.ServerConfig{Receiver: h, Limits: forward.Limits{Message: 1 << 20}, Memory: 8 << 20, Spool: forward.NewDirSpool(t.TempDir(), 0)})
 	c := connect(t, l)
 	tenGB := zstdBomb(10<<30/(128<<10), true)
 	payloads := map[string][2]string{
@@ -349,7 +349,7 @@ func TestLargeMessages(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h, spool := newCollector(), forward.NewDirSpool(t.TempDir(), 0)
 			l := listen(t, "tcp")
-			s := serve(t, l, forward.ServerConfig{Handler: h, Memory: 4 << 20, Spool: spool})
+			s := serve(t, l, forward.ServerConfig{Receiver: h, Memory: 4 << 20, Spool: spool})
 			conn := connect(t, l)
 			go func() { _, _ = conn.Write(append(c.b, packed(t, "next", 1)...)) }() // an error shows in what comes
 			expect(t, conn, forward.AppendAck(nil, "i"))
@@ -374,7 +374,7 @@ func TestTooLargeMessages(t *testing.T) {
 		h, events := newCollector(), make(chan forward.Event, 10)
 		l := listen(t, "tcp")
 		s := serve(t, l, forward.ServerConfig{
-			Handler: h, Limits: forward.Limits{Message: 1 << 20}, Memory: 4 << 20, MaxSpooled: 2 << 20, Spool: spool,
+			Receiver: h, Limits: forward.Limits{Message: 1 << 20}, Memory: 4 << 20, MaxSpooled: 2 << 20, Spool: spool,
 			Report: func(e forward.Event) { events <- e },
 		})
 		c := connect(t, l)
@@ -402,7 +402,7 @@ func TestTooLargeMessages(t *testing.T) {
 func TestWhatIsNoMessage(t *testing.T) {
 	h := newCollector()
 	l := listen(t, "tcp")
-	s := serve(t, l, forward.ServerConfig{Handler: h})
+	s := serve(t, l, forward.ServerConfig{Receiver: h})
 	c := connect(t, l)
 	send(t, c, append(append(text("broken"), 5), packed(t, "a", 1)...))
 	expect(t, c, forward.AppendAck(nil, "a"))
@@ -430,7 +430,7 @@ func TestHalfClosed(t *testing.T) {
 	h := newCollector()
 	h.later = true
 	l := listen(t, "tcp")
-	serve(t, l, forward.ServerConfig{Handler: h})
+	serve(t, l, forward.ServerConfig{Receiver: h})
 	c := connect(t, l)
 	send(t, c, packed(t, "last", 1))
 	if err := c.(*net.TCPConn).CloseWrite(); err != nil {
@@ -446,7 +446,7 @@ func TestHalfClosed(t *testing.T) {
 func TestJSONConnection(t *testing.T) {
 	h := newCollector()
 	l := listen(t, "tcp")
-	serve(t, l, forward.ServerConfig{Handler: h})
+	serve(t, l, forward.ServerConfig{Receiver: h})
 	c := connect(t, l)
 	in := "[\"json\",5,{\"a\":1},{\"chunk\":\"i\"}]\n\n[\"json\",[[5,{}],[6,{}]]]  {\"no\":\"message\"} [\"json\",7,{\"b\":\"]\"}]\n"
 	for i := range in {
@@ -460,7 +460,7 @@ func TestJSONConnection(t *testing.T) {
 }
 
 func TestHeartbeatsByUDP(t *testing.T) {
-	s, err := forward.NewServer(forward.ServerConfig{Handler: newCollector()})
+	s, err := forward.NewServer(forward.ServerConfig{Receiver: newCollector()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -495,7 +495,7 @@ func TestCloseWaits(t *testing.T) {
 	h := newCollector()
 	h.later = true
 	l := listen(t, "tcp")
-	s := serve(t, l, forward.ServerConfig{Handler: h})
+	s := serve(t, l, forward.ServerConfig{Receiver: h})
 	c, idle := connect(t, l), connect(t, l)
 	send(t, c, packed(t, "a", 1))
 	g := h.wait(t, 1)[0]
@@ -521,7 +521,7 @@ func TestCloseGivesUp(t *testing.T) {
 	h := newCollector()
 	h.later = true
 	l := listen(t, "tcp")
-	s := serve(t, l, forward.ServerConfig{Handler: h})
+	s := serve(t, l, forward.ServerConfig{Receiver: h})
 	c := connect(t, l)
 	send(t, c, packed(t, "a", 1))
 	g := h.wait(t, 1)[0]
@@ -567,8 +567,8 @@ func (p *pipes) dial() net.Conn {
 // inVirtualTime runs f with a server on pipes.
 func inVirtualTime(t *testing.T, cfg forward.ServerConfig, f func(t *testing.T, s *forward.Server, dial func() net.Conn)) {
 	synctest.Test(t, func(t *testing.T) {
-		if cfg.Handler == nil {
-			cfg.Handler = newCollector()
+		if cfg.Receiver == nil {
+			cfg.Receiver = newCollector()
 		}
 		s, err := forward.NewServer(cfg)
 		if err != nil {
@@ -581,7 +581,9 @@ func inVirtualTime(t *testing.T, cfg forward.ServerConfig, f func(t *testing.T, 
 		if err := s.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
-		<-served
+		if err := <-served; !errors.Is(err, forward.ErrServerClosed) {
+			t.Error(err)
+		}
 	})
 }
 
@@ -624,7 +626,7 @@ func TestTimeouts(t *testing.T) {
 	})
 	h := newCollector()
 	h.later = true
-	inVirtualTime(t, forward.ServerConfig{Handler: h}, func(t *testing.T, s *forward.Server, dial func() net.Conn) {
+	inVirtualTime(t, forward.ServerConfig{Receiver: h}, func(t *testing.T, s *forward.Server, dial func() net.Conn) {
 		c := dial()
 		send(t, c, packed(t, "a", 1))
 		send(t, c, packed(t, "b", 1))

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// ackQueue counts what a connection's Handler has not settled, and writes the
+// ackQueue counts what a connection's Receiver has not settled, and writes the
 // acknowledgements.
 type ackQueue struct {
 	c *serverConn
@@ -31,7 +31,7 @@ type dueAck struct {
 	told   atomic.Bool
 }
 
-// done is what the Handler calls; only the first call counts.
+// done is what the Receiver calls; only the first call counts.
 func (d *dueAck) done(ok bool) {
 	if d.told.Swap(true) {
 		return

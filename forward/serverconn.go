@@ -21,7 +21,7 @@ const (
 	stateBusy     connState = iota // nothing
 	stateReading                   // the peer
 	stateWaiting                   // memory
-	stateHandling                  // the Handler
+	stateHandling                  // the Receiver
 )
 
 // serverConn is one connection of a Server. One goroutine reads and hands over;
@@ -328,7 +328,7 @@ func (c *serverConn) decompressed(r *Received) bool {
 
 var errStopped = errors.New("the connection is closed")
 
-// handOver gives the message to the Handler, and says whether to go on.
+// handOver gives the message to the Receiver, and says whether to go on.
 func (c *serverConn) handOver(r *Received) bool {
 	if c.isStopped() || !c.acks.expect() {
 		return false
@@ -342,7 +342,7 @@ func (c *serverConn) handOver(r *Received) bool {
 	}
 	due := &dueAck{q: &c.acks, id: r.ack, wanted: r.WantsAck, tag: r.Tag}
 	c.enter(stateHandling)
-	c.s.cfg.Handler.Handle(r, due.done)
+	c.s.cfg.Receiver.Receive(r, due.done)
 	c.enter(stateBusy)
 	return !c.isStopped()
 }

@@ -82,7 +82,7 @@ func (s *Server) look(now time.Time) (holders []holder) {
 // makeRoom closes connections, because others wait for memory and nobody gives
 // any back: of those that wait for their peers the slowest, as long as they hold
 // more than their share; or, where every connection waits for memory, the one
-// that holds most. Where the Handler holds the others up, nothing is closed.
+// that holds most. Where the Receiver holds the others up, nothing is closed.
 func (s *Server) makeRoom(holders []holder, want int64, now time.Time) {
 	var slow, waiting []holder
 	var sum int64

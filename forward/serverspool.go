@@ -76,7 +76,7 @@ func (f *dirSpoolFile) Close() error {
 	return f.File.Close()
 }
 
-// Spooled is a payload in a Spool, valid until Handle returns.
+// Spooled is a payload in a Spool, valid until Receive returns.
 type Spooled struct {
 	// Size is that of the payload, in bytes: the entries, or where the message is
 	// Refused what was received.
@@ -98,7 +98,7 @@ const pieceSize = 1 << 20
 // first error, which it returns. It calls once with the message itself where
 // that is in memory; else for one piece after another, as a Message with all
 // but Entries, Count, Invalid, InvalidCount and InvalidErr the same. It may be
-// called again as long as Handle has not returned. An entry that is larger than
+// called again as long as Receive has not returned. An entry that is larger than
 // a quarter of the server's memory is a *LimitError.
 func (r *Received) Each(f func(m *Message) error) error {
 	if r.Spooled == nil {

@@ -24,8 +24,8 @@ const (
 	reasonStalled                 // the rest of a message did not come
 	reasonMemory                  // half-read messages held too much, and this was the slowest
 	reasonWrite                   // an acknowledgement could not be written
-	reasonNotTaken                // the Handler said no
-	reasonLinger                  // the Handler did not say yes in time, after a no
+	reasonNotTaken                // the Receiver said no
+	reasonLinger                  // the Receiver did not say yes in time, after a no
 	reasonShutdown                // Close did not wait any longer
 	reasons
 )
@@ -49,16 +49,16 @@ type counters struct {
 	reasons                                                 [reasons]atomic.Int64
 }
 
-// ServerStats are a server's numbers since it was made.
-type ServerStats struct {
+// ServerCounters are a server's numbers since it was made.
+type ServerCounters struct {
 	// Connections are open now; Accepted is how many there were.
 	Connections, Accepted int64
 	// Heartbeats are datagrams, and messages that are nil.
 	Heartbeats int64
-	// Messages were handed to the Handler, with Entries valid entries and Invalid
+	// Messages were handed to the Receiver, with Entries valid entries and Invalid
 	// others, in Bytes as they stood on the wire.
 	Messages, Bytes, Entries, Invalid int64
-	// Taken and NotTaken are those of which the Handler said so; the others are Due.
+	// Taken and NotTaken are those of which the Receiver said so; the others are Due.
 	// Acks were asked for, and are written or about to be.
 	Taken, NotTaken, Due, Acks int64
 	// Memory is what is in use for receiving now, MemoryPeak the most that was held;
@@ -81,19 +81,19 @@ type ServerStats struct {
 	//	stalled          the rest of a message did not come; the connection is closed
 	//	memory           half-read messages held too much memory; the slowest are closed
 	//	write            an acknowledgement could not be written
-	//	not-taken        the Handler said no to a message that wanted an acknowledgement; the connection is closed
+	//	not-taken        the Receiver said no to a message that wanted an acknowledgement; the connection is closed
 	//	linger           after such a no the others were not settled in time
 	//	shutdown         Close did not wait any longer
 	Reasons map[string]int64
 }
 
 // Stats returns the numbers, which may be drawn at any time.
-func (s *Server) Stats() ServerStats {
+func (s *Server) Stats() ServerCounters {
 	s.mu.Lock()
 	open := int64(len(s.conns))
 	s.mu.Unlock()
 	c, m := &s.stats, s.pool.state()
-	st := ServerStats{
+	st := ServerCounters{
 		Connections: open, Accepted: c.accepted.Load(), Heartbeats: c.heartbeats.Load(),
 		Bytes: c.bytes.Load(), Entries: c.entries.Load(), Invalid: c.invalid.Load(),
 		Taken: c.taken.Load(), NotTaken: c.notTaken.Load(), Acks: c.acks.Load(),
