@@ -207,7 +207,7 @@ func (b *Buffer) known(index uint32) uint32 {
 		}
 	}
 	st := &record.Stream{Index: index, Name: diskbuffer.LostName(index)}
-	b.streams.add(&stream{Stream: st, account: b.ledger.Open(st.Name), announced: true})
+	b.streams.add(&stream{Stream: st, account: b.ledger.Open(st.Name)})
 	return index
 }
 

@@ -24,6 +24,10 @@ type appender struct {
 	sinceFree int64    // bytes written since the last look at the free space
 	spare     int64    // bytes that are kept from Append
 	toSpare   int64    // bytes that the present append must leave
+	// origins are those of the last segment; originsHidden says that damage may have
+	// taken some of them.
+	origins       []Origin
+	originsHidden bool
 }
 
 // AddStream makes a stream known, before its first batch. It goes to the disk
@@ -130,14 +134,17 @@ func (s *Store) count(h *frameHeader, payload []byte) error {
 	return nil
 }
 
-// total adds a payload to the totals of its streams; the lock is held.
-func (s *Store) total(payload []byte) {
+// total adds a payload, which begins at the given event, to the totals of its
+// streams; the lock is held.
+func (s *Store) total(payload []byte, at uint64) {
 	var b record.Batch
 	for rest := payload; len(rest) > 0; {
 		rest = rest[record.Parse(rest, &b):]
 		st := s.streams[b.Stream]
 		st.add(&b)
 		st.end = s.end.Events
+		s.origins = remember(s.origins, &b, at)
+		at += uint64(b.Count)
 	}
 }
 
@@ -165,7 +172,7 @@ func (s *Store) write(h *frameHeader, stored, payload []byte) (Place, error) {
 	}
 	h.First = s.end
 	seg := s.active()
-	fresh := seg == nil || seg.written > seg.head && seg.written+s.announceSize()+h.size() > s.segment
+	fresh := seg == nil || seg.written > seg.head && (seg.written+s.announceSize()+h.size() > s.segment || len(s.origins) >= maxOrigins)
 	s.lead = s.lead[:0]
 	if fresh {
 		seg = s.open()
@@ -194,7 +201,7 @@ func (s *Store) write(h *frameHeader, stored, payload []byte) (Place, error) {
 	s.publish(seg, fresh, size)
 	s.end, s.changed = h.end(), true
 	seg.last = s.end
-	s.total(payload)
+	s.total(payload, h.First.Events)
 	return place, nil
 }
 
@@ -223,6 +230,7 @@ func (s *Store) open() *segment {
 	s.lead = append(s.lead[:0], make([]byte, segmentHeaderSize)...)
 	h.put(s.lead)
 	s.lead = s.appendStreamsFrame(s.lead, streamsComplete, s.allStreams())
+	s.lead = s.appendOriginsFrame(s.lead)
 	return &segment{
 		number: s.next, name: segmentName(s.next), first: s.end, last: s.end, synced: s.end, head: int64(len(s.lead)),
 	}
@@ -232,10 +240,26 @@ func (s *Store) open() *segment {
 func (s *Store) appendStreamsFrame(dst []byte, flags uint32, streams []Stream) []byte {
 	at := len(dst)
 	dst = append(dst, make([]byte, frameHeaderSize)...)
-	dst = appendStreams(dst, flags, streams)
+	return s.putTable(appendStreams(dst, flags, streams), at, kindStreams)
+}
+
+// appendOriginsFrame encodes the origins of the last segment, for the next one,
+// where there are any; the lock is held.
+func (s *Store) appendOriginsFrame(dst []byte) []byte {
+	if len(s.origins) == 0 {
+		return dst
+	}
+	at := len(dst)
+	dst = append(dst, make([]byte, frameHeaderSize)...)
+	return s.putTable(appendOrigins(dst, s.origins), at, kindOrigins)
+}
+
+// putTable puts the header of a frame that holds no events before its payload; the
+// lock is held.
+func (s *Store) putTable(dst []byte, at int, kind byte) []byte {
 	payload := dst[at+frameHeaderSize:]
 	h := frameHeader{
-		Kind: kindStreams, Stored: uint32(len(payload)), Raw: uint32(len(payload)), First: s.end, Tag: s.tag,
+		Kind: kind, Stored: uint32(len(payload)), Raw: uint32(len(payload)), First: s.end, Tag: s.tag,
 		PayloadSum: crc32.Checksum(payload, castagnoli),
 	}
 	h.put(dst[at:])
@@ -278,6 +302,19 @@ func (s *Store) join(seg *segment) {
 	s.segments = append(s.segments, seg)
 	s.next = seg.number + 1
 	s.unnamed = true
+	s.origins, s.originsHidden = s.origins[:0], false
+}
+
+// closing leaves what ends the buffer in lead; the lock is held.
+func (s *Store) closing(fresh bool, streams []Stream) {
+	s.lead = s.lead[:0]
+	if fresh {
+		s.lead = s.lead[:segmentHeaderSize] // It is there: see open.
+	}
+	s.lead = s.appendStreamsFrame(s.lead, streamsComplete|streamsClosing, streams)
+	if fresh && s.used+int64(len(s.lead))+originsSize(len(s.origins)) <= s.options.Max {
+		s.lead = s.appendOriginsFrame(s.lead)
+	}
 }
 
 // writeClosing writes the totals of all streams where they are not the last
@@ -290,14 +327,17 @@ func (s *Store) writeClosing() error {
 		s.mu.Unlock()
 		return nil
 	}
-	const flags = streamsComplete | streamsClosing
 	seg := s.active()
 	fresh := seg == nil
 	if fresh {
 		seg = s.open()
-		s.lead = s.appendStreamsFrame(s.lead[:segmentHeaderSize], flags, s.allStreams())
-	} else {
-		s.lead = s.appendStreamsFrame(s.lead[:0], flags, s.allStreams())
+	}
+	s.closing(fresh, s.allStreams())
+	if s.used+int64(len(s.lead)) > s.options.Max {
+		// The reserve is for the streams of which there is something.
+		s.closing(fresh, slices.DeleteFunc(s.allStreams(), func(st Stream) bool {
+			return slices.ContainsFunc(s.announce, func(other Stream) bool { return other.Index == st.Index })
+		}))
 	}
 	full, same := s.used+int64(len(s.lead)) > s.options.Max, s.end == s.totalled
 	s.mu.Unlock()

@@ -24,7 +24,8 @@ const (
 	cursorSize        = slotStride + slotSize
 
 	streamsHeadSize = 8  // before the streams of a streams frame
-	streamFixedSize = 40 // of one stream, without its name
+	streamFixedSize = 52 // of one stream, without its name
+	streamShortSize = 40 // where it has no incarnation
 
 	metaName      = "buffer.json"
 	metaTempName  = "buffer.json.new"
@@ -44,6 +45,7 @@ const MaxName = 1 << 10
 const (
 	kindBatches byte = 1
 	kindStreams byte = 2
+	kindOrigins byte = 3
 )
 
 // Compression says how payloads are stored. A payload that does not become
@@ -61,6 +63,7 @@ const (
 const (
 	streamsComplete = 1 // all streams are in it
 	streamsClosing  = 2 // it ends the buffer at a clean close
+	streamsNumbered = 4 // each has an incarnation
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -153,7 +156,7 @@ func (h *frameHeader) size() int64 { return frameHeaderSize + int64(h.Stored) }
 // put encodes the header:
 //
 //	 0  4 bytes  f5 "SPF"
-//	 4  u8       kind: 1 batches, 2 streams
+//	 4  u8       kind: 1 batches, 2 streams, 3 origins
 //	 5  u8       compression: 0 none, 1 S2 block, 2 Zstandard frame
 //	 6  u16      zero
 //	 8  u32      bytes of the payload as stored
@@ -195,7 +198,7 @@ func (h *frameHeader) parse(src []byte) error {
 	copy(h.Tag[:], src[48:56])
 	h.PayloadSum = le.Uint32(src[56:])
 	switch {
-	case h.Kind != kindBatches && h.Kind != kindStreams, h.Compression > Zstd, h.Raw > MaxPayload, h.Stored > MaxPayload,
+	case h.Kind < kindBatches || h.Kind > kindOrigins, h.Compression > Zstd, h.Raw > MaxPayload, h.Stored > MaxPayload,
 		h.Records > h.Events, h.Compression == None && h.Stored != h.Raw, h.First.Records > h.First.Events:
 		return errFrame
 	}
@@ -259,7 +262,8 @@ func (s *slot) parse(src []byte) bool {
 // appendStreams encodes the payload of a streams frame:
 //
 //	0  u32  count of streams
-//	4  u32  flags: 1 these are all streams, 2 the buffer ends here by a clean close
+//	4  u32  flags: 1 these are all streams, 2 the buffer ends here by a clean close,
+//	        4 each has an incarnation; what wrote no incarnations is still read
 //
 // and for each stream
 //
@@ -269,10 +273,11 @@ func (s *slot) parse(src []byte) bool {
 //	16  u64  sum of their body lengths
 //	24  u64  last sequence number
 //	32  i64  last time, nanoseconds since 1970
-//	40       name, UTF-8
+//	40  12 bytes  incarnation
+//	52       name, UTF-8
 func appendStreams(dst []byte, flags uint32, streams []Stream) []byte {
 	dst = le.AppendUint32(dst, uint32(len(streams)))
-	dst = le.AppendUint32(dst, flags)
+	dst = le.AppendUint32(dst, flags|streamsNumbered)
 	for i := range streams {
 		st := &streams[i]
 		dst = le.AppendUint32(dst, st.Index)
@@ -281,6 +286,7 @@ func appendStreams(dst []byte, flags uint32, streams []Stream) []byte {
 		dst = le.AppendUint64(dst, st.Bytes)
 		dst = le.AppendUint64(dst, st.LastSeq)
 		dst = le.AppendUint64(dst, uint64(st.LastTime))
+		dst = append(dst, st.Incarnation[:]...)
 		dst = append(dst, st.Name...)
 	}
 	return dst
@@ -304,19 +310,25 @@ func parseStreams(src []byte) (flags uint32, streams []Stream, ok bool) {
 	count := int(le.Uint32(src))
 	flags = le.Uint32(src[4:])
 	src = src[streamsHeadSize:]
+	fixed := streamFixedSize
+	if flags&streamsNumbered == 0 {
+		fixed = streamShortSize
+	}
 	for range count {
-		if len(src) < streamFixedSize {
+		if len(src) < fixed {
 			return 0, nil, false
 		}
 		n := int(le.Uint32(src[4:]))
-		if n > MaxName || len(src) < streamFixedSize+n {
+		if n > MaxName || len(src) < fixed+n {
 			return 0, nil, false
 		}
-		streams = append(streams, Stream{
+		st := Stream{
 			Index: le.Uint32(src), Records: le.Uint64(src[8:]), Bytes: le.Uint64(src[16:]), LastSeq: le.Uint64(src[24:]),
-			LastTime: int64(le.Uint64(src[32:])), Name: string(src[streamFixedSize : streamFixedSize+n]),
-		})
-		src = src[streamFixedSize+n:]
+			LastTime: int64(le.Uint64(src[32:])), Name: string(src[fixed : fixed+n]),
+		}
+		copy(st.Incarnation[:], src[streamShortSize:fixed])
+		streams = append(streams, st)
+		src = src[fixed+n:]
 	}
 	return flags, streams, len(src) == 0
 }

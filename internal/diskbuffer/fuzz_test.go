@@ -48,6 +48,7 @@ func foreign(t *testing.T, disk *disktest.Disk, honest bool) {
 		if honest && (pending != found.End.Records-found.Settled.Records || found.End.Events < found.Settled.Events) {
 			t.Fatalf("%d records pending in %+v", pending, found)
 		}
+		s.Origins(100, func(diskbuffer.Origin) {})
 		readForeign(t, s, found, honest)
 		next := uint32(0)
 		for _, st := range found.Streams {

@@ -133,7 +133,7 @@ func (in *inspection) whole(s *foundSegment, h *scanned) error {
 		}
 		in.advance(h.First)
 	}
-	if h.Kind == kindStreams {
+	if h.Kind != kindBatches {
 		return nil
 	}
 	in.end = h.end()

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -219,12 +220,17 @@ func (w *world) sure() uint64 {
 func (w *world) named(found *diskbuffer.Found, out outcome) error {
 	for i := range out.read {
 		for s := range streamsOf(w.frames[i].payload) {
-			if int(s) >= len(found.Streams) || found.Streams[s].Name != w.streams[s].Name || found.Streams[s].Index != s {
+			if i := indexOf(found.Streams, s); i < 0 || found.Streams[i].Name != w.streams[s].Name {
 				return wrong("records of stream %d came back, the streams are said to be %+v", s, found.Streams)
 			}
 		}
 	}
 	return nil
+}
+
+// indexOf is where a stream stands in a list, or -1.
+func indexOf(streams []diskbuffer.Stream, index uint32) int {
+	return slices.IndexFunc(streams, func(s diskbuffer.Stream) bool { return s.Index == index })
 }
 
 // begin opens the store, or makes it where there is none yet.
@@ -252,9 +258,11 @@ func (w *world) begin() error {
 	w.cut(found.End)
 	w.store, w.out = store, outcome{read: map[int]bool{}, end: found.Settled}
 	w.settled, w.written, w.offered = found.Settled.Events, found.Settled.Events, found.Offered
-	w.model.streams = append(w.model.streams[:0:0], found.Streams...)
+	w.model.streams = nil
 	for len(w.model.streams) < 2 || len(w.model.streams) < len(w.seqs) {
-		if err := w.addStream(); err != nil {
+		if i := indexOf(found.Streams, uint32(len(w.model.streams))); i >= 0 {
+			w.model.streams = append(w.model.streams, found.Streams[i])
+		} else if err := w.addStream(); err != nil {
 			return err
 		}
 	}

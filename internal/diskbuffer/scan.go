@@ -171,6 +171,10 @@ func (h *frameHeader) valid(payload []byte) bool {
 		_, _, ok := parseStreams(payload)
 		return ok && h.Events == 0 && h.Records == 0
 	}
+	if h.Kind == kindOrigins {
+		_, ok := parseOrigins(payload)
+		return ok && h.Events == 0 && h.Records == 0
+	}
 	events, records, size, err := record.Check(payload)
 	return err == nil && events == int(h.Events) && records == int(h.Records) && uint64(size) == h.Bytes && events > 0
 }

@@ -22,6 +22,7 @@ type survey struct {
 	told    int            // of gaps, those whose shares are known
 	seen    map[uint32]int // of a stream, how many gaps there were at its last batch
 	closing bool           // the last frame was that of a clean close
+	origins []Origin       // of the segment that is walked
 
 	// mark is a position whose totals are wanted, at what they are.
 	mark *Position
@@ -67,6 +68,7 @@ func (v *survey) walk(dir FS, span frameSpan, t tag, any bool) (end int64, err e
 	s := newScan(f, 0, span.limit, t)
 	s.any = any
 	defer s.unpack.close()
+	v.origins = nil
 	for !v.done() {
 		fr, err := s.next()
 		if isEnd(err) {
@@ -78,7 +80,7 @@ func (v *survey) walk(dir FS, span frameSpan, t tag, any bool) (end int64, err e
 		end = s.at
 		if fr.Kind == kindStreams {
 			v.named(&fr)
-		} else if fr.First.Events < span.until.Events {
+		} else if fr.Kind == kindBatches && fr.First.Events < span.until.Events {
 			v.batches(&fr, span.number)
 		}
 	}
@@ -123,10 +125,13 @@ func (v *survey) batches(f *scanned, segment uint64) {
 		v.countTo(f.payload, v.mark.Events-f.First.Events)
 	}
 	var b record.Batch
+	at := f.First.Events
 	for rest := f.payload; len(rest) > 0; {
 		rest = rest[record.Parse(rest, &b):]
 		v.hint(&b)
 		v.stream(b.Stream).add(&b)
+		v.origins = remember(v.origins, &b, at)
+		at += uint64(b.Count)
 	}
 	v.pos = f.end()
 }

@@ -80,11 +80,16 @@ func (m *model) payload(bodies int) []byte {
 			b.Bytes += added.Bytes
 			b.Repair += added.Repair
 		}
+		if m.random.IntN(3) == 0 {
+			frames = bytes.Repeat([]byte{0x92, 1, 0x81, 0xa1, 'k', 0xa1, 'v'}, b.Count)
+			b.Encoding, b.Bytes, b.Repair = record.EncodingEntry, len(frames), 0
+		}
+		if m.random.IntN(2) == 0 {
+			b.Origin = record.Origin{Key: [16]byte{byte(m.random.Uint32()), 1}, Position: m.random.Uint32(), Count: m.random.Uint32()}
+		}
 		m.seqs[stream] += uint64(b.Count)
-		at := len(p)
-		p = append(p, make([]byte, record.HeaderSize)...)
-		record.PutHeader(p[at:], &b, len(frames))
-		p = append(p, frames...)
+		b.Frames = frames
+		p = record.AppendBatch(p, &b)
 	}
 	return p
 }
