@@ -231,6 +231,7 @@ func (b *Buffer) damaged(lost diskbuffer.Lost) {
 	st.held.Records -= c.Records
 	st.held.Bytes -= c.Bytes
 	st.account.Dropped(ledger.DiskDamage, c)
+	b.doubt(st)
 	if !b.cfg.NoLossMarkers {
 		b.streams.tells(st)
 		st.reject(record.Loss{

@@ -140,7 +140,7 @@ func (b *Buffer) refuse(a *arrival, why ledger.Reason) {
 	added := a.Added()
 	b.lose(a.stream, a.at, ledger.Count{Records: int64(added.Count), Bytes: int64(added.Bytes)}, why)
 	if a.receipt != nil {
-		b.receive(a.stream, a.receipt, false)
+		b.receive(a.receipt, false)
 		a.stream.receipts.forget()
 		return
 	}

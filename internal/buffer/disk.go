@@ -74,8 +74,10 @@ type disk struct {
 	// durable is up to where the store is synced; level power offers nothing beyond
 	// it.
 	durable diskbuffer.Position
-	// wanted is up to where a source waits for the store to be synced.
-	wanted uint64
+	// syncing are the receipts of which a source waits for the store to be synced, and
+	// wanted is up to where.
+	syncing []*receipt
+	wanted  uint64
 	// trouble is why the last write failed; nil after one that did not.
 	trouble error
 	// handedOver: nothing leaves any more, all is left to the disk.
@@ -105,6 +107,7 @@ func (b *Buffer) newDisk(given Disk) {
 	}
 	if d.from.Events < d.Found.End.Events {
 		d.backlog, d.writing = true, true
+		b.recoverChunks()
 	}
 }
 

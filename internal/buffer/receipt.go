@@ -1,16 +1,20 @@
 package buffer
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
+	"github.com/spillway/spillway/internal/diskbuffer"
 	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/record"
 )
 
-// receipt is what a source still waits for of a chunk that is held. It exists
-// from admission until the source is told.
+// receipt is what a source still waits for, or may, of a chunk that is held. It
+// exists from admission until the source is told, and where another process has left
+// the chunk behind until all of it is settled.
 type receipt struct {
+	stream      *stream
 	first, last uint64 // sequence numbers of the chunk's records in its stream
 	left        int    // records that are not settled
 	end         uint64 // events of the store behind the chunk; notStored, where it is not there
@@ -19,7 +23,13 @@ type receipt struct {
 	told        bool
 	open        bool // the chunk is not admitted as a whole yet
 	unsynced    bool // a sync failed: power is reached by settling alone
-	done        func(ok bool)
+	// position is that of the first known record of a chunk that another process
+	// has left behind; whole says that its last one is known, too.
+	position uint32
+	whole    bool
+	// done is nil while nobody waits: for what was left behind, until it is sent
+	// again.
+	done func(ok bool)
 }
 
 const notStored = math.MaxUint64
@@ -87,7 +97,7 @@ func (b *Buffer) vouch(a *arrival) {
 		return
 	}
 	count := uint64(a.Count)
-	r := &receipt{left: a.Count, end: notStored, key: a.Origin.Key, level: a.Level, open: a.pieces, done: a.Done}
+	r := &receipt{stream: a.stream, left: a.Count, end: notStored, key: a.Origin.Key, level: a.Level, open: a.pieces, done: a.Done}
 	if r.first = a.stream.seq + 1; !a.pieces {
 		r.first -= count
 	}
@@ -112,11 +122,11 @@ func (b *Buffer) complete(a *arrival) {
 	r.open = false
 	switch {
 	case r.level == record.LevelMemory:
-		b.receive(a.stream, r, true)
+		b.receive(r, true)
 	case b.disk != nil && b.disk.writing:
 		b.written(r)
 		if r.level == record.LevelKernel {
-			b.receive(a.stream, r, true)
+			b.receive(r, true)
 		}
 	}
 	a.stream.receipts.forget()
@@ -127,9 +137,16 @@ func (b *Buffer) written(r *receipt) {
 	d := b.disk
 	r.end = d.Store.End().Events
 	if r.level == record.LevelPower && !r.unsynced {
-		d.wanted = max(d.wanted, r.end)
-		b.hurry()
+		b.awaitSync(r)
 	}
+}
+
+// awaitSync has a receipt told when the store is synced up to its end.
+func (b *Buffer) awaitSync(r *receipt) {
+	d := b.disk
+	d.syncing = append(d.syncing, r)
+	d.wanted = max(d.wanted, r.end)
+	b.hurry()
 }
 
 // settledRecords has the receipts of st told what became of n of its records from first
@@ -152,23 +169,25 @@ func (b *Buffer) settledRecords(st *stream, first uint64, n int64, lost bool) {
 		switch {
 		case r.told:
 		case lost:
-			b.receive(st, r, false)
+			b.receive(r, false)
 		case r.left <= 0:
-			b.receive(st, r, true)
+			b.receive(r, true)
 		}
 	}
 	st.receipts.forget()
 }
 
 // receive ends a receipt.
-func (b *Buffer) receive(st *stream, r *receipt, ok bool) {
+func (b *Buffer) receive(r *receipt, ok bool) {
 	if r.told {
 		return
 	}
-	b.tellSource(r.done, ok)
+	if r.done != nil {
+		b.tellSource(r.done, ok)
+		b.expected--
+	}
 	r.told, r.done = true, nil
-	st.receipts.gone++
-	b.expected--
+	r.stream.receipts.gone++
 	if b.chunks[r.key] == r {
 		delete(b.chunks, r.key)
 	}
@@ -194,13 +213,13 @@ func (rs *receipts) forget() {
 // stored notes that everything that is held is in the store, and tells the sources
 // to which that is enough.
 func (b *Buffer) stored() {
-	b.eachReceipt(func(st *stream, r *receipt) {
-		if r.open {
+	b.eachReceipt(func(r *receipt) {
+		if r.open || r.end != notStored {
 			return
 		}
 		b.written(r)
 		if r.level <= record.LevelKernel {
-			b.receive(st, r, true)
+			b.receive(r, true)
 		}
 	})
 }
@@ -208,28 +227,35 @@ func (b *Buffer) stored() {
 // synced tells the sources to which it is enough that what the store has up to the
 // given event survives the machine.
 func (b *Buffer) synced(end uint64) {
-	b.eachReceipt(func(st *stream, r *receipt) {
-		if r.level <= record.LevelPower && !r.open && !r.unsynced && r.end <= end {
-			b.receive(st, r, true)
+	d := b.disk
+	d.syncing = slices.DeleteFunc(d.syncing, func(r *receipt) bool {
+		if r.told || r.unsynced || r.level > record.LevelPower {
+			return true
 		}
+		if r.end > end {
+			return false
+		}
+		b.receive(r, true)
+		r.stream.receipts.forget()
+		return true
 	})
 }
 
 // notSynced notes that nobody knows what of the store survives the machine behind
 // the given event, and that no later sync will tell.
 func (b *Buffer) notSynced(from uint64) {
-	b.eachReceipt(func(_ *stream, r *receipt) { r.unsynced = r.unsynced || r.open || r.end > from })
+	b.eachReceipt(func(r *receipt) { r.unsynced = r.unsynced || r.open || r.end > from && r.end != notStored })
 }
 
-// eachReceipt calls f for all receipts that were not told.
-func (b *Buffer) eachReceipt(f func(st *stream, r *receipt)) {
+// eachReceipt calls f for all receipts of which a source waits to hear.
+func (b *Buffer) eachReceipt(f func(r *receipt)) {
 	if b.expected == 0 {
 		return
 	}
 	for _, st := range b.streams.all {
 		for _, r := range st.receipts.all {
-			if !r.told {
-				f(st, r)
+			if r.done != nil {
+				f(r)
 			}
 		}
 		st.receipts.forget()
@@ -239,11 +265,22 @@ func (b *Buffer) eachReceipt(f func(st *stream, r *receipt)) {
 // disappoint tells all sources that wait that their chunks may be lost to them: the
 // process ends.
 func (b *Buffer) disappoint() {
-	b.eachReceipt(func(st *stream, r *receipt) { b.receive(st, r, false) })
+	b.eachReceipt(func(r *receipt) { b.receive(r, false) })
 }
 
-// Attach has done told of a chunk that is held already, when it reaches the level,
-// and reports whether there is such a chunk: then it is not to be admitted again.
+// doubt tells the sources of a stream's chunks that these may be lost: damage has
+// taken records, and nobody knows which.
+func (b *Buffer) doubt(st *stream) {
+	for _, r := range st.receipts.all {
+		b.receive(r, false)
+	}
+	st.receipts.forget()
+}
+
+// Attach has done told of a chunk that is held already, as Chunk.Done would be, and
+// reports whether there is one of that key, admitted by this process and not told
+// yet, or left behind by another and not settled: then it is a resend, which is not
+// to be admitted again. What waited for the chunk before is told, too.
 func (b *Buffer) Attach(origin record.Origin, level record.Level, done func(ok bool)) bool {
 	b.mu.Lock()
 	defer b.unlock()
@@ -251,15 +288,83 @@ func (b *Buffer) Attach(origin record.Origin, level record.Level, done func(ok b
 	if r == nil {
 		return false
 	}
+	if b.has(r, level) {
+		b.tellSource(done, true)
+		return true
+	}
 	before := r.done
-	r.level = max(r.level, level)
-	r.done = func(ok bool) {
-		if before != nil {
+	if before == nil {
+		b.expected++
+		r.level, r.done = level, done
+	} else {
+		r.level = max(r.level, level)
+		r.done = func(ok bool) {
 			before(ok)
+			done(ok)
 		}
-		done(ok)
+	}
+	if r.level == record.LevelPower && r.end != notStored && !r.open && !r.unsynced {
+		b.awaitSync(r)
 	}
 	return true
+}
+
+// has reports whether a chunk has reached the level.
+func (b *Buffer) has(r *receipt, level record.Level) bool {
+	if r.open {
+		return false
+	}
+	switch level {
+	case record.LevelMemory:
+		return true
+	case record.LevelKernel:
+		return r.end != notStored
+	case record.LevelPower:
+		return r.end != notStored && !r.unsynced && r.end <= b.disk.durable.Events
+	}
+	return false
+}
+
+// maxRecovered bounds the chunks of another process that are known when they are
+// sent again: the newest ones. Each takes some 150 bytes of the heap.
+const maxRecovered = 64 << 10
+
+// recoverChunks finds out which chunks another process has left behind. One that is
+// not there as a whole, because that process ended while it was admitted, is not
+// known: it is to be sent again, and was never acknowledged.
+func (b *Buffer) recoverChunks() {
+	all := b.disk.Store.Origins(maxRecovered, b.recoverChunk)
+	settled := b.disk.Found.Settled.Events
+	for key, r := range b.chunks {
+		if !r.whole || !all && r.position > 0 || r.end <= settled {
+			delete(b.chunks, key)
+			continue
+		}
+		r.stream.receipts.all = append(r.stream.receipts.all, r)
+	}
+	for _, st := range b.streams.all {
+		slices.SortFunc(st.receipts.all, func(a, b *receipt) int { return cmp.Compare(a.first, b.first) })
+	}
+}
+
+// recoverChunk takes over one batch of a chunk. A batch may be there twice, at its
+// place and moved to the end; then both are going to be settled.
+func (b *Buffer) recoverChunk(o diskbuffer.Origin) {
+	st := b.streams.at(o.Stream)
+	if st == nil {
+		return
+	}
+	r := b.chunks[o.Key]
+	if r == nil {
+		r = &receipt{stream: st, first: o.FirstSeq, key: o.Key, position: o.Position}
+		b.chunks[o.Key] = r
+	}
+	end := o.At + uint64(o.Records)
+	r.first, r.last = min(r.first, o.FirstSeq), max(r.last, o.FirstSeq+uint64(o.Records)-1)
+	r.position = min(r.position, o.Position)
+	r.left += int(min(end-b.disk.Found.Settled.Events, uint64(o.Records)))
+	r.end = max(r.end, end)
+	r.whole = r.whole || o.Position+o.Records == o.Count && r.stream == st
 }
 
 // lossOf reports whether records that were dropped for this reason are lost to

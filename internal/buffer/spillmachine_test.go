@@ -52,6 +52,7 @@ type ordeal struct {
 	told      int64
 	recovered int64
 	untidy    bool // a process was killed, or left copies behind
+	parcels   []*parcel
 }
 
 // flaky is a directory of which the next calls that write fail.
@@ -264,7 +265,7 @@ func (o *ordeal) settle(i int, fate buffer.Fate) {
 		at := first
 		for frames := b.Frames; len(frames) > 0; at++ {
 			var body []byte
-			body, _, frames = record.Next(frames)
+			body, _, frames = b.Next(frames)
 			if bad(at) {
 				o.rejected[string(body)] = o.rejected[string(body)] || fate.Dropped != ledger.Shutdown
 			} else {
@@ -350,6 +351,7 @@ func (o *ordeal) end(abandon bool) {
 		o.untidy = true // It left copies behind.
 	}
 	o.begin()
+	defer o.resend(closing == nil)
 	got := o.buf.Balance()
 	if got.Recovered != left.Pending || got.Bytes.Recovered != left.Bytes.Pending {
 		if closing != nil && got.Recovered > left.Pending {
@@ -375,6 +377,7 @@ func (o *ordeal) finish() {
 	if names := o.disk.Names(); len(names) > 0 || b.Pending != 0 || b.Markers.Pending != 0 {
 		o.Fatalf("%q are left of an empty buffer, %+v", names, b.Sheet)
 	}
+	o.checkParcels()
 	twice, missing := int64(0), int64(0)
 	for _, text := range o.handed {
 		switch n := o.delivered[text]; n {
@@ -465,6 +468,19 @@ func TestSpillOrdeal(t *testing.T) {
 					}
 					o.kill()
 					o.begin()
+					o.resend(true)
+				},
+				"chunk": func(*rapid.T) { o.chunk(1+o.random.IntN(20), 1000, record.Level(o.random.IntN(4))) },
+				"chunks": func(*rapid.T) {
+					for range 50 {
+						o.chunk(1+o.random.IntN(20), 1000, record.Level(o.random.IntN(4)))
+					}
+				},
+				"large chunk": func(*rapid.T) { o.chunk(1+o.random.IntN(200), 1000, record.Level(o.random.IntN(4))) },
+				"tiny chunks": func(*rapid.T) {
+					for range 50 {
+						o.chunk(1, 20, record.Level(o.random.IntN(4)))
+					}
 				},
 			})
 			o.finish()
