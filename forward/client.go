@@ -41,7 +41,7 @@ type Client struct {
 	waiting chunkList
 	flying  chunkList
 	behind  chunkList // complete, but younger than what is in the spill
-	seq     uint64    // of the last chunk opened
+	seq     uint64    // the last sequence number
 	limit   int64     // for held and idle
 	held    int64     // bytes
 	idle    blockPool
@@ -127,6 +127,8 @@ func (c *Client) age() {
 func (c *Client) complete(ch *bufferedChunk) {
 	delete(c.open, ch.tag)
 	c.opens.remove(ch)
+	c.seq++
+	ch.seq = c.seq
 	if !c.o.NoAcks || c.spill != nil {
 		ch.id = newID()
 	}
@@ -160,12 +162,16 @@ func (c *Client) release(ch *bufferedChunk, reuse bool) {
 }
 
 // oldest is the smallest sequence number of what is in the buffer, or one more
-// than was ever used. The lock is held.
+// than was ever used, and when about the oldest chunk was begun. The lock is held.
 func (c *Client) oldest() (seq uint64, opened time.Time) {
 	seq = c.seq + 1
 	for _, l := range []*chunkList{&c.opens, &c.waiting, &c.flying, &c.behind} {
-		if l.first != nil && l.first.seq < seq {
-			seq, opened = l.first.seq, l.first.opened
+		if l.first == nil {
+			continue
+		}
+		seq = min(seq, l.first.seq)
+		if opened.IsZero() || l.first.opened.Before(opened) {
+			opened = l.first.opened
 		}
 	}
 	return seq, opened
@@ -177,8 +183,9 @@ func (c *Client) oldest() (seq uint64, opened time.Time) {
 func (c *Client) Flush(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	dropped, last := c.stats.DroppedOverflow, c.seq
+	dropped := c.stats.DroppedOverflow
 	c.completeAll()
+	last := c.seq
 	for {
 		seq, _ := c.oldest()
 		if seq > last && (c.spill == nil || c.spill.settledUpTo(last)) {

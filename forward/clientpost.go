@@ -270,7 +270,7 @@ func (c *Client) room() int64 {
 func (c *Client) dropOldest() bool {
 	list := &c.waiting
 	ch := list.first
-	if ch == nil || c.opens.first != nil && c.opens.first.seq < ch.seq {
+	if ch == nil || c.opens.first != nil && c.opens.first.opened.Before(ch.opened) {
 		list = &c.opens
 		ch = list.first
 	}

@@ -260,3 +260,7 @@ func (a *authority) issue(t *testing.T) tls.Certificate {
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
+
+func readMap(b []byte) (map[string]any, []byte, error) { return msgp.ReadMapStrIntfBytes(b, nil) }
+
+func joinPieces(pieces [][]byte) []byte { return bytes.Join(pieces, nil) }

@@ -78,7 +78,7 @@ func (c *Client) answered(s *sender, ch *bufferedChunk, err error) {
 	}
 	if ch.spilled {
 		c.stats.InSpill.take(ch.records, ch.size)
-		c.spill.settled(ch.id)
+		c.spill.settled(ch)
 	} else {
 		c.stats.Pending.take(ch.records, ch.size)
 	}

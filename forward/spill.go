@@ -37,6 +37,7 @@ type spilling struct {
 	want   bool     // somebody waits for room
 	unread []unread // the chunks that Next has yet to return
 	out    int      // returned, and not delivered yet
+	back   int64    // bytes of memory that those take
 	tell   []string // delivered, and the spill does not know yet
 	err    error
 }
@@ -85,9 +86,10 @@ func (sp *spilling) wantRoom() {
 }
 
 // settled notes that a chunk of the spill is delivered. The lock is held.
-func (sp *spilling) settled(id string) {
+func (sp *spilling) settled(ch *bufferedChunk) {
 	sp.out--
-	sp.tell = append(sp.tell, id)
+	sp.back -= ch.held
+	sp.tell = append(sp.tell, ch.id)
 	sp.wake()
 }
 
@@ -125,7 +127,7 @@ func (sp *spilling) step(ctx context.Context) (did bool, err error) {
 	switch {
 	case len(sp.tell) > 0:
 		return true, sp.forget(ctx)
-	case len(sp.unread) > 0 && c.waiting.n == 0 && c.held <= c.room():
+	case len(sp.unread) > 0 && c.waiting.n == 0 && c.held <= c.room() && sp.back <= c.limit/4:
 		return true, sp.fetch(ctx)
 	case sp.want && c.held <= c.limit/2:
 		sp.want = false
@@ -169,7 +171,7 @@ func (sp *spilling) forget(ctx context.Context) error {
 func (sp *spilling) divide() bool {
 	c := sp.c
 	ch, kept := c.waiting.first, int64(0)
-	for ch != nil && kept+ch.held <= c.limit/4 {
+	for ch != nil && (ch.spilled || kept+ch.held <= c.limit/4) {
 		kept += ch.held
 		ch = ch.next
 	}
@@ -227,6 +229,7 @@ func (sp *spilling) fetch(ctx context.Context) error {
 	}
 	sp.unread = sp.unread[1:]
 	sp.out++
+	sp.back += ch.held
 	c.held += ch.held
 	c.waiting.insert(ch)
 	c.dispatch()
