@@ -386,6 +386,28 @@ func TestAckBeforeTheEnd(t *testing.T) {
 	}
 }
 
+// An ack that comes twice before the message was written is a lie, too.
+func TestEarlyAckTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, peers := pipe()
+		c := dial(t, o)
+		server := <-peers
+		go func() {
+			buf := make([]byte, 16)
+			if _, err := io.ReadFull(server, buf); err != nil {
+				t.Error(err)
+			}
+			if _, err := server.Write(append(ackOf("x"), ackOf("x")...)); err != nil {
+				t.Error(err)
+			}
+		}()
+		if _, err := c.Write(t.Context(), chunkOf("x", 100)); err == nil || !errors.Is(c.Err(), ErrUnknownAck) {
+			t.Errorf("error %v, connection %v", err, c.Err())
+		}
+		server.Close()
+	})
+}
+
 // Goroutines that write at once do not mix their messages.
 func TestConcurrentWrites(t *testing.T) {
 	noLeaks(t)

@@ -240,6 +240,36 @@ func TestClientHandshake(t *testing.T) {
 	}
 }
 
+// mute is a connection that takes nothing.
+type mute struct{ net.Conn }
+
+func (mute) Write([]byte) (int, error) { return 0, errors.New("takes nothing") }
+
+// A chunk of which nothing was written has not arrived, and is not counted as
+// repeated.
+func TestNothingWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.serve("a:1", func(nc net.Conn) {
+			if _, err := newPeer(nc).receive(); err == nil {
+				t.Error("something was written")
+			}
+		})
+		e := w.endpoint("a:1")
+		e.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			nc, err := w.dial(ctx, network, address)
+			return mute{nc}, err
+		}
+		c := newClient(t, ClientOptions{Servers: []Endpoint{e}})
+		post(t, c, "t", 0)
+		left := finish(t, c, time.Minute)
+		if left == nil || left.Chunks[0].Unsure || c.Stats().Retried.Records != 0 || c.Stats().Servers[0].Failures < 5 {
+			t.Errorf("%+v of %+v", left, c.Stats())
+		}
+		w.group.Wait()
+	})
+}
+
 // Verify names the servers that cannot be used.
 func TestVerify(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -1,0 +1,183 @@
+package forward_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"github.com/spillway/spillway/forward"
+)
+
+// collector stands for a fluentd: it acknowledges every chunk, and counts.
+func collector() (address string, stop func() (records int)) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	counted := make(chan int)
+	go func() {
+		records := 0
+		defer func() { counted <- records }()
+		nc, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer nc.Close()
+		var s forward.Scanner
+		var buf []byte
+		for part := make([]byte, 4096); ; {
+			n, err := nc.Read(part)
+			if err != nil {
+				return // the client has closed
+			}
+			buf = append(buf, part[:n]...)
+			for {
+				size, _, err := s.Scan(buf)
+				if err != nil || size == 0 {
+					break
+				}
+				var m forward.Message
+				if err := s.Parse(buf[:size], &m); err != nil {
+					panic(err)
+				}
+				m.Check()
+				records += m.Count
+				if _, err := nc.Write(m.AppendAck(nil)); err != nil {
+					panic(err)
+				}
+				buf = buf[size:]
+			}
+		}
+	}()
+	return l.Addr().String(), func() int {
+		l.Close()
+		return <-counted
+	}
+}
+
+// A client for one fluentd, without acknowledged losses: what Close could not
+// deliver it hands back.
+func Example() {
+	address, stop := collector()
+	client, err := forward.NewClient(forward.ClientOptions{
+		Servers: []forward.Endpoint{{DialOptions: forward.DialOptions{Address: address}}},
+	})
+	if err != nil {
+		panic(err)
+	}
+	ctx := context.Background()
+	for i := range 1000 {
+		if err := client.Post(ctx, "app.access", time.Now(), map[string]any{"path": "/", "status": 200, "n": i}); err != nil {
+			panic(err)
+		}
+	}
+	closing, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := client.Close(closing); err != nil {
+		var left *forward.UndeliveredError
+		if errors.As(err, &left) {
+			fmt.Println(left.Left.Records, "records were not delivered") // left.Chunks has them
+		}
+	}
+	stats := client.Stats()
+	fmt.Println("accepted", stats.Accepted.Records, "acknowledged", stats.Acked.Records, "received", stop())
+	// Output: accepted 1000 acknowledged 1000 received 1000
+}
+
+// The log/slog package through a client.
+func ExampleNewHandler() {
+	address, stop := collector()
+	client, err := forward.NewClient(forward.ClientOptions{
+		Servers:  []forward.Endpoint{{DialOptions: forward.DialOptions{Address: address}}},
+		WhenFull: forward.DropOldest, // a log call never waits
+	})
+	if err != nil {
+		panic(err)
+	}
+	log := slog.New(forward.NewHandler(client, "app.log", nil))
+	log.Info("started", "pid", os.Getpid())
+	log.With("user", "ada").Warn("slow", slog.Group("query", "rows", 17, "took", time.Second))
+	if err := client.Close(context.Background()); err != nil {
+		panic(err)
+	}
+	fmt.Println("received", stop())
+	// Output: received 2
+}
+
+// For programs of fluent-logger-golang: the same methods, on a client.
+func ExampleNewLogger() {
+	address, stop := collector()
+	client, err := forward.NewClient(forward.ClientOptions{
+		Servers: []forward.Endpoint{{DialOptions: forward.DialOptions{Address: address}}},
+	})
+	if err != nil {
+		panic(err)
+	}
+	logger := forward.NewLogger(client, forward.LoggerOptions{TagPrefix: "app"})
+	if err := logger.Post("access", map[string]string{"path": "/"}); err != nil {
+		panic(err)
+	}
+	if err := logger.Close(); err != nil {
+		panic(err)
+	}
+	fmt.Println("received", stop())
+	// Output: received 1
+}
+
+// Two servers share the work, a third takes the place of one that is away. All
+// want to be shown a shared key, and the records go through TLS.
+func ExampleClientOptions() {
+	var servers []forward.Endpoint
+	for _, host := range []string{"logs-1.example.org", "logs-2.example.org", "logs-3.example.org"} {
+		servers = append(servers, forward.Endpoint{
+			DialOptions: forward.DialOptions{
+				Address: net.JoinHostPort(host, "24224"),
+				// TLS: &tls.Config{}, for the system's roots
+				Auth: &forward.Credentials{SharedKey: "from a file or the environment"},
+			},
+			Standby: host == "logs-3.example.org",
+		})
+	}
+	client, err := forward.NewClient(forward.ClientOptions{
+		Servers:     servers,
+		Compression: forward.CompressionZstd,
+		BufferBytes: 16 << 20,
+		WhenFull:    forward.DropNewest, // Post then returns ErrBufferFull
+	})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(client.BufferedBytes(), "bytes waiting")
+	if err := client.Close(context.Background()); err != nil {
+		panic(err)
+	}
+	// Output: 0 bytes waiting
+}
+
+// A connection by itself, for those who buffer and retry on their own.
+func ExampleConn() {
+	address, stop := collector()
+	conn, err := forward.Dial(context.Background(), forward.DialOptions{Address: address})
+	if err != nil {
+		panic(err)
+	}
+	entry := forward.AppendTime([]byte{0x92}, time.Now())
+	entry, err = forward.AppendRecord(entry, map[string]string{"log": "a line"})
+	if err != nil {
+		panic(err)
+	}
+	err = conn.Deliver(context.Background(), &forward.OutChunk{Tag: "app", Entries: [][]byte{entry}, Records: 1, ID: "chunk-1"})
+	var sending *forward.SendError
+	if errors.As(err, &sending) {
+		fmt.Println("not acknowledged; it may have arrived:", sending.Unsure)
+	}
+	if err := conn.Close(); err != nil {
+		panic(err)
+	}
+	fmt.Println("received", stop())
+	// Output: received 1
+}
