@@ -7,62 +7,44 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/spillway/spillway/forward"
 )
 
-// collector stands for a fluentd: it acknowledges every chunk, and counts.
-func collector() (address string, stop func() (records int)) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// fluentd stands for a server that acknowledges every chunk, and counts. The
+// function that it returns ends it.
+func fluentd() (address string, stop func() (records int64)) {
+	var records atomic.Int64
+	server, err := forward.NewServer(forward.ServerConfig{
+		Receiver: forward.ReceiverFunc(func(r *forward.Received, done func(ok bool)) {
+			records.Add(int64(r.Count))
+			done(true)
+		}),
+	})
 	if err != nil {
 		panic(err)
 	}
-	counted := make(chan int)
-	go func() {
-		records := 0
-		defer func() { counted <- records }()
-		nc, err := l.Accept()
-		if err != nil {
-			return
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	ended := make(chan error)
+	go func() { ended <- server.Serve(listener) }()
+	return listener.Addr().String(), func() int64 {
+		if err := server.Close(context.Background()); err != nil {
+			panic(err)
 		}
-		defer nc.Close()
-		var s forward.Scanner
-		var buf []byte
-		for part := make([]byte, 4096); ; {
-			n, err := nc.Read(part)
-			if err != nil {
-				return // the client has closed
-			}
-			buf = append(buf, part[:n]...)
-			for {
-				size, _, err := s.Scan(buf)
-				if err != nil || size == 0 {
-					break
-				}
-				var m forward.Message
-				if err := s.Parse(buf[:size], &m); err != nil {
-					panic(err)
-				}
-				m.Check()
-				records += m.Count
-				if _, err := nc.Write(m.AppendAck(nil)); err != nil {
-					panic(err)
-				}
-				buf = buf[size:]
-			}
-		}
-	}()
-	return l.Addr().String(), func() int {
-		l.Close()
-		return <-counted
+		<-ended
+		return records.Load()
 	}
 }
 
 // A client for one fluentd, without acknowledged losses: what Close could not
 // deliver it hands back.
 func Example() {
-	address, stop := collector()
+	address, stop := fluentd()
 	client, err := forward.NewClient(forward.ClientOptions{
 		Servers: []forward.Endpoint{{DialOptions: forward.DialOptions{Address: address}}},
 	})
@@ -90,7 +72,7 @@ func Example() {
 
 // The log/slog package through a client.
 func ExampleNewHandler() {
-	address, stop := collector()
+	address, stop := fluentd()
 	client, err := forward.NewClient(forward.ClientOptions{
 		Servers:  []forward.Endpoint{{DialOptions: forward.DialOptions{Address: address}}},
 		WhenFull: forward.DropOldest, // a log call never waits
@@ -110,7 +92,7 @@ func ExampleNewHandler() {
 
 // For programs of fluent-logger-golang: the same methods, on a client.
 func ExampleNewLogger() {
-	address, stop := collector()
+	address, stop := fluentd()
 	client, err := forward.NewClient(forward.ClientOptions{
 		Servers: []forward.Endpoint{{DialOptions: forward.DialOptions{Address: address}}},
 	})
@@ -160,7 +142,7 @@ func ExampleClientOptions() {
 
 // A connection by itself, for those who buffer and retry on their own.
 func ExampleConn() {
-	address, stop := collector()
+	address, stop := fluentd()
 	conn, err := forward.Dial(context.Background(), forward.DialOptions{Address: address})
 	if err != nil {
 		panic(err)
