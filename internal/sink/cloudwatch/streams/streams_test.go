@@ -270,7 +270,7 @@ func TestRequestsBeyondTheLimits(t *testing.T) {
 	var events []sinktest.Event
 	for i := range 400 {
 		body := strings.Repeat("\x01", 1000) + fmt.Sprint(i) // six times as long
-		events = append(events, packed(now.Add(-time.Duration(i%100)*time.Hour), 0, body))
+		events = append(events, packed(now.Add(-time.Duration(i/200*i%100)*time.Hour), 0, body))
 	}
 	events = append(events, packed(now, 0, strings.Repeat("\x01", 200_000)))
 	out := s.Send(t.Context(), sinktest.NewRequest(events...))
