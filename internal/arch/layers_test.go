@@ -148,8 +148,9 @@ var layers = []layer{
 	{
 		"internal/catalog",
 		[]string{
-			"internal/awsauth", "internal/config", "internal/record", "internal/sink", "internal/sink/cloudwatch",
-			"internal/sink/jsonfile", "internal/sink/local", "internal/source/multiline", "internal/tag",
+			"forward", "internal/awsauth", "internal/config", "internal/entry", "internal/record", "internal/sink",
+			"internal/sink/cloudwatch", "internal/sink/forward", "internal/sink/jsonfile", "internal/sink/local",
+			"internal/source/multiline", "internal/tag",
 		},
 		[]string{"github.com/aws/aws-sdk-go-v2/aws"}, "THE list of destinations; it makes them and starts nothing",
 	},

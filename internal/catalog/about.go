@@ -47,6 +47,8 @@ func (d *Destination) about(r *config.Resolved) (config.About, error) {
 		if len(d.attrs) > 0 {
 			a.Attrs = d.attrs
 		}
+	case config.DriverFluentd:
+		a.Record = d.record
 	case config.DriverLocal:
 		a.Run = d.run
 	}
@@ -67,6 +69,8 @@ func (d *Destination) Identity(r *config.Resolved) (string, error) {
 		to = fmt.Sprintf("%q %q %q %q", a.Options["awslogs-endpoint"], a.Options["awslogs-region"], a.Options["awslogs-group"], d.stream)
 	case config.DriverJSONFile:
 		to = a.Options["log-path"]
+	case config.DriverFluentd:
+		to = fmt.Sprintf("%q %q", a.Options["fluentd-address"], a.Record.Tag)
 	case config.DriverLocal:
 		to = a.Options["state-dir"]
 	}

@@ -54,6 +54,7 @@ type Destination struct {
 	// the log stream, the attributes of each line, the name of the process.
 	stream string
 	attrs  []byte
+	record *config.FluentdRecord
 	run    string
 }
 
@@ -95,6 +96,8 @@ func Open(r *config.Resolved, s Surroundings) (*Destination, error) {
 		return openAWSLogs(r, s)
 	case config.DriverJSONFile:
 		return openJSONFile(r, s)
+	case config.DriverFluentd:
+		return openFluentd(r, s)
 	case config.DriverLocal:
 		return openLocal(s)
 	default:

@@ -99,7 +99,7 @@ func TestNoDriver(t *testing.T) {
 	if d, err := Open(resolve(t, in), Surroundings{}); err == nil || !strings.Contains(err.Error(), "none") {
 		t.Errorf("a logger without a driver: %+v, %v", d, err)
 	}
-	for _, later := range []string{"fluentd", "splunk"} {
+	for _, later := range []string{"splunk"} {
 		if _, err := config.Resolve(shim("log-driver=" + later)); err == nil || !strings.Contains(err.Error(), later) {
 			t.Errorf("the driver %s: %v, want an error that names it", later, err)
 		}

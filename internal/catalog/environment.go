@@ -20,8 +20,8 @@ const (
 
 // withEnvironment completes the container by the environment that its endpoint
 // has, where the options choose from it. A container starts without it, too.
-func withEnvironment(o config.JSONFile, c config.Container) (config.Container, []string) {
-	if c.EnvEndpoint == "" || len(c.Env) > 0 || len(o.Env) == 0 && o.EnvRegex == "" {
+func withEnvironment(names []string, pattern string, c config.Container) (config.Container, []string) {
+	if c.EnvEndpoint == "" || len(c.Env) > 0 || len(names) == 0 && pattern == "" {
 		return c, nil
 	}
 	env, err := fetchEnvironment(c.EnvEndpoint)

@@ -39,7 +39,7 @@ func fileAttrs(o config.JSONFile, c config.Container) (attrs []byte, warnings []
 		}
 		return o.Attrs, nil, nil
 	}
-	c, warnings = withEnvironment(o, c)
+	c, warnings = withEnvironment(o.Env, o.EnvRegex, c)
 	attrs, err = chooseAttrs(o, containerInfo(c))
 	return attrs, warnings, err
 }

@@ -27,6 +27,8 @@ type About struct {
 	Options map[string]string `json:"options"`
 	// Attrs is the object that json-file adds to each line, {} for none.
 	Attrs json.RawMessage `json:"attrs,omitempty"`
+	// Record is what fluentd's records have in common.
+	Record *FluentdRecord `json:"record,omitempty"`
 	// LeftOut are the options that had a secret as their value.
 	LeftOut []string `json:"left_out,omitempty"`
 }
@@ -158,6 +160,9 @@ func FromAbout(text []byte, in Input) (*Resolved, error) {
 	r.finish()
 	r.out.container = Container{ID: a.Container.ID, Name: a.Container.Name, Namespace: a.Container.Namespace}
 	r.out.run, r.out.leftOut = a.Run, r.stillMissing(a.LeftOut)
+	if r.out.driver == DriverFluentd {
+		r.out.record = a.Record
+	}
 	if r.out.driver == DriverJSONFile {
 		r.out.attrs = a.Attrs
 		if r.out.attrs == nil {
@@ -250,6 +255,11 @@ func (r *resolver) destinationRemembered(a About) {
 		needed = []string{"awslogs-group", "awslogs-stream"}
 	case DriverJSONFile:
 		needed = []string{"log-path"}
+	case DriverFluentd:
+		needed = []string{"fluentd-address"}
+		if a.Record == nil || a.Record.Tag == "" {
+			r.problems.Add(&Problem{Where: aboutWhere, Found: "no tag for its records", Expected: "one", Do: newer})
+		}
 	}
 	for _, name := range append(needed, "state-dir") {
 		if a.Options[name] == "" {

@@ -61,14 +61,14 @@ const (
 // Driver is a destination by the name that Docker and shim-loggers gave it.
 type Driver uint8
 
-// The drivers. Fluentd and Splunk are known by name, so that their options can
-// be recognised, but no version has them yet.
+// The drivers. Splunk is known by name, so that its options can be recognised,
+// but no version has it yet.
 const (
 	DriverNone     Driver = iota // not chosen
 	DriverLocal                  // the local store, "spillway exec" only
 	DriverAWSLogs                // CloudWatch Logs
 	DriverJSONFile               // a file as Docker's json-file driver writes it
-	DriverFluentd
+	DriverFluentd                // a server of the forward protocol
 	DriverSplunk
 )
 
@@ -116,9 +116,9 @@ const (
 	fluentd  DriverSet = 1 << DriverFluentd
 	splunk   DriverSet = 1 << DriverSplunk
 	// present are the drivers of this version.
-	present = 1<<DriverLocal | awslogs | jsonFile
+	present = 1<<DriverLocal | awslogs | jsonFile | fluentd
 	// anyDriver marks the common options.
-	anyDriver = present | fluentd | splunk
+	anyDriver = present | splunk
 )
 
 // Level says where a value came from.

@@ -53,7 +53,7 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%s shows a secret: %+v", name, row)
 		}
 	}
-	for _, name := range []string{"log-path", "to", "fluentd-address", "json-file-tag"} {
+	for _, name := range []string{"log-path", "to", "splunk-url", "json-file-tag"} {
 		if _, there := rows[name]; there {
 			t.Errorf("%s is explained to a logger that does not have it", name)
 		}
@@ -103,7 +103,7 @@ func TestWriteFlags(t *testing.T) {
 			t.Errorf("the list has no %q:\n%s", want, b.String())
 		}
 	}
-	if strings.Contains(b.String(), "--to ") || strings.Contains(b.String(), "fluentd-address") {
+	if strings.Contains(b.String(), "--to ") || strings.Contains(b.String(), "splunk-url") {
 		t.Errorf("the list has options that the shim does not take:\n%s", b.String())
 	}
 	r, w := io.Pipe()

@@ -21,7 +21,7 @@ defaults:
   loss-markers: off
   uid: -1
   max-size: 010        # not octal
-  fluentd-address: [known, but of no use yet]
+  splunk-url: [known, but of no use yet]
   tag: |-
     {{.Name}}
 aws: {credentials-file: /c, profile: 7, imds: false, proxy: "http://u:p@h:1", ca-file: /a}
@@ -73,7 +73,7 @@ func TestParseNodeErrors(t *testing.T) {
 		{"unknown key", "aws:\n  imsd: true\n", []string{`f:2:3: found the unknown key "imsd"; expected credentials-file, profile, imds, proxy or ca-file, the nearest is "imds"`}},
 		{"option of one container", "defaults:\n  container-id: x\n", []string{"f:2:3: found the option container-id, which belongs to one container"}},
 		{"bad mode", "defaults:\n  mode: fast\n", []string{`f:2:9: mode: found "fast"; expected blocking, non-blocking or spill`}},
-		{"driver of a later version", "defaults:\n  log-driver: splunk\n", []string{`f:2:15: log-driver: found "splunk"; expected awslogs or json-file; "splunk" is not in this version`}},
+		{"driver of a later version", "defaults:\n  log-driver: splunk\n", []string{`f:2:15: log-driver: found "splunk"; expected awslogs, json-file or fluentd; "splunk" is not in this version`}},
 		{"bad size", "defaults:\n  max-buffer-size: lots\n", []string{`f:2:20: max-buffer-size: found "lots"; expected a size`}},
 		{"bad bool", "defaults:\n  compress: 2\n", []string{`f:2:13: compress: found "2"; expected true or false`}},
 		{"duration without unit", "defaults:\n  cleanup-time: 5\n", []string{`f:2:17: cleanup-time: found "5"; expected a duration with its unit`}},

@@ -25,6 +25,7 @@ type Resolved struct {
 	// What only a buffer on disk remembers; see FromAbout.
 	run     string
 	attrs   []byte
+	record  *FluentdRecord
 	leftOut []string
 }
 
@@ -154,6 +155,25 @@ func (r *Resolved) JSONFile() JSONFile {
 		EnvRegex:    r.value("env-regex").Text,
 		Tag:         r.value("tag").Text,
 		Attrs:       r.attrs,
+	}
+}
+
+// Fluentd returns the settings of a server of the forward protocol.
+func (r *Resolved) Fluentd() Fluentd {
+	network, address, _ := splitFluentdAddress(r.value("fluentd-address").Text)
+	return Fluentd{
+		Network: network, Address: address,
+		Ack:          r.value("fluentd-request-ack").Flag,
+		WholeSeconds: !r.value("fluentd-sub-second-precision").Flag,
+		WriteTimeout: r.value("fluentd-write-timeout").Duration,
+		ReadTimeout:  r.value("fluentd-read-timeout").Duration,
+		Reconnect:    r.value("fluentd-async-reconnect-interval").Duration,
+		Labels:       names(r.value("labels").Text),
+		LabelsRegex:  r.value("labels-regex").Text,
+		Env:          names(r.value("env").Text),
+		EnvRegex:     r.value("env-regex").Text,
+		Tag:          r.value("tag").Text,
+		Made:         r.record,
 	}
 }
 

@@ -121,7 +121,7 @@ func (r *resolver) cleanupRule() {
 func (r *resolver) required() {
 	if r.in.Program == ProgramShim {
 		if r.out.driver == DriverNone && !r.unchosen {
-			r.missing("log-driver", "awslogs or json-file")
+			r.missing("log-driver", "awslogs, json-file or fluentd")
 		}
 		if !r.value("container-id").given {
 			r.missing("container-id", "the id of the container, which containerd gives in CONTAINER_ID")

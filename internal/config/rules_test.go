@@ -15,11 +15,11 @@ func TestRefusals(t *testing.T) {
 		node string
 		err  []string
 	}{
-		{"no driver", false, []string{"--container-id=c"}, "", []string{"--log-driver: found nothing; expected awslogs or json-file; give --log-driver VALUE, or set log-driver in the section defaults of f"}},
-		{"driver of a later version", false, []string{"--log-driver=fluentd", "--container-id=c", "--fluentd-address=h:1", "--awslogs-group=g"}, "",
-			[]string{`--log-driver: found "fluentd"; expected awslogs or json-file; "fluentd" is not in this version of Spillway, it comes in a later one`}},
+		{"no driver", false, []string{"--container-id=c"}, "", []string{"--log-driver: found nothing; expected awslogs, json-file or fluentd; give --log-driver VALUE, or set log-driver in the section defaults of f"}},
+		{"driver of a later version", false, []string{"--log-driver=splunk", "--container-id=c", "--splunk-url=h:1", "--awslogs-group=g"}, "",
+			[]string{`--log-driver: found "splunk"; expected awslogs, json-file or fluentd; "splunk" is not in this version of Spillway, it comes in a later one`}},
 		{"splunk", false, []string{"--log-driver=splunk", "--container-id=c", "--splunk-token=hush"}, "", []string{`"splunk" is not in this version`}},
-		{"unknown driver", false, []string{"--log-driver=gelf", "--container-id=c"}, "", []string{`--log-driver: found "gelf"; expected awslogs or json-file`}},
+		{"unknown driver", false, []string{"--log-driver=gelf", "--container-id=c"}, "", []string{`--log-driver: found "gelf"; expected awslogs, json-file or fluentd`}},
 		{"no container", false, shim["awslogs"][2:], "defaults: {log-driver: awslogs}", []string{"--container-id: found nothing; expected the id of the container, which containerd gives in CONTAINER_ID; give --container-id VALUE"}},
 		{"no group, stream, region", false, []string{"--log-driver=awslogs", "--container-id=c"}, "aws: {imds: false}", []string{"--awslogs-group: found nothing", "--awslogs-stream: found nothing", noRegion}},
 		{"no log-path", false, []string{"--log-driver=json-file", "--container-id=c"}, "", []string{"--log-path: found nothing; expected the path of the file"}},
@@ -32,7 +32,8 @@ func TestRefusals(t *testing.T) {
 		{"unknown option with a line break", false, with("awslogs", "--a\nb=1"), "", []string{`"--a\nb": found an unknown option`}},
 		{"pattern with a line break", false, with("awslogs", "--awslogs-multiline-pattern=(\n"), "", []string{`missing closing ) at "(\n"`}},
 		{"option of another driver", false, with("awslogs", "--max-size=1m"), "", []string{"--max-size: found an option that belongs to the driver json-file; expected an option of spillway-shim for the driver awslogs, the nearest is \"max-"}},
-		{"option of a later driver", false, with("awslogs", "--fluentd-address=h:1"), "", []string{"--fluentd-address: found an option that belongs to the driver fluentd"}},
+		{"option of a later driver", false, with("awslogs", "--splunk-url=h:1"), "", []string{"--splunk-url: found an option that belongs to the driver splunk"}},
+		{"option of another driver", false, with("awslogs", "--fluentd-address=h:1"), "", []string{"--fluentd-address: found an option that belongs to the driver fluentd"}},
 		{"option of several drivers", false, with("awslogs", "--labels=a"), "", []string{"belongs to the driver json-file, fluentd or splunk"}},
 		{"option of the other program", false, with("awslogs", "--to=local"), "", []string{"--to: found an option of spillway exec; expected an option of spillway-shim"}},
 		{"option of the other program", true, []string{"--uid=1"}, "", []string{"--uid: found an option of spillway-shim; expected an option of spillway exec for the driver local"}},

@@ -87,7 +87,7 @@ func TestOptions(t *testing.T) {
 		exec, shim bool
 	}{
 		{"mode", true, true}, {"to", true, false}, {"log-driver", false, true}, {"awslogs-group", true, true},
-		{"uid", false, true}, {"json-file-tag", false, false}, {"fluentd-address", false, false},
+		{"uid", false, true}, {"json-file-tag", false, false}, {"fluentd-address", true, true}, {"fluentd-tag", false, false}, {"splunk-url", false, false},
 	} {
 		if slices.Contains(exec, c.name) != c.exec || slices.Contains(shim, c.name) != c.shim {
 			t.Errorf("%s: offered by exec %v and by the shim %v, want %v and %v", c.name,

@@ -103,6 +103,33 @@ type JSONFile struct {
 	Attrs []byte
 }
 
+// Fluentd is what the options say about a server of the forward protocol.
+type Fluentd struct {
+	Network string // "tcp", "tls" or "unix"
+	Address string // host:port, or the path of a unix socket
+	Ack     bool
+	// WholeSeconds cuts times to seconds.
+	WholeSeconds bool
+	WriteTimeout time.Duration // 0 means the default of the protocol's client
+	ReadTimeout  time.Duration // likewise
+	Reconnect    time.Duration // 0 never
+
+	Labels      []string
+	LabelsRegex string // RE2, known to compile; "" matches nothing
+	Env         []string
+	EnvRegex    string // likewise
+	Tag         string // a template; "" if none was given
+	// Made is what a logger, which is gone, made of the fields above and its
+	// container; then they are empty. It is nil where they still choose.
+	Made *FluentdRecord
+}
+
+// FluentdRecord is what all records of one container have in common.
+type FluentdRecord struct {
+	Tag    string            `json:"tag"`
+	Fields map[string]string `json:"fields"` // beside the line and its stream
+}
+
 // Container is what is known about the container.
 type Container struct {
 	ID          string

@@ -100,6 +100,8 @@ var sections = []section{
 		func(o config.Option) bool { return !o.Common() && o.Drivers.Has(config.DriverAWSLogs) }},
 	{"A file as Docker writes it", "`--log-driver json-file` or `--to json-file`. Options that speak of the container's labels and variables are for `spillway-shim`.",
 		func(o config.Option) bool { return !o.Common() && o.Drivers.Has(config.DriverJSONFile) }},
+	{"A server of the forward protocol", "`--log-driver fluentd` or `--to fluentd`: fluentd, Fluent Bit, another Spillway. A record has what Docker's driver gives it: `log`, `source`, `container_id`, `container_name`, and the labels and variables that are asked for; a part of a long line also `partial_message`, `partial_id`, `partial_ordinal` and `partial_last`. Lines go in order, many in a message. A loss marker is a record with its text under `log` and its object under `spillway_loss`.",
+		func(o config.Option) bool { return !o.Common() && o.Drivers.Has(config.DriverFluentd) }},
 }
 
 func optionTable(b *strings.Builder, rows []config.Option) {

@@ -64,6 +64,6 @@ The section ` + "`defaults`" + ` takes any option above that is not marked *own*
 const laterDrivers = `
 ## Drivers of a later version
 
-fluentd and splunk are not in this version: ` + "`--log-driver fluentd`" + ` and ` + "`--log-driver splunk`" + ` end with exit code 2. Their options are known by name; a logger of another driver
+splunk is not in this version: ` + "`--log-driver splunk`" + ` ends with exit code 2. Its options are known by name; a logger of another driver
 that is handed one says so, and the node file may hold them: %s.
 `

@@ -36,6 +36,14 @@ func PositiveDuration(v Value) string {
 	return ""
 }
 
+// NoNegativeDuration asks for a duration of 0 or more.
+func NoNegativeDuration(v Value) string {
+	if v.Duration < 0 {
+		return "a duration such as 5s, or 0"
+	}
+	return ""
+}
+
 // RegularExpression asks for RE2 syntax.
 func RegularExpression(v Value) string {
 	_, err := regexp.Compile(v.Text)
