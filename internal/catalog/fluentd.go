@@ -115,8 +115,8 @@ func fluentdRecord(o config.Fluentd, c config.Container, command string) (*confi
 	if made.Tag, err = tag.Render(o.Tag, info); err != nil {
 		return nil, nil, fmt.Errorf("tag records by %q: %w", o.Tag, err)
 	}
-	if n := len(made.Tag); n == 0 || n > protocol.MaxTag {
-		return nil, nil, fmt.Errorf("tag records by %q: it gives %d bytes, expected 1 to %d; change the tag", o.Tag, n, protocol.MaxTag)
+	if made.Tag == "" {
+		return nil, nil, fmt.Errorf("tag records by %q: it gives nothing, and every record needs a tag; change the tag", o.Tag)
 	}
 	return made, warnings, nil
 }
