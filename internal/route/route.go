@@ -44,8 +44,6 @@ type Route struct {
 	// Legs get every chunk. Those that never wait go first, so that one which waits
 	// keeps nothing from the others.
 	Legs []Leg
-	// Durable: every leg writes to a disk before it vouches for a chunk.
-	Durable bool
 }
 
 // arrange puts the legs that wait behind those that do not.

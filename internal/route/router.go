@@ -49,18 +49,23 @@ func (r *Router) Admit(c *record.Chunk) {
 	to.admit(c)
 }
 
-// Durable reports whether the chunks of a tag go to disks only.
-func (r *Router) Durable(tag string) bool {
+// Reject hands over what is no record and goes where unmatched records go, under
+// a reason of its own.
+func (r *Router) Reject(c *record.Chunk) {
 	t := r.enter()
 	defer t.leave()
-	return t.route(tag).Durable
+	t.unmatched.admit(c)
 }
 
 // Lines hands over newline-ended lines, as source.Intake does.
 func (r *Router) Lines(tag string, at int64, lines []byte, valid bool) {
 	t := r.enter()
 	defer t.leave()
-	for _, l := range t.route(tag).Legs {
+	to := t.route(tag)
+	if to == t.unmatched {
+		t.tellLines(tag, at, lines)
+	}
+	for _, l := range to.Legs {
 		l.Lines(tag, at, lines, valid)
 	}
 }
@@ -69,7 +74,11 @@ func (r *Router) Lines(tag string, at int64, lines []byte, valid bool) {
 func (r *Router) Body(tag string, at int64, body []byte, part record.Part) {
 	t := r.enter()
 	defer t.leave()
-	for _, l := range t.route(tag).Legs {
+	to := t.route(tag)
+	if to == t.unmatched {
+		t.tellLines(tag, at, body)
+	}
+	for _, l := range to.Legs {
 		l.Body(tag, at, body, part)
 	}
 }
@@ -84,12 +93,4 @@ func (r *Router) MaxBody(tag string) int {
 		most = min(most, l.MaxBody())
 	}
 	return most
-}
-
-// Reject hands over what is no record and goes where unmatched records go, under
-// a reason of its own.
-func (r *Router) Reject(c *record.Chunk) {
-	t := r.enter()
-	defer t.leave()
-	t.unmatched.admit(c)
 }

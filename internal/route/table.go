@@ -1,6 +1,7 @@
 package route
 
 import (
+	"bytes"
 	"sync"
 
 	"github.com/spillway/spillway/internal/record"
@@ -56,6 +57,15 @@ func (t *Table) find(tag string) *Route {
 		}
 	}
 	return t.unmatched
+}
+
+// tellLines tells of lines that no route takes, as of a chunk with the first of
+// them.
+func (t *Table) tellLines(tag string, at int64, lines []byte) {
+	first, _, _ := bytes.Cut(lines, []byte{'\n'})
+	count, _ := record.CountLines(lines)
+	body, _ := record.AppendBody(make([]byte, 0, record.FrameSize+len(first)), first)
+	t.tell(&record.Chunk{Tag: tag, Time: at, Bodies: body, Count: max(count, 1)})
 }
 
 // enter and leave say how long the table is in use.

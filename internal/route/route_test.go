@@ -1,0 +1,174 @@
+package route_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/spillway/spillway/internal/record"
+	"github.com/spillway/spillway/internal/route"
+)
+
+// leg notes what it is handed, and keeps what it is to tell.
+type leg struct {
+	name  string
+	level record.Level
+	waits bool
+	body  int
+	log   *[]string
+	held  []func(ok bool)
+	full  chan struct{} // admission waits for it, unless it is nil
+}
+
+func (l *leg) Level() record.Level { return l.level }
+func (l *leg) Waits() bool         { return l.waits }
+func (l *leg) MaxBody() int        { return l.body }
+
+func (l *leg) Admit(c *record.Chunk) {
+	if l.full != nil {
+		<-l.full
+	}
+	*l.log = append(*l.log, fmt.Sprintf("%s gets %s at %s", l.name, c.Tag, c.Level))
+	if c.Done != nil {
+		l.held = append(l.held, c.Done)
+	}
+}
+
+func (l *leg) Lines(tag string, _ int64, lines []byte, _ bool) {
+	*l.log = append(*l.log, fmt.Sprintf("%s gets %s: %s", l.name, tag, lines))
+}
+
+func (l *leg) Body(tag string, _ int64, body []byte, _ record.Part) {
+	*l.log = append(*l.log, fmt.Sprintf("%s gets %s: part %s", l.name, tag, body))
+}
+
+// prefixed matches tags that begin with text.
+func prefixed(text string) func(string) bool {
+	return func(tag string) bool { return strings.HasPrefix(tag, text) }
+}
+
+// world is a router with two routes, of which the first has two legs.
+type world struct {
+	*route.Router
+	log            []string
+	a, b, c, stray *leg
+	strays         []string
+}
+
+func newWorld() *world {
+	w := &world{}
+	w.a = &leg{name: "a", level: record.LevelDelivered, waits: true, body: 100, log: &w.log}
+	w.b = &leg{name: "b", level: record.LevelKernel, body: 50, log: &w.log}
+	w.c = &leg{name: "c", level: record.LevelPower, body: 70, log: &w.log}
+	w.stray = &leg{name: "stray", level: record.LevelDelivered, waits: true, body: 10, log: &w.log}
+	w.Router = route.NewRouter(w.table())
+	return w
+}
+
+func (w *world) table() *route.Table {
+	return route.NewTable([]*route.Route{
+		{Name: "first", Match: prefixed("app."), Legs: []route.Leg{w.a, w.b}},
+		{Name: "second", Match: prefixed("a"), Legs: []route.Leg{w.c}},
+	}, &route.Route{Name: "unmatched", Legs: []route.Leg{w.stray}}, func(c *record.Chunk) { w.strays = append(w.strays, c.Tag) })
+}
+
+// TestFirstMatchWins, a leg that waits comes after one that does not, and what no
+// route takes goes to the leg for that.
+func TestFirstMatchWins(t *testing.T) {
+	w := newWorld()
+	for range 2 { // The second time by heart.
+		for _, tag := range []string{"app.x", "apple", "", "sys"} {
+			w.Admit(&record.Chunk{Tag: tag, Level: route.AsRoute})
+		}
+	}
+	w.Reject(&record.Chunk{Tag: "app.x", Level: record.LevelMemory})
+	once := []string{
+		"b gets app.x at kernel", "a gets app.x at delivered", "c gets apple at power", "stray gets  at delivered", "stray gets sys at delivered",
+	}
+	want := append(append(once, once...), "stray gets app.x at memory")
+	if diff := cmp.Diff(want, w.log); diff != "" {
+		t.Error(diff)
+	}
+	if !slices.Equal(w.strays, []string{"", "sys", "", "sys"}) {
+		t.Errorf("told of %q", w.strays)
+	}
+}
+
+// TestManyTags: a flood of tags costs no memory for ever, and each goes its way.
+func TestManyTags(t *testing.T) {
+	w := newWorld()
+	for i := range 20_000 {
+		w.Admit(&record.Chunk{Tag: fmt.Sprint("app.", i), Level: record.LevelMemory})
+	}
+	if len(w.log) != 40_000 || len(w.strays) != 0 {
+		t.Errorf("%d admissions, %d strays", len(w.log), len(w.strays))
+	}
+}
+
+// TestDone: a chunk is kept where all legs keep it, and told once.
+func TestDone(t *testing.T) {
+	for _, c := range []struct{ a, b, want bool }{{true, true, true}, {true, false, false}, {false, true, false}, {false, false, false}} {
+		w := newWorld()
+		var told []bool
+		w.Admit(&record.Chunk{Tag: "app.x", Level: record.LevelPower, Done: func(ok bool) { told = append(told, ok) }})
+		w.b.held[0](c.b)
+		if len(told) != 0 {
+			t.Fatal("told before every leg was")
+		}
+		w.a.held[0](c.a)
+		if !slices.Equal(told, []bool{c.want}) {
+			t.Errorf("%v, %v: told %v", c.a, c.b, told)
+		}
+	}
+}
+
+// TestLines go to every leg, and are cut to what the smallest takes.
+func TestLines(t *testing.T) {
+	w := newWorld()
+	if n := w.MaxBody("app.x"); n != 50 {
+		t.Errorf("the largest body has %d bytes", n)
+	}
+	w.Lines("app.x", 1, []byte("one\n"), true)
+	w.Body("apple", 1, []byte("two"), record.Part{Ordinal: 1})
+	w.Lines("sys", 1, []byte("three\nfour\n"), true)
+	if diff := cmp.Diff([]string{"b gets app.x: one\n", "a gets app.x: one\n", "c gets apple: part two", "stray gets sys: three\nfour\n"}, w.log); diff != "" {
+		t.Error(diff)
+	}
+	if !slices.Equal(w.strays, []string{"sys"}) {
+		t.Errorf("told of %q", w.strays)
+	}
+}
+
+// TestSwap: who is in the old table ends there, who comes goes to the new one, and
+// the old one's legs are known to get nothing more.
+func TestSwap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.c.full = make(chan struct{})
+		var all sync.WaitGroup
+		all.Go(func() { w.Admit(&record.Chunk{Tag: "apple", Level: record.LevelMemory}) })
+		synctest.Wait()
+		left := w.Swap(route.NewTable(nil, &route.Route{Legs: []route.Leg{w.stray}}, func(*record.Chunk) {}))
+		w.Admit(&record.Chunk{Tag: "apple", Level: record.LevelMemory})
+		synctest.Wait()
+		select {
+		case <-left:
+			t.Fatal("somebody is still in the old table")
+		default:
+		}
+		close(w.c.full)
+		all.Wait()
+		<-left
+		if diff := cmp.Diff([]string{"stray gets apple at memory", "c gets apple at memory"}, w.log); diff != "" {
+			t.Error(diff)
+		}
+		if unused := w.Swap(w.table()); unused != nil {
+			<-unused // Nobody is in it.
+		}
+	})
+}
