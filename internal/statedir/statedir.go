@@ -6,6 +6,8 @@
 //	local/         the local store
 //	buffers/       one directory for each disk buffer: records not delivered yet
 //	dead-letters/  records that no retry can deliver
+//	chunks/        which chunks the sources of a run have taken
+//	spool/         messages that are too large for memory, while they are received
 //	run/           one socket for each process that runs
 //	log/           own logs
 //	exits.jsonl    one line for each process that ended, with its last balance
@@ -69,6 +71,8 @@ const (
 	Log         = "log"
 	Buffers     = "buffers"
 	DeadLetters = "dead-letters"
+	Chunks      = "chunks"
+	Spool       = "spool"
 
 	exits    = "exits.jsonl"
 	oldExits = "exits.jsonl.1"

@@ -94,7 +94,7 @@ func FuzzFields(f *testing.F) {
 		if after.Count != c.Count || after.InvalidCount > 0 {
 			t.Fatalf("%d entries became %d, %d invalid ones", c.Count, after.Count, after.InvalidCount)
 		}
-		p := newParts(func(_ string, entry []byte) {
+		p := newParts(func(_ string, _ int64, entry []byte) {
 			if c := protocol.CheckEntries(entry); c.Count != 1 || c.InvalidCount > 0 {
 				t.Fatal(c.Err)
 			}

@@ -45,10 +45,11 @@ type port struct {
 // lease is a port for one source. It implements net.Listener; closing the last
 // lease closes the port.
 type lease struct {
-	port  *port
-	conns chan net.Conn
-	over  chan struct{}
-	once  sync.Once
+	port    *port
+	allowed func(net.Addr) bool
+	conns   chan net.Conn
+	over    chan struct{}
+	once    sync.Once
 }
 
 // openPort begins to listen.
@@ -99,10 +100,10 @@ func clearSocket(path string) error {
 	return nil
 }
 
-// lease makes a lease that gets the next connections; the one before it gets no
-// more.
-func (p *port) lease() *lease {
-	l := &lease{port: p, conns: make(chan net.Conn), over: make(chan struct{})}
+// lease makes a lease that gets the next connections, of the peers that are
+// allowed; the one before it gets no more.
+func (p *port) lease(allowed func(net.Addr) bool) *lease {
+	l := &lease{port: p, allowed: allowed, conns: make(chan net.Conn), over: make(chan struct{})}
 	p.mu.Lock()
 	before := p.holder
 	p.holder = l
@@ -143,6 +144,10 @@ func (p *port) give(conn net.Conn) {
 			_ = conn.Close() // Nothing was read from it.
 			return
 		}
+		if !l.allowed(conn.RemoteAddr()) {
+			_ = conn.Close() // Nothing was read from it.
+			return
+		}
 		select {
 		case l.conns <- conn:
 			return
@@ -179,12 +184,20 @@ func (l *lease) end() { l.once.Do(func() { close(l.over) }) }
 // Close implements net.Listener: the port is closed where no other lease has it.
 func (l *lease) Close() error {
 	l.end()
-	p := l.port
+	l.port.mu.Lock()
+	if l.port.holder == l {
+		l.port.holder = nil
+	}
+	l.port.mu.Unlock()
+	return l.port.abandon()
+}
+
+// abandon closes a port that nobody holds.
+func (p *port) abandon() error {
 	p.mu.Lock()
-	last := p.holder == l || p.holder == nil
-	p.holder = keep(p.holder, l)
+	held := p.holder != nil
 	p.mu.Unlock()
-	if !last {
+	if held {
 		return nil
 	}
 	err := p.Listener.Close()
@@ -193,12 +206,4 @@ func (l *lease) Close() error {
 	}
 	<-p.done
 	return err
-}
-
-// keep is the holder, unless that is the one that goes.
-func keep(holder, gone *lease) *lease {
-	if holder == gone {
-		return nil
-	}
-	return holder
 }

@@ -31,7 +31,7 @@ const (
 // in time, or gets too long, goes out as it is, still marked as a part, so that
 // nobody takes it for the whole.
 type parts struct {
-	out func(tag string, entry []byte)
+	out func(tag string, t int64, entry []byte)
 
 	mu    sync.Mutex
 	lines []*line // the oldest first
@@ -48,7 +48,7 @@ type line struct {
 	log     []byte
 }
 
-func newParts(out func(tag string, entry []byte)) *parts { return &parts{out: out} }
+func newParts(out func(tag string, t int64, entry []byte)) *parts { return &parts{out: out} }
 
 // maybe reports whether there may be parts among the entries. It is a look at the
 // bytes, which costs next to nothing.
@@ -125,7 +125,7 @@ func (ps *parts) add(tag string, e *protocol.Entry, p *part) {
 	ps.wake()
 	ps.mu.Unlock()
 	for _, l := range out {
-		ps.out(l.tag, l.entry(whole))
+		ps.out(l.tag, l.since.UnixNano(), l.entry(whole))
 	}
 }
 
@@ -171,7 +171,7 @@ func (ps *parts) expire(all bool) {
 	ps.wake()
 	ps.mu.Unlock()
 	for _, l := range out {
-		ps.out(l.tag, l.entry(false))
+		ps.out(l.tag, l.since.UnixNano(), l.entry(false))
 	}
 }
 

@@ -28,7 +28,7 @@ type joined struct {
 
 func newJoined(t *testing.T) *joined {
 	j := &joined{t: t}
-	j.parts = newParts(func(tag string, entry []byte) {
+	j.parts = newParts(func(tag string, _ int64, entry []byte) {
 		j.tags = append(j.tags, tag)
 		j.out = append(j.out, recordsOf(t, entry)...)
 	})

@@ -3,9 +3,9 @@ package forward
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"io"
 	"sync/atomic"
-	"time"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -20,8 +20,6 @@ type Router interface {
 	Admit(c *record.Chunk)
 	// Reject hands over what is no record, for the dead letters.
 	Reject(c *record.Chunk)
-	// Durable reports whether the chunks of a tag go to disks only.
-	Durable(tag string) bool
 }
 
 // receiver turns messages into chunks. Its methods may be called by several
@@ -40,46 +38,96 @@ type receiver struct {
 
 // counts are what a source has seen.
 type counts struct {
-	messages, records, bytes           atomic.Int64
-	resends, invalid, refused, answers atomic.Int64
+	messages, records, bytes                   atomic.Int64
+	resends, invalid, refused, answers, denied atomic.Int64
 }
 
-// receive takes a message whose entries were checked and are not compressed. The
-// memory behind it is read during the call only. add are the fields of this
-// connection. answer is called once, where the message asks for an ack: true
-// means that it is to be sent, false that the connection is to be closed.
-func (r *receiver) receive(m *protocol.Message, add *fields, answer func(ok bool)) error {
+// receive takes a message. The memory behind it is read during the call only. add
+// are the fields of its connection. done is told once: true means that it may be
+// acknowledged, false that it never will be.
+func (r *receiver) receive(m *protocol.Received, add *fields, done func(ok bool)) {
 	r.counts.messages.Add(1)
-	now := time.Now().UnixNano()
-	c := record.Chunk{Tag: r.rename(m.Tag), Time: now, Encoding: record.EncodingEntry, Bodies: m.Entries, Count: m.Count, Level: r.level}
-	if m.WantsAck {
-		c.Done = func(ok bool) { r.answer(answer, ok) }
-		if r.chunks != nil && !r.first(m, &c) {
-			return nil
+	c := record.Chunk{
+		Tag: r.rename(m.Tag), Time: m.Time.UnixNano(), Encoding: record.EncodingEntry, Level: r.level,
+		Done: func(ok bool) { r.answer(done, ok) },
+	}
+	if !m.WantsAck {
+		// Nobody waits for more, and the connection should not either.
+		c.Level = record.LevelMemory
+	} else if r.chunks != nil && !r.first(m, &c) {
+		return
+	}
+	out := &all{done: c.Done}
+	out.left.Store(1)
+	c.Done = out.told
+	out.told(r.pieces(m, add, &c, out))
+}
+
+// pieces hands over all that is in a message; out waits for one more with each. It
+// reports whether that is everything.
+func (r *receiver) pieces(m *protocol.Received, add *fields, c *record.Chunk, out *all) bool {
+	if m.Spooled != nil {
+		// What comes in several pieces is not one chunk for the buffers.
+		c.Origin = record.Origin{}
+	}
+	if m.Refused != nil {
+		return r.refuse(m, c, out)
+	}
+	err := m.Each(func(p *protocol.Message) error {
+		if p.InvalidCount > 0 {
+			r.counts.invalid.Add(int64(p.InvalidCount))
+			out.left.Add(1)
+			r.reject(p.Invalid, *c)
 		}
-	}
-	if m.InvalidCount > 0 {
-		r.invalid(m, &c)
-	}
-	if m.Count == 0 {
-		if m.InvalidCount == 0 && c.Done != nil {
-			c.Done(true) // There is nothing in it.
+		if p.Count > 0 {
+			out.left.Add(1)
+			piece := *c
+			piece.Bodies, piece.Count = p.Entries, p.Count
+			r.take(p, add, piece)
 		}
 		return nil
+	})
+	var large *protocol.LimitError
+	if errors.As(err, &large) {
+		// Its sender would send it again for ever.
+		return r.refuse(m, c, out)
 	}
-	if err := r.prepare(m, add, &c); err != nil {
-		return err
-	}
-	if c.Count > 0 {
-		r.admit(&c)
-	}
-	return nil
+	return err == nil
 }
 
+// refuse makes dead letters of a payload that cannot be taken apart, as it was
+// received.
+func (r *receiver) refuse(m *protocol.Received, c *record.Chunk, out *all) bool {
+	r.counts.invalid.Add(1)
+	if m.Spooled == nil {
+		out.left.Add(1)
+		r.reject(m.Payload, *c)
+		return true
+	}
+	piece := make([]byte, refusedPiece)
+	for in := m.Spooled.Reader(); ; {
+		n, err := io.ReadFull(in, piece)
+		if n > 0 {
+			out.left.Add(1)
+			r.reject(piece[:n], *c)
+		}
+		if err != nil {
+			return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		}
+	}
+}
+
+// refusedPiece is how much of a large payload that is refused is in memory at
+// once, in bytes.
+const refusedPiece = 256 << 10
+
 // first finds out whether a chunk was seen before, and makes it known. It reports
-// whether it is to be admitted.
-func (r *receiver) first(m *protocol.Message, c *record.Chunk) bool {
-	key := keyOf(r.name, m)
+// whether it is to be taken.
+func (r *receiver) first(m *protocol.Received, c *record.Chunk) bool {
+	key, err := keyOf(r.name, m)
+	if err != nil {
+		return true // It will be read again, and fail for good.
+	}
 	answer := c.Done
 	switch r.chunks.Begin(key, answer) {
 	case seen.Known:
@@ -103,7 +151,7 @@ func (r *receiver) first(m *protocol.Message, c *record.Chunk) bool {
 
 // keyOf identifies a chunk: ids alone are not enough, since some clients count
 // from 1, and the id of Fluent Bit is a hash of the content without the tag.
-func keyOf(source string, m *protocol.Message) seen.Key {
+func keyOf(source string, m *protocol.Received) (seen.Key, error) {
 	h := sha256.New()
 	var n [8]byte
 	for _, text := range []string{"spillway chunk 1", source, m.Tag, m.Chunk} {
@@ -111,27 +159,43 @@ func keyOf(source string, m *protocol.Message) seen.Key {
 		h.Write(n[:])
 		io.WriteString(h, text) //nolint:errcheck // A hash takes everything.
 	}
-	binary.LittleEndian.PutUint64(n[:], uint64(len(m.Payload)))
+	size, sum := int64(len(m.Payload)), uint64(0)
+	if m.Spooled != nil {
+		d := xxhash.New()
+		if _, err := io.Copy(d, m.Spooled.Reader()); err != nil {
+			return seen.Key{}, err
+		}
+		size, sum = m.Spooled.Size, d.Sum64()
+	} else {
+		sum = xxhash.Sum64(m.Payload)
+	}
+	binary.LittleEndian.PutUint64(n[:], uint64(size))
 	h.Write(n[:])
-	binary.LittleEndian.PutUint64(n[:], xxhash.Sum64(m.Payload))
+	binary.LittleEndian.PutUint64(n[:], sum)
 	h.Write(n[:])
-	return seen.Key(h.Sum(nil)[:16])
+	return seen.Key(h.Sum(nil)[:16]), nil
 }
 
-// prepare changes the entries where the source is to: it adds fields, and joins
-// parts of lines.
-func (r *receiver) prepare(m *protocol.Message, add *fields, c *record.Chunk) error {
+// take hands over the records of a message, after changing them where the source
+// is to: it adds fields, and joins parts of lines.
+func (r *receiver) take(m *protocol.Message, add *fields, c record.Chunk) {
 	var err error
-	if all := r.fields.join(add); len(all.keys) > 0 {
-		if c.Bodies, err = all.appendTo(make([]byte, 0, len(c.Bodies)+all.growth(c.Count)), c.Bodies); err != nil {
-			return err
-		}
+	if f := r.fields.join(add); len(f.keys) > 0 {
+		c.Bodies, err = f.appendTo(make([]byte, 0, len(c.Bodies)+f.growth(c.Count)), c.Bodies)
 	}
 	// Docker's daemon sends part 2 after the ack of part 1.
-	if r.parts != nil && !m.WantsAck && maybe(c.Bodies) {
+	if err == nil && r.parts != nil && !m.WantsAck && maybe(c.Bodies) {
 		c.Bodies, c.Count, err = r.parts.take(c.Tag, c.Bodies)
 	}
-	return err
+	switch {
+	case err != nil:
+		// The server has checked the entries.
+		panic("BUG: a checked entry cannot be read: " + err.Error())
+	case c.Count == 0:
+		c.Done(true) // All of it waits for its other parts.
+	default:
+		r.admit(&c)
+	}
 }
 
 func (r *receiver) admit(c *record.Chunk) {
@@ -141,67 +205,79 @@ func (r *receiver) admit(c *record.Chunk) {
 }
 
 // joined takes a line that parts has put together.
-func (r *receiver) joined(tag string, entry []byte) {
-	r.admit(&record.Chunk{
-		Tag: tag, Time: time.Now().UnixNano(), Encoding: record.EncodingEntry, Bodies: entry, Count: 1, Level: r.level,
-	})
+func (r *receiver) joined(tag string, t int64, entry []byte) {
+	r.admit(&record.Chunk{Tag: tag, Time: t, Encoding: record.EncodingEntry, Bodies: entry, Count: 1, Level: record.LevelMemory})
 }
 
-// invalid makes dead letters of what is no entry. The chunk is not vouched for
-// before they are durable.
-func (r *receiver) invalid(m *protocol.Message, c *record.Chunk) {
-	r.counts.invalid.Add(int64(m.InvalidCount))
-	r.reject(m.Invalid, c)
-}
-
-// rejectPiece is the most of what is no record that becomes one dead letter.
+// rejectPiece is the most of what is no record that becomes one dead letter, in
+// bytes.
 const rejectPiece = 32 << 10
 
-// reject hands over bytes that are no record. Where there are records beside them
-// in the chunk, its Done waits for both.
-func (r *receiver) reject(b []byte, c *record.Chunk) {
-	out := record.Chunk{Tag: c.Tag, Time: c.Time, Encoding: record.EncodingText, Level: record.LevelDelivered}
-	for len(b) > 0 {
-		n := min(len(b), rejectPiece)
-		body := make([]byte, 0, record.FrameSize+n)
-		body, _ = record.AppendBody(body, b[:n])
-		out.Bodies = append(out.Bodies, body...)
-		out.Count++
-		b = b[n:]
+// reject hands over bytes that are no record. The chunk is not vouched for before
+// they are durable.
+func (r *receiver) reject(b []byte, c record.Chunk) {
+	c.Encoding, c.Origin = record.EncodingText, record.Origin{}
+	if c.Level != record.LevelMemory {
+		c.Level = record.LevelDelivered
 	}
-	if done := c.Done; done != nil {
-		out.Done = done
-		if c.Count > 0 {
-			both := &both{done: done}
-			both.left.Store(2)
-			out.Done, c.Done = both.told, both.told
+	c.Bodies = make([]byte, 0, len(b)+record.FrameSize*(1+len(b)/rejectPiece))
+	for {
+		n := min(len(b), rejectPiece)
+		c.Bodies, _ = record.AppendBody(c.Bodies, b[:n])
+		c.Count++
+		if b = b[n:]; len(b) == 0 {
+			break
 		}
 	}
-	r.counts.records.Add(int64(out.Count))
-	r.router.Reject(&out)
+	r.counts.records.Add(int64(c.Count))
+	r.counts.bytes.Add(int64(len(c.Bodies)))
+	r.router.Reject(&c)
 }
 
-// both waits for two.
-type both struct {
+// all waits for several.
+type all struct {
 	left   atomic.Int32
 	failed atomic.Bool
 	done   func(ok bool)
 }
 
-func (b *both) told(ok bool) {
+func (a *all) told(ok bool) {
 	if !ok {
-		b.failed.Store(true)
+		a.failed.Store(true)
 	}
-	if b.left.Add(-1) == 0 {
-		b.done(!b.failed.Load())
+	if a.left.Add(-1) == 0 {
+		a.done(!a.failed.Load())
 	}
 }
 
-func (r *receiver) answer(answer func(ok bool), ok bool) {
+func (r *receiver) answer(done func(ok bool), ok bool) {
 	if ok {
 		r.counts.answers.Add(1)
 	} else {
 		r.counts.refused.Add(1)
 	}
-	answer(ok)
+	done(ok)
+}
+
+// Counts are what a source has seen since it was made.
+type Counts struct {
+	Messages int64 `json:"messages"`
+	Records  int64 `json:"records"`
+	Bytes    int64 `json:"-"`
+	// Resends were seen before, and not taken again.
+	Resends int64 `json:"resends"`
+	// Invalid are entries, and payloads, that are none; they become dead letters.
+	Invalid int64 `json:"invalid"`
+	// Taken were told to be taken, and Refused that they are not.
+	Taken   int64 `json:"taken"`
+	Refused int64 `json:"refused"`
+	// Denied are connections from networks that are not allowed.
+	Denied int64 `json:"denied"`
+	// Chunks are remembered; UnderWay are not answered yet.
+	Chunks   int `json:"chunks"`
+	UnderWay int `json:"chunks_under_way"`
+	// Trouble is why chunks cannot be remembered across a restart.
+	Trouble string `json:"trouble,omitempty"`
+
+	Server protocol.ServerCounters `json:"server"`
 }

@@ -6,15 +6,19 @@
 // sent again is not handed over again: see receive.go. What a message has beside
 // valid entries becomes dead letters before it is acknowledged.
 //
-// The protocol is that of the package forward beside internal; what is decided
-// here is what a message means. The source refuses to hold records, to drop any,
-// and to acknowledge what nobody vouches for.
+// The protocol is that of the package forward at the root of the module; what is
+// decided here is what a message means. The source refuses to hold records, to
+// drop any, and to acknowledge what nobody vouches for.
 package forward
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
 	"sync"
 
 	protocol "github.com/spillway/spillway/forward"
@@ -25,30 +29,40 @@ import (
 // Config says how a source is made.
 type Config struct {
 	Name string
-	// Listen is where it listens, and SocketMode the mode of unix sockets.
-	Listen     []Address
-	SocketMode fs.FileMode
+	// Listen is where it listens, SocketMode the mode of unix sockets, and TLS what
+	// the addresses of the network tls have. Allow are the networks whose peers are
+	// taken; none takes all. A peer on a unix socket is always taken.
+	Listen       []Address
+	SocketMode   fs.FileMode
+	TLS          *tls.Config
+	Allow        []netip.Prefix
+	UDPHeartbeat bool
+	// Server says how messages are received; its Receiver and Report are the source's.
+	Server protocol.ServerConfig
+
 	// Tag replaces every tag, and AddTagPrefix is put in front, with a dot between;
 	// empty ones do nothing.
 	Tag, AddTagPrefix string
+	// Fields are keys that each record gets, AddressKey and HostnameKey those of the
+	// sender's address and name; empty ones add none.
+	Fields                  [][2]string
+	AddressKey, HostnameKey string
 	// JoinPartials joins Docker's partial messages that ask for no ack.
 	JoinPartials bool
-	// RememberChunks is how many chunks are remembered; 0 recognises no resend.
-	RememberChunks int
+
 	// Router is where it hands over.
 	Router Router
 	// Level is what a chunk must reach to be acknowledged.
 	Level record.Level
-	// Memory is what it may hold, in bytes.
-	Memory int64
-	// ChunksFile is where the chunks are remembered; empty remembers them until the
-	// end of the process.
-	ChunksFile string
-	// Fields are keys that each record gets.
-	Fields [][2]string
-	// Instead is a source whose addresses are taken over, where they are the same,
-	// when this one starts.
+	// RememberChunks is how many chunks are remembered; 0 recognises no resend.
+	// ChunksFile is where; empty remembers them until the end of the process.
+	RememberChunks int
+	ChunksFile     string
+	// Instead is a source that this one takes the place of, when it starts: its
+	// addresses, where they are the same, and what it remembers.
 	Instead *Source
+	// Report hears of what goes wrong with connections; it may be nil.
+	Report func(protocol.Event)
 }
 
 // Source is one source at work.
@@ -56,18 +70,23 @@ type Source struct {
 	cfg Config
 	receiver
 	ports  []*port
-	leases []*lease
+	server *protocol.Server
 
-	mu      sync.Mutex
-	conns   map[net.Conn]bool
+	// handing is held for reading while something is handed over.
+	handing sync.RWMutex
 	stopped bool
-	all     sync.WaitGroup
+
+	serving  sync.WaitGroup
+	cut      context.CancelFunc // ends the wait for the last answers
+	closed   chan struct{}
+	closeErr error
+	once     sync.Once
 }
 
-// New makes a source and opens what it listens on. It takes nothing before Start.
-// note is for the log.
+// New makes a source and opens what it listens on, but for what it takes over. It
+// takes nothing before Start. note is for the log.
 func New(cfg Config) (s *Source, note string, err error) {
-	s = &Source{cfg: cfg, conns: make(map[net.Conn]bool)}
+	s = &Source{cfg: cfg, closed: make(chan struct{})}
 	s.receiver = receiver{name: cfg.Name, router: cfg.Router, level: cfg.Level, fields: &fields{}, rename: renamer(cfg.Tag, cfg.AddTagPrefix)}
 	for _, f := range cfg.Fields {
 		s.fields.add(f[0], f[1])
@@ -75,8 +94,13 @@ func New(cfg Config) (s *Source, note string, err error) {
 	if cfg.JoinPartials {
 		s.parts = newParts(s.joined)
 	}
-	if err := s.remember(&note); err != nil {
+	server := cfg.Server
+	server.Receiver, server.Report = protocol.ReceiverFunc(s.handle), cfg.Report
+	if s.server, err = protocol.NewServer(server); err != nil {
 		return nil, "", err
+	}
+	if note, err = s.remember(); err != nil {
+		return nil, "", errors.Join(err, s.Close())
 	}
 	for _, a := range cfg.Listen {
 		p := s.inherit(a)
@@ -91,16 +115,16 @@ func New(cfg Config) (s *Source, note string, err error) {
 }
 
 // remember opens the memory of chunks, or goes on with that of the source before.
-func (s *Source) remember(note *string) (err error) {
+func (s *Source) remember() (note string, err error) {
 	if s.cfg.RememberChunks <= 0 {
-		return nil
+		return "", nil
 	}
-	if before := s.cfg.Instead; before != nil && before.chunks != nil && before.cfg.RememberChunks == s.cfg.RememberChunks {
-		s.chunks = before.chunks
-		return nil
+	if before := s.cfg.Instead; before != nil && before.chunks != nil {
+		s.chunks = before.chunks.Share()
+		return "", nil
 	}
-	s.chunks, *note, err = seen.Open(s.cfg.ChunksFile, s.cfg.RememberChunks)
-	return err
+	s.chunks, note, err = seen.Open(s.cfg.ChunksFile, s.cfg.RememberChunks)
+	return note, err
 }
 
 // inherit is the port of the source before that listens on the same address.
@@ -138,101 +162,138 @@ func (s *Source) Addrs() (all []net.Addr) {
 // Start begins to take messages.
 func (s *Source) Start() {
 	for _, p := range s.ports {
-		l := p.lease()
-		s.leases = append(s.leases, l)
-		s.all.Go(func() { s.accept(l) })
+		var l net.Listener = p.lease(s.allowed)
+		if p.address.Network == "tls" {
+			l = tls.NewListener(l, s.cfg.TLS)
+		}
+		s.serve(func() error { return s.server.Serve(l) })
+		if pc := s.heartbeats(p); pc != nil {
+			s.serve(func() error { return s.server.ServePacket(pc) })
+		}
 	}
 }
 
-func (s *Source) accept(l *lease) {
-	for {
-		conn, err := l.Accept()
-		if err != nil {
-			return
+func (s *Source) serve(serve func() error) {
+	s.serving.Go(func() {
+		if err := serve(); err != nil && !errors.Is(err, protocol.ErrServerClosed) && !errors.Is(err, net.ErrClosed) && s.cfg.Report != nil {
+			s.cfg.Report(protocol.Event{Reason: "accept", Err: err})
 		}
-		s.mu.Lock()
-		if s.stopped {
-			s.mu.Unlock()
-			_ = conn.Close() // Nothing was read from it.
-			return
-		}
-		s.conns[conn] = true
-		s.all.Go(func() { s.serve(conn) })
-		s.mu.Unlock()
-	}
+	})
 }
 
-// serve reads one connection.
-func (s *Source) serve(conn net.Conn) {
-	defer func() {
-		s.mu.Lock()
-		delete(s.conns, conn)
-		s.mu.Unlock()
-		conn.Close()
-	}()
-	var writing sync.Mutex
-	buf := make([]byte, 0, 512<<10)
-	var scan protocol.Scanner
-	var m protocol.Message
-	for {
-		size, need, err := scan.Scan(buf)
-		if err != nil {
-			return
-		}
-		if size == 0 {
-			if need > int64(cap(buf)) {
-				buf = append(make([]byte, 0, need), buf...)
-			}
-			n, err := conn.Read(buf[len(buf):cap(buf)])
-			buf = buf[:len(buf)+n]
-			if err != nil {
-				return
-			}
-			continue
-		}
-		if err := scan.Parse(buf[:size], &m); err != nil {
-			return
-		}
-		m.Check()
-		ack := m.AppendAck(nil)
-		if err := s.receive(&m, &fields{}, func(ok bool) {
-			if !ok {
-				conn.Close()
-				return
-			}
-			writing.Lock()
-			defer writing.Unlock()
-			if _, err := conn.Write(ack); err != nil {
-				conn.Close()
-			}
-		}); err != nil {
-			return
-		}
-		buf = buf[:copy(buf[:cap(buf)], buf[size:])]
+// heartbeats listens for heartbeats beside a port of TCP. That is of use to old
+// clients only, so that one which cannot be had is told, and keeps nothing else
+// from working.
+func (s *Source) heartbeats(p *port) net.PacketConn {
+	if !s.cfg.UDPHeartbeat || p.address.Network == "unix" {
+		return nil
 	}
+	pc, err := net.ListenPacket("udp", p.Addr().String())
+	if err != nil && s.cfg.Report != nil {
+		s.cfg.Report(protocol.Event{Reason: "accept", Err: fmt.Errorf("listen for heartbeats: %w", err)})
+	}
+	if err != nil {
+		return nil
+	}
+	return pc
 }
 
-// Stop takes nothing more.
+// allowed reports whether a peer may send.
+func (s *Source) allowed(addr net.Addr) bool {
+	tcp, isTCP := addr.(*net.TCPAddr)
+	if len(s.cfg.Allow) == 0 || !isTCP {
+		return true
+	}
+	ip, ok := netip.AddrFromSlice(tcp.IP)
+	for _, network := range s.cfg.Allow {
+		if ok && network.Contains(ip.Unmap()) {
+			return true
+		}
+	}
+	s.counts.denied.Add(1)
+	return false
+}
+
+// handle takes what the server received.
+func (s *Source) handle(r *protocol.Received, done func(ok bool)) {
+	s.handing.RLock()
+	defer s.handing.RUnlock()
+	if s.stopped {
+		s.counts.refused.Add(1)
+		done(false)
+		return
+	}
+	var add fields
+	add.add(s.cfg.AddressKey, addressOf(r.Peer))
+	add.add(s.cfg.HostnameKey, r.Peer.Hostname)
+	s.receive(r, &add, done)
+}
+
+// addressOf is the address of a peer, without its port, which says nothing.
+func addressOf(p *protocol.Peer) string {
+	if p.Addr == nil {
+		return ""
+	}
+	host, _, err := net.SplitHostPort(p.Addr.String())
+	if err != nil {
+		return p.Addr.String()
+	}
+	return host
+}
+
+// Stop takes nothing more, without waiting. What is held is still answered.
 func (s *Source) Stop() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stopped = true
-	for _, l := range s.leases {
-		l.end()
-	}
+	s.once.Do(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		s.cut = cancel
+		go func() {
+			defer close(s.closed)
+			s.closeErr = s.server.Close(ctx)
+		}()
+		if s.parts != nil {
+			s.parts.end()
+		}
+	})
 }
 
-// Wait returns when nothing more is handed over.
-func (s *Source) Wait() {}
+// Wait returns when nothing more is handed over. What the server has read and not
+// handed over by then is not taken.
+func (s *Source) Wait() {
+	s.handing.Lock()
+	defer s.handing.Unlock()
+	s.stopped = true
+}
 
-// Close ends it.
+// Close ends the source, once everything that was taken is answered.
 func (s *Source) Close() error {
 	s.Stop()
-	s.mu.Lock()
-	for c := range s.conns {
-		c.Close()
+	s.Wait()
+	<-s.closed
+	s.cut()
+	s.serving.Wait()
+	err := s.closeErr
+	for _, p := range s.ports {
+		err = errors.Join(err, p.abandon())
 	}
-	s.mu.Unlock()
-	s.all.Wait()
-	return nil
+	if s.chunks != nil {
+		err = errors.Join(err, s.chunks.Close())
+	}
+	return err
+}
+
+// Counts are what the source has seen.
+func (s *Source) Counts() Counts {
+	c := &s.counts
+	out := Counts{
+		Messages: c.messages.Load(), Records: c.records.Load(), Bytes: c.bytes.Load(), Resends: c.resends.Load(), Invalid: c.invalid.Load(),
+		Taken: c.answers.Load(), Refused: c.refused.Load(), Denied: c.denied.Load(), Server: s.server.Stats(),
+	}
+	if s.chunks == nil {
+		return out
+	}
+	var trouble error
+	if out.UnderWay, out.Chunks, trouble = s.chunks.State(); trouble != nil {
+		out.Trouble = trouble.Error()
+	}
+	return out
 }

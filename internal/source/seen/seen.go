@@ -55,6 +55,7 @@ type Chunks struct {
 	path     string
 	file     *os.File // nil where nothing is kept
 	written  int      // entries in the file
+	users    int
 	trouble  error
 }
 
@@ -64,7 +65,7 @@ type Chunks struct {
 // two processes must not answer for each other's chunks. note says, for the log,
 // what of the file was damaged.
 func Open(path string, limit int) (c *Chunks, note string, err error) {
-	c = &Chunks{limit: limit, underWay: make(map[Key]func(bool)), index: make(map[Key]bool)}
+	c = &Chunks{limit: limit, users: 1, underWay: make(map[Key]func(bool)), index: make(map[Key]bool)}
 	if path == "" || limit <= 0 {
 		return c, "", nil
 	}
@@ -79,18 +80,22 @@ func Open(path string, limit int) (c *Chunks, note string, err error) {
 }
 
 // Begin tells what is known of the chunk. Where it is New or UnderWay, answer is
-// called once, by Reached or Refused, maybe before Begin returns to a caller on
-// another goroutine; of several senders of one chunk the last is answered, since
-// the others have given up. Known chunks are not remembered anew.
+// called once, by Reached, Refused or a later Begin: of several senders of one
+// chunk the last hears what becomes of it, and the others, which have given up,
+// hear that they need not wait.
 func (c *Chunks) Begin(k Key, answer func(ok bool)) State {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, known := c.index[k]; known {
-		return Known
+	_, known := c.index[k]
+	before, underWay := c.underWay[k]
+	if !known {
+		c.underWay[k] = answer
 	}
-	_, underWay := c.underWay[k]
-	c.underWay[k] = answer
-	if underWay {
+	c.mu.Unlock()
+	switch {
+	case known:
+		return Known
+	case underWay:
+		before(false)
 		return UnderWay
 	}
 	return New
@@ -157,12 +162,20 @@ func (c *Chunks) State() (underWay, known int, trouble error) {
 	return len(c.underWay), len(c.index), c.trouble
 }
 
-// Close ends the use of the file. Chunks that are under way are left to their
+// Share returns the chunks for another user, who closes them too.
+func (c *Chunks) Share() *Chunks {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.users++
+	return c
+}
+
+// Close ends the use of the file, with the last user. Chunks that are under way are left to their
 // callers.
 func (c *Chunks) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.file == nil {
+	if c.users--; c.users > 0 || c.file == nil {
 		return nil
 	}
 	err := c.file.Close()
