@@ -62,9 +62,9 @@ func sayOptions(cmd *cobra.Command) {
 	}
 }
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() { os.Exit(execute(os.Args[1:])) }
 
-func run(args []string) int {
+func execute(args []string) int {
 	root := &cobra.Command{
 		Use:   "spillway",
 		Short: "Deliver logs without losing them silently and without stalling what writes them",
@@ -80,7 +80,7 @@ counted losses where asked to fail on them (--fail-on-loss), or damage was found
 	}
 	root.SetArgs(args)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
-	root.AddCommand(execCommand(), logsCommand(), statusCommand(), explainCommand(), checkCommand(), drainCommand(), bufferCommand(), deadletterCommand(), sandboxCommand(), credentialsCommand())
+	root.AddCommand(runCommand(), execCommand(), logsCommand(), statusCommand(), explainCommand(), checkCommand(), drainCommand(), bufferCommand(), deadletterCommand(), sandboxCommand(), credentialsCommand())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd(args...)
 	sayOptions(root)

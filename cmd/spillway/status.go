@@ -16,6 +16,7 @@ import (
 	"github.com/spillway/spillway/internal/console"
 	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/pipeline"
+	"github.com/spillway/spillway/internal/run"
 	"github.com/spillway/spillway/internal/statedir"
 )
 
@@ -49,15 +50,49 @@ its destination does.`,
 // statuses are the reports of several processes and the sum of their balances.
 type statuses struct {
 	ledger.Sheet
-	Processes []pipeline.Report `json:"processes"`
+	Processes []processStatus `json:"processes"`
+}
+
+// processStatus is what one process answers: a run has legs, and every other
+// process is one.
+type processStatus struct {
+	pipeline.Report
+	run *run.Report
+}
+
+// MarshalJSON implements json.Marshaler: it is what the process said.
+func (p processStatus) MarshalJSON() ([]byte, error) {
+	if p.run != nil {
+		return json.Marshal(p.run)
+	}
+	return json.Marshal(p.Report)
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (p *processStatus) UnmarshalJSON(text []byte) error {
+	var is struct {
+		Legs []json.RawMessage `json:"legs"`
+	}
+	if err := json.Unmarshal(text, &is); err != nil {
+		return err
+	}
+	if is.Legs == nil {
+		return json.Unmarshal(text, &p.Report)
+	}
+	p.run = &run.Report{}
+	if err := json.Unmarshal(text, p.run); err != nil {
+		return err
+	}
+	p.Report = pipeline.Report{Time: p.run.Time, PID: p.run.PID, Balance: p.run.Balance, Identity: pipeline.Identity{Program: p.run.Program}}
+	return nil
 }
 
 func readReports(answers []json.RawMessage) (statuses, error) {
-	all := statuses{Processes: []pipeline.Report{}}
+	all := statuses{Processes: []processStatus{}}
 	var errs []error
 	var sheets []ledger.StreamBalance
 	for _, answer := range answers {
-		var r pipeline.Report
+		var r processStatus
 		if err := json.Unmarshal(answer, &r); err != nil {
 			errs = append(errs, fmt.Errorf("read a status: %w", err))
 			continue
@@ -75,7 +110,17 @@ func (s statuses) print(w io.Writer) error {
 		_, err := fmt.Fprintln(w, "no spillway process runs with this state directory")
 		return err
 	}
-	for _, r := range s.Processes {
+	for _, p := range s.Processes {
+		r := p.Report
+		if p.run != nil {
+			if _, err := fmt.Fprintf(w, "%s %d, run -c %s\n", r.Program, r.PID, p.run.File); err != nil {
+				return err
+			}
+			if err := printRun(w, p.run); err != nil {
+				return err
+			}
+			continue
+		}
 		who := fmt.Sprintf("%s %d", r.Program, r.PID)
 		if r.Container != "" {
 			who += fmt.Sprintf(", container %s/%s", r.Namespace, r.Container)

@@ -63,6 +63,10 @@ var layers = []layer{
 		"internal/source/forward", []string{"forward", "internal/record", "internal/source/seen"},
 		[]string{"github.com/cespare/xxhash/", "github.com/tinylib/msgp/"}, "a source never imports the buffer, nor the routes to it",
 	},
+	{
+		"internal/source/stdin", []string{"forward", "internal/ledger", "internal/record", "internal/source/pipe"}, []string{"golang.org/x/sys/"},
+		"a source never imports the buffer, nor the routes to it",
+	},
 	{"internal/ecs", nil, nil, "one question to the node's agent"},
 	{"internal/route", []string{"internal/record"}, nil, "it joins sources and legs by contracts, so it knows neither"},
 	{
@@ -165,6 +169,15 @@ var layers = []layer{
 		"it assembles by the contracts, so it names no source and no sink",
 	},
 	{
+		"internal/catalog/runcatalog",
+		[]string{
+			"forward", "internal/awsauth", "internal/catalog", "internal/config", "internal/config/runfile", "internal/ecs", "internal/entry",
+			"internal/record", "internal/route", "internal/run", "internal/sink/file", "internal/sink/forward", "internal/source/forward",
+			"internal/source/seen", "internal/source/stdin", "internal/statedir",
+		},
+		[]string{"github.com/aws/aws-sdk-go-v2/aws"}, "THE list of a run's sources and sinks; the shim must not link it",
+	},
+	{
 		"internal/run",
 		[]string{
 			"internal/buffer", "internal/catalog", "internal/config", "internal/config/runfile", "internal/deliver", "internal/diskbuffer",
@@ -190,10 +203,10 @@ var layers = []layer{
 	{
 		"cmd/spillway",
 		[]string{
-			"internal/awsauth", "internal/awsauth/awsprofile", "internal/buffer", "internal/catalog", "internal/config",
-			"internal/config/runfile", "internal/config/setting",
+			"internal/awsauth", "internal/awsauth/awsprofile", "internal/buffer", "internal/catalog", "internal/catalog/runcatalog",
+			"internal/config", "internal/config/runfile", "internal/config/setting",
 			"internal/console", "internal/deadletter", "internal/diskbuffer", "internal/entry", "internal/ledger", "internal/match",
-			"internal/pipeline", "internal/record", "internal/sandbox/cloudwatch", "internal/sink/local", "internal/source/pipe",
+			"internal/pipeline", "internal/record", "internal/run", "internal/sandbox/cloudwatch", "internal/sink/local", "internal/source/pipe",
 			"internal/statedir", "internal/version",
 		},
 		[]string{
@@ -228,7 +241,7 @@ var restricted = []struct {
 	why  string
 }{
 	{
-		"log/slog", []string{"cmd", "forward", "internal/deliver", "internal/pipeline", "internal/run", "internal/selflog"},
+		"log/slog", []string{"cmd", "forward", "internal/catalog/runcatalog", "internal/deliver", "internal/pipeline", "internal/run", "internal/selflog"},
 		"lower layers return errors and outcomes; who logs and who returns must not be the same; forward has a handler for other programs",
 	},
 	{"log", []string{"internal/sandbox"}, "the program's own log is log/slog; a sandbox needs it to silence net/http"},
@@ -252,6 +265,7 @@ var neverInShim = []struct{ prefix, why string }{
 	{"github.com/aws/aws-sdk-go-v2/service/", "the calls to CloudWatch Logs are our own; no service client is needed"},
 	{"github.com/aws/aws-sdk-go-v2/credentials/processcreds", "it quotes in errors what the program printed, which may be keys"},
 	{module + "internal/awsauth/awsprofile", "it brings the configuration module"},
+	{module + "internal/catalog/runcatalog", "the sources and sinks of a run are not for a container's logger"},
 	{module + "internal/sandbox", "a sandbox is for tests and demonstrations"},
 	{module + "internal/config/runfile", "a logger has no sources, sinks and routes"},
 	{module + "internal/sink/sinktest", "tests alone"},

@@ -101,7 +101,8 @@ func (r *Run) end(l *leg) error {
 
 // Stop ends the run in order: no source takes anything more, what is held is
 // delivered until the deadline, or goes to the disk, the sources give their last
-// answers, and everything is closed. It returns the last balance.
+// answers, and everything is closed. A zero deadline is none. It returns the last
+// balance.
 func (r *Run) Stop(deadline time.Time) (Report, error) {
 	r.changing.Lock()
 	defer r.changing.Unlock()
@@ -112,7 +113,9 @@ func (r *Run) Stop(deadline time.Time) (Report, error) {
 	r.mu.Unlock()
 	for _, l := range legs {
 		l.Hurry()
-		l.StopBy(deadline)
+		if !deadline.IsZero() {
+			l.StopBy(deadline)
+		}
 	}
 	for _, s := range sources {
 		s.Stop()
@@ -134,6 +137,27 @@ func (r *Run) Stop(deadline time.Time) (Report, error) {
 	}
 	r.file = nil
 	return report, errors.Join(errs...)
+}
+
+// Ended is closed when all sources of the present file have ended by themselves,
+// as standard input does; most never do.
+func (r *Run) Ended() <-chan struct{} {
+	r.mu.Lock()
+	sources := r.sources
+	r.mu.Unlock()
+	for _, s := range sources {
+		if s.Done() == nil {
+			return nil
+		}
+	}
+	ended := make(chan struct{})
+	go func() {
+		for _, s := range sources {
+			<-s.Done()
+		}
+		close(ended)
+	}()
+	return ended
 }
 
 // Hasten brings the end of a Stop that is under way forward.

@@ -109,18 +109,13 @@ type next struct {
 
 // build makes what the file asks for, and leaves alone what there is: legs of
 // which it says the same go on.
-func (r *Run) build(file *runfile.File) (n *next, err error) {
-	n = &next{file: file}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, r.undo(n))
-		}
-	}()
+func (r *Run) build(file *runfile.File) (*next, error) {
+	n := &next{file: file}
 	var routes []*route.Route
 	for i := range file.Routes {
 		made, err := r.buildRoute(n, &file.Routes[i])
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file.Routes[i].Where, err)
+			return nil, errors.Join(fmt.Errorf("%s: %w", file.Routes[i].Where, err), r.undo(n))
 		}
 		routes = append(routes, made)
 	}
@@ -134,7 +129,7 @@ func (r *Run) build(file *runfile.File) (n *next, err error) {
 }
 
 func (r *Run) buildRoute(n *next, from *runfile.Route) (*route.Route, error) {
-	to := &route.Route{Name: from.Name, Match: from.Match.Match, Durable: true}
+	to := &route.Route{Name: from.Name, Match: from.Match.Match}
 	for _, name := range from.To {
 		plan := legPlan{route: from.Name, sink: *n.file.Sink(name), buffer: from.Buffer}
 		l := r.running(&plan)
@@ -147,7 +142,6 @@ func (r *Run) buildRoute(n *next, from *runfile.Route) (*route.Route, error) {
 		}
 		n.legs = append(n.legs, l)
 		to.Legs = append(to.Legs, l)
-		to.Durable = to.Durable && l.durable()
 	}
 	return to, nil
 }

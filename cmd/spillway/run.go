@@ -1,0 +1,195 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/spillway/spillway/internal/awsauth/awsprofile"
+	"github.com/spillway/spillway/internal/catalog/runcatalog"
+	"github.com/spillway/spillway/internal/config"
+	"github.com/spillway/spillway/internal/config/runfile"
+	"github.com/spillway/spillway/internal/console"
+	"github.com/spillway/spillway/internal/deadletter"
+	"github.com/spillway/spillway/internal/run"
+	"github.com/spillway/spillway/internal/statedir"
+	"github.com/spillway/spillway/internal/version"
+)
+
+func runCommand() *cobra.Command {
+	r := &running{}
+	cmd := &cobra.Command{
+		Use:   "run -c FILE [options]",
+		Short: "Receive, route and deliver records as a configuration file says",
+		Long: `Start the sources of a configuration file, send what they receive by its routes to its
+sinks, and go on until SIGTERM. Every record is delivered, counted under the reason for which
+it was not, kept as a dead letter, or left on the disk for the next run.
+
+SIGTERM and SIGINT stop the sources, deliver what is held until shutdown-timeout, leave the
+rest to the disk buffers, and print the balance; a second signal ends the delivery at once.
+Where all sources end by themselves, as standard input does, so does the run. SIGHUP reads
+the file again: the new one is used as a whole, or the old one goes on and the log says why.
+
+Exit codes: 0 done, 1 failed, 2 wrong options or configuration, 3 records were dropped and
+--fail-on-loss was given.`,
+		Example: `  spillway run -c spillway.yaml
+  spillway check -c spillway.yaml && spillway run -c spillway.yaml --state-dir /var/lib/spillway
+  kill -HUP $(pidof spillway)
+  journalctl -o json | spillway run -c stdin.yaml --json`,
+		Args: noArgs,
+		RunE: func(*cobra.Command, []string) error { return r.run() },
+	}
+	cmd.Flags().StringVarP(&r.path, "config", "c", "", "the configuration `FILE`")
+	cmd.Flags().StringVar(&r.stateDir, "state-dir", "", "the `directory` for disk buffers, dead letters and the status socket")
+	cmd.Flags().BoolVar(&r.failOnLoss, "fail-on-loss", false, "end with 3 if any record was dropped")
+	cmd.Flags().BoolVar(&r.json, "json", false, "print the last report as JSON, as the last line on standard error")
+	return cmd
+}
+
+// running is one run of run.
+type running struct {
+	path, stateDir   string
+	failOnLoss, json bool
+
+	log     *slog.Logger
+	level   slog.LevelVar
+	dir     *statedir.Dir
+	letters *deadletter.Store
+	work    *run.Run
+}
+
+func (r *running) run() (err error) {
+	if r.path == "" {
+		return usage(errors.New("run: found no file; expected one, as in: spillway run -c spillway.yaml"))
+	}
+	r.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: &r.level}))
+	file, err := r.load()
+	if err != nil {
+		return usage(err)
+	}
+	if r.dir, err = statedir.Open(r.statePath(file)); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.dir.Close()) }()
+	server, err := r.listen()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.Close()) }()
+	if err := r.openLetters(file); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.letters.Close()) }()
+	// Until the balance is told no signal ends the program.
+	signals := catchRunSignals()
+	if r.work, err = r.start(file); err != nil {
+		return err
+	}
+	server.Serve(func() any { return r.work.Report() })
+	report, err := r.untilEnd(file, signals)
+	// The balance is told whatever else went wrong, and last.
+	err = errors.Join(err, r.record(report))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "spillway:", err)
+	}
+	if printed := r.print(os.Stderr, report); printed != nil {
+		return printed
+	}
+	switch {
+	case err != nil:
+		return &exitError{code: exitFailed}
+	case r.failOnLoss && report.Dropped > 0:
+		return &exitError{code: exitLoss}
+	}
+	return nil
+}
+
+// load reads the file, and tells what in it is not as it seems.
+func (r *running) load() (*runfile.File, error) {
+	file, err := runfile.Load(r.path, os.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range file.Warnings {
+		r.log.Warn(w)
+	}
+	r.level.Set(slog.LevelInfo)
+	if file.Verbose {
+		r.level.Set(slog.LevelDebug)
+	}
+	return file, nil
+}
+
+// statePath is the state directory: the command line's, the file's, the
+// environment's, or the usual one.
+func (r *running) statePath(file *runfile.File) string {
+	return config.StateDir(cmp.Or(r.stateDir, file.StateDir), os.Getenv)
+}
+
+// listen opens the socket on which status asks; the server is nil where the state
+// directory has no room for its name.
+func (r *running) listen() (*console.Server, error) {
+	dir, err := r.dir.Sub(statedir.Run)
+	if err != nil {
+		return nil, err
+	}
+	server, err := console.Listen(dir, fmt.Sprintf("run-%d", os.Getpid()))
+	if errors.Is(err, console.ErrPathTooLong) {
+		r.log.Warn("spillway status will not see this run", "error", err)
+		return nil, nil
+	}
+	return server, err
+}
+
+func (r *running) openLetters(file *runfile.File) (err error) {
+	r.letters, err = deadletter.Open(filepath.Join(r.dir.Path(), statedir.DeadLetters), deadletter.Options{
+		Max:     file.MaxDeadLetters,
+		Damaged: func(err error) { r.log.Error("the file of dead letters was set aside", "error", err) },
+	})
+	return err
+}
+
+func (r *running) start(file *runfile.File) (*run.Run, error) {
+	s := &runcatalog.Surroundings{
+		Getenv: os.Getenv, StateDir: r.dir.Path(), AWS: file.AWS, Provider: awsprofile.Provider, Region: awsprofile.Region,
+		UserAgent: "spillway/" + version.String(), Log: r.log,
+	}
+	return run.Start(file, run.Config{
+		StateDir: r.dir.Path(), OpenSink: s.OpenSink, OpenSource: s.OpenSource, DeadLetters: r.letters, Log: r.log,
+	})
+}
+
+// record writes the exit line.
+func (r *running) record(report run.Report) error {
+	exits, err := r.dir.Exits()
+	if err != nil {
+		return err
+	}
+	line, err := json.Marshal(report)
+	if err == nil {
+		_, err = exits.Write(append(line, '\n'))
+	}
+	return errors.Join(err, exits.Close())
+}
+
+// print tells the balance.
+func (r *running) print(w io.Writer, report run.Report) error {
+	if r.json {
+		return json.NewEncoder(w).Encode(report)
+	}
+	if err := printRun(w, &report); err != nil {
+		return err
+	}
+	if report.Pending > 0 {
+		_, err := fmt.Fprintf(w, "left on the disk: %d; the next run delivers them\n", report.Pending)
+		return err
+	}
+	return nil
+}

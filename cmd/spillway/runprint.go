@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/docker/go-units"
+
+	"github.com/spillway/spillway/internal/ledger"
+	"github.com/spillway/spillway/internal/run"
+)
+
+// printRun tells a person how a run does: each leg in a line or two, what no route
+// takes, what is orphaned, and the balance.
+func printRun(w io.Writer, r *run.Report) error {
+	p := &printer{w: w}
+	for _, s := range r.Sources {
+		p.printf("source %s (%s): %d records, %s\n", s.Name, s.Type, s.RecordsIn, units.BytesSize(float64(s.BytesIn)))
+	}
+	for i := range r.Legs {
+		l := &r.Legs[i]
+		leaving := ""
+		if l.Leaving {
+			leaving = " (its route is gone)"
+		}
+		p.printf("%s -> %s%s: %s to %s, held %s of %s%s\n  %s\n  received %d, recovered %d, delivered %d, dropped %d, dead-lettered %d, pending %d\n",
+			l.Route, l.Sink, leaving, l.Mode, l.Destination, units.BytesSize(float64(l.Buffer.Held)), units.BytesSize(float64(l.Buffer.Limit)),
+			diskText(l.Report), healthText(l.Report), l.Received, l.Recovered, l.Delivered, l.Dropped, l.DeadLettered, l.Pending)
+	}
+	for _, s := range r.Unmatched {
+		p.printf("UNMATCHED: %d records of the tag %q, such as %s\n", s.Records, s.Tag, s.Sample)
+	}
+	for _, o := range r.Orphaned {
+		p.printf("ORPHANED: %s, of the route %q to the sink %q, which the file does not have\n", o.Directory, o.Route, o.Sink)
+	}
+	if p.err != nil {
+		return p.err
+	}
+	return printBalance(w, shortened(r.Balance))
+}
+
+// shownStreams is how many streams a person is shown.
+const shownStreams = 20
+
+// shortened is a balance of which all but the first streams are summed up.
+func shortened(b ledger.Balance) ledger.Balance {
+	if len(b.Streams) <= shownStreams {
+		return b
+	}
+	rest := b.Streams[shownStreams-1:]
+	b.Streams = append(slices.Clone(b.Streams[:shownStreams-1]),
+		ledger.StreamBalance{Stream: fmt.Sprintf("%d more", len(rest)), Sheet: ledger.Total(rest)})
+	return b
+}
+
+// printer prints until something fails.
+type printer struct {
+	w   io.Writer
+	err error
+}
+
+func (p *printer) printf(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.w, format, args...)
+	}
+}

@@ -1,0 +1,51 @@
+package runcatalog
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	protocol "github.com/spillway/spillway/forward"
+)
+
+// reporter tells the log what goes wrong with the connections of a source: of
+// each kind at most one line in ten seconds, with how many there were.
+type reporter struct {
+	log    *slog.Logger
+	source string
+
+	mu   sync.Mutex
+	told map[string]*kind
+}
+
+// kind is one reason. There are few, and the server names them.
+type kind struct {
+	at    time.Time
+	since int
+}
+
+const tellEvery = 10 * time.Second
+
+func newReporter(log *slog.Logger, source string) *reporter {
+	return &reporter{log: log, source: source, told: make(map[string]*kind)}
+}
+
+func (r *reporter) report(e protocol.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	k := r.told[e.Reason]
+	if k == nil {
+		k = &kind{}
+		r.told[e.Reason] = k
+	}
+	k.since++
+	if time.Since(k.at) < tellEvery {
+		return
+	}
+	peer := ""
+	if e.Peer != nil {
+		peer = e.Peer.String()
+	}
+	r.log.Warn("trouble with a connection", "source", r.source, "reason", e.Reason, "times", k.since, "peer", peer, "tag", e.Tag, "error", e.Err)
+	k.at, k.since = time.Now(), 0
+}

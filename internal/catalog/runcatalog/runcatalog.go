@@ -1,0 +1,96 @@
+// Package runcatalog is the list of the sources and sinks of "spillway run": it
+// makes them of what the file says. internal/catalog is the list of the
+// destinations of containers, of which one program runs for each; that one must
+// not link what is here.
+//
+// What is not named here is not linked. Secrets are read here, and handed to who
+// needs them alone.
+package runcatalog
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/spillway/spillway/internal/awsauth"
+	"github.com/spillway/spillway/internal/catalog"
+	"github.com/spillway/spillway/internal/config"
+	"github.com/spillway/spillway/internal/config/runfile"
+)
+
+// Surroundings are what sources and sinks need from the program around them.
+type Surroundings struct {
+	// Getenv reads a variable of the process.
+	Getenv func(string) string
+	// StateDir is the state directory; empty keeps nothing.
+	StateDir string
+	// AWS says where credentials come from, Provider and Region find them.
+	AWS      config.AWS
+	Provider func(awsauth.Options) (aws.CredentialsProvider, error)
+	Region   func(context.Context, awsauth.Options) (string, error)
+	// UserAgent is how the program presents itself.
+	UserAgent string
+	// Log hears what goes wrong with connections.
+	Log *slog.Logger
+}
+
+// OpenSink makes a sink. It contacts nobody.
+func (s *Surroundings) OpenSink(plan *runfile.Sink) (*catalog.Destination, error) {
+	var d *catalog.Destination
+	var err error
+	switch {
+	case plan.Forward != nil:
+		d, err = s.forwardSink(plan.Forward)
+	case plan.File != nil:
+		d, err = s.fileSink(plan.File)
+	default:
+		err = fmt.Errorf("sinks of type %s are not in this version", plan.Type)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: open the sink %q: %w", plan.Where, plan.Name, err)
+	}
+	return d, nil
+}
+
+// hostname is the name that is given, or this host's.
+func hostname(given string) (string, error) {
+	if given != "" {
+		return given, nil
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("find this host's name: %w; give self-hostname", err)
+	}
+	return name, nil
+}
+
+// pool reads a file of certificates.
+func pool(path string) (*x509.CertPool, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read certificates: %w", err)
+	}
+	p := x509.NewCertPool()
+	if !p.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("read certificates: %s has none; expected PEM", path)
+	}
+	return p, nil
+}
+
+// certificate reads a certificate and its key.
+func certificate(c *tls.Config, certFile, keyFile string) error {
+	if certFile == "" {
+		return nil
+	}
+	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		return fmt.Errorf("read the certificate %s and its key %s: %w", certFile, keyFile, err)
+	}
+	c.Certificates = []tls.Certificate{pair}
+	return nil
+}

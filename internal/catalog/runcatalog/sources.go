@@ -1,0 +1,200 @@
+package runcatalog
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	protocol "github.com/spillway/spillway/forward"
+	"github.com/spillway/spillway/internal/config/runfile"
+	"github.com/spillway/spillway/internal/ecs"
+	"github.com/spillway/spillway/internal/record"
+	"github.com/spillway/spillway/internal/route"
+	"github.com/spillway/spillway/internal/run"
+	"github.com/spillway/spillway/internal/source/forward"
+	"github.com/spillway/spillway/internal/source/seen"
+	"github.com/spillway/spillway/internal/source/stdin"
+	"github.com/spillway/spillway/internal/statedir"
+)
+
+// OpenSource makes a source and opens what it listens on. It takes nothing before
+// its Start.
+func (s *Surroundings) OpenSource(plan *runfile.Source, o run.SourceOptions) (run.Source, error) {
+	var made run.Source
+	var err error
+	switch {
+	case plan.Forward != nil:
+		made, err = s.forwardSource(plan, o)
+	case plan.Stdin != nil:
+		made, err = stdinSource(plan.Stdin, o)
+	default:
+		err = fmt.Errorf("sources of type %s are not in this version", plan.Type)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: open the source %q: %w", plan.Where, plan.Name, err)
+	}
+	return made, nil
+}
+
+// forwardSource is a source of the forward protocol, as a run sees it.
+type forwardSource struct{ *forward.Source }
+
+// Done implements run.Source.
+func (forwardSource) Done() <-chan struct{} { return nil }
+
+// Status implements run.Source.
+func (f forwardSource) Status() run.SourceStatus {
+	c := f.Counts()
+	return run.SourceStatus{RecordsIn: c.Records, BytesIn: c.Bytes, Detail: c}
+}
+
+// acks are what the file calls the levels.
+var acks = map[runfile.Ack]record.Level{
+	runfile.AckUnset: route.AsRoute, runfile.AckMemory: record.LevelMemory, runfile.AckKernel: record.LevelKernel,
+	runfile.AckPower: record.LevelPower, runfile.AckDelivered: record.LevelDelivered,
+}
+
+func (s *Surroundings) forwardSource(plan *runfile.Source, o run.SourceOptions) (run.Source, error) {
+	p := plan.Forward
+	cfg := forward.Config{
+		Name: plan.Name, SocketMode: p.SocketMode, Allow: p.Allow, UDPHeartbeat: p.UDPHeartbeat,
+		Tag: p.Tag, AddTagPrefix: p.AddTagPrefix, AddressKey: p.SourceAddressKey, HostnameKey: p.SourceHostnameKey,
+		JoinPartials: p.JoinPartials, Router: o.Router, Level: acks[p.Ack], RememberChunks: p.RememberChunks,
+		Report: newReporter(s.Log, plan.Name).report,
+	}
+	for _, a := range p.Listen {
+		cfg.Listen = append(cfg.Listen, forward.Address{Network: string(a.Network), Addr: a.Addr})
+	}
+	if before, ok := o.Instead.(forwardSource); ok {
+		cfg.Instead = before.Source
+	}
+	var err error
+	if cfg.Server, err = s.serverConfig(p, o.Memory); err != nil {
+		return nil, err
+	}
+	if cfg.TLS, err = serverTLS(p); err != nil {
+		return nil, err
+	}
+	if err := s.files(&cfg, p); err != nil {
+		return nil, err
+	}
+	if p.ECSMetadata {
+		cfg.Fields = s.task()
+	}
+	made, note, err := forward.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if note != "" {
+		s.Log.Warn(note, "source", plan.Name)
+	}
+	return forwardSource{made}, nil
+}
+
+// files says where the source keeps what it keeps.
+func (s *Surroundings) files(cfg *forward.Config, p *runfile.ForwardSource) error {
+	if s.StateDir == "" {
+		return nil
+	}
+	for _, name := range []string{statedir.Chunks, statedir.Spool} {
+		if err := os.Mkdir(filepath.Join(s.StateDir, name), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("make a directory for what is received: %w", err)
+		}
+	}
+	cfg.ChunksFile = filepath.Join(s.StateDir, statedir.Chunks, statedir.Hash(cfg.Name))
+	cfg.Server.Spool = protocol.NewDirSpool(filepath.Join(s.StateDir, statedir.Spool), spooledMessages*p.MaxSpoolSize)
+	return nil
+}
+
+// spooledMessages is how many messages of the largest size may be put aside at
+// once.
+const spooledMessages = 4
+
+// task are the fields that FireLens' own configuration adds, where ECS tells them.
+// A log router that cannot learn them works all the same.
+func (s *Surroundings) task() [][2]string {
+	base := s.Getenv(ecs.Variable)
+	if base == "" {
+		return nil
+	}
+	t, err := ecs.Ask(context.Background(), base)
+	if err != nil {
+		s.Log.Warn("records get no fields of their ECS task", "error", err)
+		return nil
+	}
+	return [][2]string{{"ecs_cluster", t.Cluster}, {"ecs_task_arn", t.ARN}, {"ecs_task_definition", t.Definition}}
+}
+
+// leastServer is the least that a source receives in, in bytes.
+const leastServer = 1 << 20
+
+func (s *Surroundings) serverConfig(p *runfile.ForwardSource, memory int64) (protocol.ServerConfig, error) {
+	c := protocol.ServerConfig{
+		Limits: protocol.Limits{Message: p.MaxMessageSize, Decompressed: p.MaxDecompressedSize},
+		Memory: max(memory-int64(p.RememberChunks)*seen.PerKey, leastServer), MaxSpooled: p.MaxSpoolSize,
+		MaxConnections: p.MaxConnections, HandshakeTimeout: p.HandshakeTimeout, StallTimeout: p.MessageTimeout, WriteTimeout: p.SendTimeout,
+	}
+	if !p.SharedKey.Set() {
+		return c, nil
+	}
+	name, err := hostname(p.SelfHostname)
+	if err != nil {
+		return c, err
+	}
+	c.Security = &protocol.Security{Hostname: name}
+	if c.Security.SharedKey, err = p.SharedKey.Read(s.Getenv); err != nil {
+		return c, err
+	}
+	for _, u := range p.Users {
+		if c.Security.Users == nil {
+			c.Security.Users = make(map[string]string)
+		}
+		if c.Security.Users[u.Name], err = u.Password.Read(s.Getenv); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}
+
+func serverTLS(p *runfile.ForwardSource) (*tls.Config, error) {
+	if p.CertFile == "" {
+		return nil, nil
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if err := certificate(c, p.CertFile, p.KeyFile); err != nil {
+		return nil, err
+	}
+	if p.ClientCAFile != "" {
+		clients, err := pool(p.ClientCAFile)
+		if err != nil {
+			return nil, err
+		}
+		c.ClientCAs, c.ClientAuth = clients, tls.RequireAndVerifyClientCert
+	}
+	return c, nil
+}
+
+// stdinRun is standard input, as a run sees it.
+type stdinRun struct{ *stdin.Source }
+
+// Status implements run.Source.
+func (r stdinRun) Status() run.SourceStatus {
+	records, size, invalid := r.Counts()
+	return run.SourceStatus{RecordsIn: records, BytesIn: size, Detail: map[string]int64{"invalid": invalid}}
+}
+
+func stdinSource(p *runfile.StdinSource, o run.SourceOptions) (run.Source, error) {
+	fd, err := stdin.Open()
+	if err != nil {
+		return nil, err
+	}
+	made, err := stdin.New(fd, stdin.Config{Tag: p.Tag, JSON: p.Format == runfile.StdinJSON, Router: o.Router})
+	if err != nil {
+		return nil, err
+	}
+	return stdinRun{made}, nil
+}

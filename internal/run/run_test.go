@@ -1,0 +1,157 @@
+package run_test
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/spillway/spillway/internal/config/runfile"
+	"github.com/spillway/spillway/internal/ledger"
+	"github.com/spillway/spillway/internal/record"
+	"github.com/spillway/spillway/internal/run"
+)
+
+// TestLegs: each sink of a route gets every record, a sink that two routes name is
+// opened once, totals add up the legs, and records_in counts each record once.
+func TestLegs(t *testing.T) {
+	r := newRig(t)
+	s := r.start(r.file(1<<20, "app.**: one two", "sys: two"))
+	r.expect(s.hand("app.x", "a", "b"), true)
+	r.expect(s.hand("sys", "c"), true)
+	report := r.stop(time.Minute)
+	if diff := cmp.Diff([]string{"app.x a", "app.x b"}, r.places["one"].has()); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"app.x a", "app.x b", "sys c"}, r.places["two"].has()); diff != "" {
+		t.Error(diff)
+	}
+	if report.RecordsIn != 3 || report.Received != 5 || report.Delivered != 5 || len(report.Legs) != 4 {
+		t.Errorf("%d in, %d received in %d legs, %d delivered", report.RecordsIn, report.Received, len(report.Legs), report.Delivered)
+	}
+	if r.places["two"].opened != 1 {
+		t.Errorf("a sink of two routes was opened %d times", r.places["two"].opened)
+	}
+	for _, stream := range report.Streams {
+		if want := map[string]int64{"app.x": 4, "sys": 1}[stream.Stream]; stream.Delivered != want {
+			t.Errorf("%d of %s are delivered, want %d", stream.Delivered, stream.Stream, want)
+		}
+	}
+}
+
+// TestAllLegsVouch: a chunk is told when the slowest leg has it.
+func TestAllLegsVouch(t *testing.T) {
+	r := newRig(t)
+	r.places["two"].is(true)
+	s := r.start(r.file(1<<20, "**: one two"))
+	told := s.hand("tag", "a")
+	r.await("one has it", func(run.Report) bool { return len(r.places["one"].has()) == 1 })
+	select {
+	case <-told:
+		t.Fatal("the chunk was told before its second leg had it")
+	default:
+	}
+	r.places["two"].is(false)
+	r.expect(told, true)
+	r.stop(time.Minute)
+}
+
+// TestUnmatched: what no route takes is a dead letter before its source hears of
+// it, counted by tag with a sample; with unmatched: drop it is dropped and counted,
+// and the source hears the same.
+func TestUnmatched(t *testing.T) {
+	for _, c := range []struct {
+		unmatched runfile.Unmatched
+		letters   []string
+	}{
+		{runfile.UnmatchedDeadLetter, []string{"stray first rejected-invalid", "stray second rejected-invalid"}},
+		{runfile.UnmatchedDrop, nil},
+	} {
+		t.Run(string(c.unmatched), func(t *testing.T) {
+			r := newRig(t)
+			f := r.file(1<<20, "app.**: one")
+			f.Unmatched = c.unmatched
+			s := r.start(f)
+			r.expect(s.hand("stray", "first", "second"), true)
+			report := r.stop(time.Minute)
+			if diff := cmp.Diff(c.letters, r.letters.got); diff != "" {
+				t.Error(diff)
+			}
+			if got := report.DeadLettered + report.Dropped; got != 2 || len(r.places["one"].has()) != 0 {
+				t.Errorf("%d are settled: %+v", got, report.Sheet)
+			}
+			if len(report.Unmatched) != 1 || report.Unmatched[0].Tag != "stray" || report.Unmatched[0].Records != 2 || report.Unmatched[0].Sample != "first" {
+				t.Errorf("unmatched: %+v", report.Unmatched)
+			}
+		})
+	}
+}
+
+// TestFullDeadLetters: what should become a dead letter and cannot is pending, and
+// not vouched for.
+func TestFullDeadLetters(t *testing.T) {
+	r := newRig(t)
+	r.letters.full = true
+	s := r.start(r.file(1<<20, "app.**: one"))
+	told := s.hand("stray", "first")
+	r.await("the dead letters are seen to be full", func(p run.Report) bool { return p.Legs[1].Health.DeadLetters != "" })
+	if p := r.Report(); p.Pending != 1 || p.DeadLettered != 0 {
+		t.Errorf("%+v", p.Sheet)
+	}
+	r.letters.mu.Lock()
+	r.letters.full = false
+	r.letters.mu.Unlock()
+	r.expect(told, true)
+	r.stop(time.Minute)
+}
+
+// noise is text that does not compress.
+func noise(n int) string {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(rand.IntN(256))
+	}
+	return string(b)
+}
+
+// TestOverflowIsNotVouchedFor: a non-blocking leg drops for itself, and says no.
+func TestOverflowIsNotVouchedFor(t *testing.T) {
+	r := newRig(t)
+	r.places["one"].is(true)
+	f := r.file(64<<10, "**: one")
+	f.Routes[0].Buffer.Mode = "non-blocking"
+	s := r.start(f)
+	refused := 0
+	for range 200 {
+		select {
+		case ok := <-s.handAt(record.LevelMemory, "tag", noise(1000)):
+			if !ok {
+				refused++
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("a non-blocking leg made the source wait")
+		}
+	}
+	report := r.stop(0)
+	dropped := report.ByReason[ledger.OverflowNewest]
+	if refused == 0 || int64(refused) != dropped {
+		t.Errorf("%d chunks were refused, %d records dropped for want of room", refused, dropped)
+	}
+}
+
+// TestStartFails as a whole: what was opened is closed again.
+func TestStartFails(t *testing.T) {
+	for _, broken := range []string{"two", "in"} {
+		r := newRig(t)
+		r.broken = broken
+		if _, err := run.Start(r.file(1<<20, "a: one", "b: two"), r.config()); err == nil {
+			t.Fatalf("with a broken %s it starts", broken)
+		}
+		for _, p := range r.places {
+			if p.opened != p.closed {
+				t.Errorf("with a broken %s: the sink %s was opened %d times and closed %d times", broken, p.name, p.opened, p.closed)
+			}
+		}
+	}
+}
