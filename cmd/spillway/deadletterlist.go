@@ -48,21 +48,21 @@ says all of it.`,
 func listLetters(ctx context.Context, to io.Writer, s *deadletter.Store, q deadletter.Query, asJSON bool) (err error) {
 	out := bufio.NewWriterSize(to, 64<<10)
 	var bytes int64
-	print := func(e *deadletter.Entry) error {
+	visit := func(e *deadletter.Entry) error {
 		bytes += e.Size
 		return printLetter(out, e)
 	}
 	if asJSON {
 		lines := json.NewEncoder(out)
 		lines.SetEscapeHTML(false)
-		print = func(e *deadletter.Entry) error { return lines.Encode(letterObject(e)) }
+		visit = func(e *deadletter.Entry) error { return lines.Encode(letterObject(e)) }
 	} else {
 		_, err := fmt.Fprintf(out, letterRow, "ID", "LAST ATTEMPT", "TAG", "DESTINATION", "REASON", "SIZE", "RECORD")
 		if err != nil {
 			return err
 		}
 	}
-	report, err := s.List(ctx, q, print)
+	report, err := s.List(ctx, q, visit)
 	if err == nil && !asJSON {
 		_, err = fmt.Fprintf(out, "%s, %s\n", many(report.Matched, "letter"), units.BytesSize(float64(bytes)))
 	}

@@ -78,8 +78,8 @@ func TestEveryDamagedPage(t *testing.T) {
 	whole := filled(t, letters)
 	dir := filepath.Join(memoryDir(t), "damaged")
 	pages, stride := len(whole)/pageSize, 1
-	if os.Getenv("SPILLWAY_CI") == "" && os.Getenv("SPILLWAY_LONG") == "" {
-		stride = 7
+	if raceDetector || os.Getenv("SPILLWAY_CI") == "" && os.Getenv("SPILLWAY_LONG") == "" {
+		stride = 20
 	}
 	lost, unknown, aside := 0, 0, 0
 	for page := 0; page < pages; page += min(stride, max(1, page)) {

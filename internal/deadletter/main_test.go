@@ -108,20 +108,6 @@ func filesOf(t testing.TB, dir string) (names []string) {
 	return names
 }
 
-func overwrite(t testing.TB, path string, at int64, bytes string) {
-	t.Helper()
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.WriteAt([]byte(bytes), at); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func storeDir(t testing.TB) string { return filepath.Join(t.TempDir(), "dead ?letters%20") }
 
 func contains(t testing.TB, err error, all ...string) {

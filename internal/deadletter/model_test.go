@@ -77,6 +77,7 @@ func TestAgainstTheModel(t *testing.T) {
 				}
 			},
 			"remove": func(rt *rapid.T) {
+				check(rt, t, s, m, Query{}) // The ids are the store's.
 				var refs []Ref
 				want := int64(0)
 				for _, e := range m.entries {
@@ -116,13 +117,15 @@ func TestAgainstTheModel(t *testing.T) {
 				}
 				check(rt, t, s, m, q)
 			},
-			"": func(rt *rapid.T) { check(rt, t, s, m, Query{}) },
+			"list all": func(rt *rapid.T) { check(rt, t, s, m, Query{}) },
 		})
+		check(rt, t, s, m, Query{})
 	})
 }
 
 // check holds the store to the model.
 func check(rt *rapid.T, t *testing.T, s *Store, m *model, q Query) {
+	rt.Helper()
 	var got []Entry
 	report, err := s.List(t.Context(), q, func(e *Entry) error {
 		got = append(got, *e)
@@ -181,7 +184,7 @@ func someLetter() *rapid.Generator[record.Letter] {
 			Reason: small("reason"), Detail: small("detail"), Attempts: rapid.IntRange(0, 9).Draw(t, "attempts"),
 			First: rapid.Int64Range(0, 20).Draw(t, "first"), Last: rapid.Int64Range(0, 20).Draw(t, "last"),
 		}
-		size := rapid.SampledFrom([]int{0, 1, 100, headBytes, headBytes + 1, headBytes + partBytes + 7}).Draw(t, "size")
+		size := rapid.SampledFrom([]int{0, 1, 2, 50, 100, 100, 100, 200, headBytes + 1, headBytes + partBytes + 7}).Draw(t, "size")
 		l.Body = bytes.Repeat([]byte{rapid.SampledFrom([]byte{0, 'x'}).Draw(t, "fill")}, size)
 		return l
 	})

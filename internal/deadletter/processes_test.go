@@ -77,7 +77,7 @@ func TestKills(t *testing.T) {
 // put was removed once, or is there.
 func TestProcessesAtOnce(t *testing.T) {
 	dir := storeDir(t)
-	const each = 3000
+	const each = 1000
 	remover := startChild(t, dir, "remove")
 	writers := []*process{
 		startChild(t, dir, fmt.Sprintf("write %d %d 7 3", 0, each)),
