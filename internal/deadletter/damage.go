@@ -15,8 +15,17 @@ func (e *damageError) Error() string { return fmt.Sprintf("%s is damaged: %v", e
 
 func (e *damageError) Unwrap() error { return e.err }
 
-// damaged reports whether err speaks of damage.
+// damaged reports whether err speaks of damage. Where SQLite does not say so, it is
+// what our statements, which are right, fail by on a file that is not: a table that
+// is missing, a value beyond all size, a number that is there already.
 func damaged(err error) bool {
 	var e *damageError
-	return errors.As(err, &e) || code(err) == codeCorrupt || code(err) == codeNotADB
+	if errors.As(err, &e) {
+		return true
+	}
+	switch code(err) {
+	case codeError, codeCorrupt, codeTooBig, codeConstraint, codeNotADB:
+		return true
+	}
+	return false
 }

@@ -272,12 +272,15 @@ func FuzzDamage(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if _, err := s.List(t.Context(), Query{IDs: []int64{1}}, func(*Entry) error { return nil }); errors.Is(err, errNewer) {
+			return
+		}
 		got, _ := readAll(t, s, Query{})
 		if err := s.Close(); err != nil && !damaged(err) {
 			t.Error(err)
 		}
 		if s, err = Open(dir, Options{}); err != nil {
-			return // such as the format of a newer program
+			t.Fatal(err)
 		}
 		defer func() {
 			if err := s.Close(); err != nil && !damaged(err) {

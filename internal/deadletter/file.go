@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"syscall"
 	"time"
 
 	"modernc.org/sqlite"
@@ -17,11 +18,14 @@ import (
 // Result codes of SQLite, https://www.sqlite.org/rescode.html. The low byte is
 // the kind.
 const (
-	codeError   = 1
-	codeBusy    = 5
-	codeCorrupt = 11
-	codeFull    = 13
-	codeNotADB  = 26
+	codeError      = 1
+	codeBusy       = 5
+	codeReadOnly   = 8
+	codeCorrupt    = 11
+	codeFull       = 13
+	codeTooBig     = 18
+	codeConstraint = 19
+	codeNotADB     = 26
 )
 
 // Facts of the file, https://www.sqlite.org/fileformat2.html.
@@ -74,6 +78,8 @@ INSERT INTO total VALUES (0, 0);
 INSERT INTO sqlite_sequence VALUES ('letter', %d);
 PRAGMA application_id = %d;
 PRAGMA user_version = %d;`
+
+var errNewer = errors.New("a newer spillway has made them")
 
 // file is one open SQLite file of a store.
 type file struct {
@@ -162,13 +168,13 @@ func (f *file) ours(ctx context.Context) error {
 	case err != nil:
 		return f.explain("read", err)
 	case id == applicationID && format > version:
-		return fmt.Errorf("%s: found dead letters of format %d; expected %d: a newer spillway has made them", f.path, format, version)
+		return fmt.Errorf("%s: found dead letters of format %d; expected %d: %w", f.path, format, version, errNewer)
 	case id != applicationID || format != version:
 		return &damageError{f.path, fmt.Errorf("found application id %#x and format %d; expected %#x and %d", id, format, applicationID, version)}
 	}
 	if err := f.db.QueryRowContext(ctx, "SELECT letters FROM total").Scan(&letters); err != nil {
-		if code(err) == codeError || errors.Is(err, sql.ErrNoRows) {
-			return &damageError{f.path, err} // a table or its row is missing
+		if errors.Is(err, sql.ErrNoRows) {
+			return &damageError{f.path, err}
 		}
 		return f.explain("read", err)
 	}
@@ -177,20 +183,26 @@ func (f *file) ours(ctx context.Context) error {
 
 // explain says what was attempted on which file, and what can be done about it.
 func (f *file) explain(what string, err error) error {
-	switch code(err) {
-	case 0:
-		if err == nil {
-			return nil
-		}
-		return fmt.Errorf("dead letters in %s: %s: %w", f.path, what, err)
-	case codeCorrupt, codeNotADB:
+	if err == nil {
+		return nil
+	}
+	if code(err) != 0 && damaged(err) || code(err) == codeReadOnly && f.mayWrite() {
 		return &damageError{f.path, err}
+	}
+	switch code(err) {
 	case codeFull:
 		return fmt.Errorf("%w: %s: %s: %w; replay or purge what is there, or raise max-dead-letter-size or the room on the disk", ErrFull, f.path, what, err)
 	case codeBusy:
 		return fmt.Errorf("dead letters in %s: %s: another process holds them for too long: %w", f.path, what, err)
 	}
 	return fmt.Errorf("dead letters in %s: %s: %w", f.path, what, err)
+}
+
+// mayWrite reports whether the file system lets us write to the file. Where it does
+// and SQLite does not, the file's header asks for a program that does not exist.
+func (f *file) mayWrite() bool {
+	const writable = 2
+	return syscall.Access(f.path, writable) == nil
 }
 
 // code is the kind of an error of SQLite, and 0 for others.

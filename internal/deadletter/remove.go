@@ -203,7 +203,7 @@ func (f *file) addTo(ctx context.Context, sum *Summary) error {
 	}
 	sum.Disk += pages * pageSize
 	if err := f.db.QueryRowContext(ctx, "SELECT letters, bytes FROM total").Scan(&letters, &bytes); err != nil {
-		if code(err) == codeError || errors.Is(err, sql.ErrNoRows) {
+		if errors.Is(err, sql.ErrNoRows) {
 			return &damageError{f.path, err}
 		}
 		return f.explain("read", err)

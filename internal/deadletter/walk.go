@@ -271,8 +271,8 @@ func (f *file) census(ctx context.Context) (lost int64, err error) {
 
 // unlessDamaged leaves of an error what is no damage, which is known already.
 func (f *file) unlessDamaged(err error) error {
-	if damaged(err) || code(err) == codeError || errors.Is(err, sql.ErrNoRows) {
+	if err = f.explain("count", err); damaged(err) || errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
-	return f.explain("count", err)
+	return err
 }
