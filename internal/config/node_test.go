@@ -98,7 +98,7 @@ func TestParseNodeErrors(t *testing.T) {
 		{"not YAML", "defaults:\n  mode: [a\n", []string{"f:2:9: found text that is not YAML ("}},
 		{"tabs", "defaults:\n\tmode: blocking\n", []string{"found text that is not YAML ("}},
 		{"not UTF-8", "defaults:\n  tag: ä\xff\n", []string{"f:2:9: found a byte that is not UTF-8"}},
-		{"too large", strings.Repeat("#", yamlfile.MaxBytes+1), []string{"f: found a node file that is too large; expected at most 65536 bytes"}},
+		{"too large", strings.Repeat("#", yamlfile.MaxBytes+1), []string{"f: found a node file that is too large; expected at most 131072 bytes"}},
 		{"all at once", "default: 1\ndefaults:\n  mode: x\n  drop: y\naws: {a: 1}\n", []string{"f:1:1: ", "f:3:9: ", "f:4:9: ", "f:5:7: "}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// maxEffort bounds the search of Covered, in words of sets that are looked at: some
-// tens of milliseconds, and some megabytes.
-const maxEffort = 1 << 20
+// maxEffort bounds the search of Covered, in states that are looked at: some ten
+// milliseconds.
+const maxEffort = 1 << 21
 
 // Covered reports whether every tag that m takes is taken by one of the others, so
 // that m is never asked if they are asked first. It is sure where it says yes; it
@@ -63,7 +63,7 @@ func contains(outer, inner program) bool {
 	outerNow, innerNow := make(states, outer.words()), make(states, inner.words())
 	effort := 0
 	for len(waiting) > 0 {
-		if effort += len(alphabet) * (len(outerNow) + len(innerNow)); effort > maxEffort {
+		if effort += len(alphabet) * (len(outer) + len(inner)); effort > maxEffort {
 			return false
 		}
 		p := waiting[len(waiting)-1]

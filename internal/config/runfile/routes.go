@@ -155,9 +155,13 @@ func (p *parser) buffer(r *Route, own []config.Placed) {
 	r.Buffer = b
 }
 
+// maxCompared is how many routes are compared with those before them, which takes
+// some ten milliseconds each at most.
+const maxCompared = 100
+
 // covered warns of routes that get nothing, because those before take it all.
 func (p *parser) covered() {
-	for i := range p.out.Routes {
+	for i := range p.out.Routes[:min(maxCompared, len(p.out.Routes))] {
 		r := &p.out.Routes[i]
 		earlier := make([]*match.Matcher, i)
 		for j := range earlier {

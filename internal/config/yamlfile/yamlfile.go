@@ -18,15 +18,20 @@ import (
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 
 	"github.com/spillway/spillway/internal/config/setting"
 )
 
-// MaxBytes bounds a file. A real one has some dozen lines; the parser's time grows
-// with the square of the nesting.
-const MaxBytes = 64 << 10
+// MaxBytes bounds a file. A real one has some dozen lines; there is room for a
+// thousand routes. The parser's time grows with the square of some repetitions.
+const MaxBytes = 128 << 10
+
+// maxNesting bounds brackets within brackets, and dashes behind dashes in one line:
+// the parser would take minutes for some thousands.
+const maxNesting = 100
 
 // Node is a part of the tree.
 type Node = ast.Node
@@ -81,8 +86,13 @@ func Parse(path string, text []byte, kind Kind) (*File, error) {
 			Found: "a byte that is not UTF-8", Expected: "a YAML file in UTF-8"}
 	}
 	text = bytes.TrimPrefix(text, []byte("\ufeff")) // Editors of other systems put a mark in front.
+	tokens := lexer.Tokenize(string(text))
+	if deep := nesting(tokens); deep != nil {
+		return nil, &setting.Problem{Where: f.at(deep), Found: "lists or maps within each other",
+			Expected: fmt.Sprintf("at most %d levels of them", maxNesting)}
+	}
 	// Duplicate keys are allowed here, to be reported by Entries with all the rest.
-	tree, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
+	tree, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		return nil, f.syntax(err, kind)
 	}
@@ -97,6 +107,29 @@ func Parse(path string, text []byte, kind Kind) (*File, error) {
 		f.Root = document.Body
 	}
 	return f, nil
+}
+
+// nesting returns the first bracket or dash that is too deep, or nil.
+func nesting(tokens token.Tokens) *token.Token {
+	depth, dashes, line := 0, 0, 0
+	for _, t := range tokens {
+		switch t.Type {
+		case token.SequenceEntryType:
+			if t.Position.Line != line {
+				dashes, line = 0, t.Position.Line
+			}
+			if dashes++; dashes > maxNesting {
+				return t
+			}
+		case token.MappingStartType, token.SequenceStartType:
+			if depth++; depth > maxNesting {
+				return t
+			}
+		case token.MappingEndType, token.SequenceEndType:
+			depth--
+		}
+	}
+	return nil
 }
 
 // syntax turns the parser's error into a Problem. The parser's own text has
