@@ -58,6 +58,11 @@ type Config struct {
 	NoLossMarkers bool
 	// Sink are the limits of the destination, to which requests are gathered.
 	Sink sink.Limits
+	// Settled, where it is set, is told the keys of chunks of which every record is
+	// settled and none was lost, before a disk forgets them: who remembers them from
+	// then on leaves no moment in which nobody does. It is called under the buffer's
+	// lock, must not come back to the buffer, and keeps nothing of the slice.
+	Settled func(keys [][16]byte)
 }
 
 // MinLimit is the smallest buffer, in bytes.
@@ -98,6 +103,7 @@ type Buffer struct {
 	abandoned  bool
 	fault      error // the last failure to get memory
 	packing    packer
+	settling   settling
 	disk       *disk // nil unless the mode is Spill
 }
 

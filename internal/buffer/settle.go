@@ -52,6 +52,7 @@ func (b *Buffer) Settle(r *Request, fate Fate) (untold []record.Loss) {
 			}
 		}
 	}
+	b.tellSettled()
 	if b.disk != nil {
 		b.settledMoved(w)
 		b.remember()
@@ -118,6 +119,7 @@ func (t *tally) batch(index int, batch *record.Batch) {
 		t.stream = st
 	}
 	why, rejected := t.reason(index, batch)
+	t.buffer.settles(batch, why)
 	switch {
 	case batch.Kind == record.KindLoss && !rejected:
 		st.markers--

@@ -34,6 +34,10 @@ func (r *Run) Reload(file *runfile.File) error {
 // commit puts what was made in use. Nothing in it can fail.
 func (r *Run) commit(n *next) {
 	limitHeap(n.file)
+	for i, l := range n.legs {
+		l.place.Store(&n.places[i])
+	}
+	r.settled.sources.Store(&n.sources)
 	left := r.router.Swap(n.table)
 	r.mu.Lock()
 	var gone []*leg

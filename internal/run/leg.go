@@ -3,6 +3,7 @@ package run
 import (
 	"reflect"
 	"sync"
+	"sync/atomic"
 
 	"github.com/spillway/spillway/internal/config"
 	"github.com/spillway/spillway/internal/config/runfile"
@@ -16,6 +17,8 @@ type leg struct {
 	legPlan
 	*pipeline.Pipeline
 	to *sharedSink
+	// place is where it stands in its route; a reload may change that.
+	place atomic.Pointer[place]
 
 	mu      sync.Mutex
 	streams map[string]*record.Stream // of Lines and Body, whose tags are the file's

@@ -86,11 +86,19 @@ type source struct {
 	o                        run.SourceOptions
 	started, stopped, closed atomic.Bool
 	records                  atomic.Int64
+
+	mu      sync.Mutex
+	settled [][16]byte
 }
 
-func (s *source) Start()                { s.started.Store(true) }
-func (s *source) Stop()                 { s.stopped.Store(true) }
-func (s *source) Wait()                 {}
+func (s *source) Start() { s.started.Store(true) }
+func (s *source) Stop()  { s.stopped.Store(true) }
+func (s *source) Wait()  {}
+func (s *source) Settled(keys [][16]byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settled = append(s.settled, keys...)
+}
 func (s *source) Done() <-chan struct{} { return nil }
 func (s *source) Close() error          { s.closed.Store(true); return nil }
 func (s *source) Status() run.SourceStatus {

@@ -42,9 +42,10 @@ type Config struct {
 
 // Run is a file at work. Its methods may be called by several goroutines at once.
 type Run struct {
-	cfg    Config
-	router *route.Router
-	strays strays
+	cfg     Config
+	router  *route.Router
+	strays  strays
+	settled settled
 
 	// changing is held while the file changes, and at the end; mu, inside of it,
 	// while what follows is read or changed.
@@ -100,7 +101,8 @@ func receiving(file *runfile.File) int64 { return file.Memory / 4 }
 type next struct {
 	file    *runfile.File
 	legs    []*leg
-	made    []*leg // of legs, those that were not there before
+	places  []place // of legs
+	made    []*leg  // of legs, those that were not there before
 	rejects *leg
 	table   *route.Table
 	// sources are those of the file, and opened of these those that are new.
@@ -130,7 +132,7 @@ func (r *Run) build(file *runfile.File) (*next, error) {
 
 func (r *Run) buildRoute(n *next, from *runfile.Route) (*route.Route, error) {
 	to := &route.Route{Name: from.Name, Match: from.Match.Match}
-	for _, name := range from.To {
+	for i, name := range from.To {
 		plan := legPlan{route: from.Name, sink: *n.file.Sink(name), buffer: from.Buffer}
 		l := r.running(&plan)
 		if l == nil {
@@ -140,6 +142,7 @@ func (r *Run) buildRoute(n *next, from *runfile.Route) (*route.Route, error) {
 			}
 			n.made = append(n.made, l)
 		}
+		n.places = append(n.places, place{i, len(from.To)})
 		n.legs = append(n.legs, l)
 		to.Legs = append(to.Legs, l)
 	}

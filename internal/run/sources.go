@@ -17,6 +17,9 @@ type Source interface {
 	Wait()
 	// Close ends it, after the answers that are due, and returns when it has ended.
 	Close() error
+	// Settled is told the keys of chunks, its own and others', of which no leg holds
+	// anything any more. It is quick, and hands nothing over.
+	Settled(keys [][16]byte)
 	// Done is closed when the source has ended by itself; nil is one that never does.
 	Done() <-chan struct{}
 	// Status is what status shows of it.

@@ -58,7 +58,11 @@ func (r *Run) startPipeline(plan legPlan, to *sharedSink, disk *buffer.Disk) *le
 	cfg := pipeline.For(plan.bufferOptions(), disk, to.Destination, r.cfg.Log)
 	cfg.Sink = lent{to.Sink}
 	cfg.Deliver.DeadLetters = r.cfg.DeadLetters
-	return &leg{legPlan: plan, Pipeline: pipeline.Start(cfg), to: to}
+	l := &leg{legPlan: plan, to: to}
+	l.place.Store(&place{of: 1})
+	cfg.Buffer.Settled = func(keys [][16]byte) { r.settled.told(*l.place.Load(), keys) }
+	l.Pipeline = pipeline.Start(cfg)
+	return l
 }
 
 // Bounds of the buffer of what no route takes, in bytes; it is a part of what is
@@ -85,5 +89,9 @@ func (r *Run) startRejects(plan legPlan) *leg {
 	if plan.sink.Name != string(runfile.UnmatchedDrop) {
 		cfg.Deliver.DeadLetters = r.cfg.DeadLetters
 	}
-	return &leg{legPlan: plan, Pipeline: pipeline.Start(cfg), to: to}
+	l := &leg{legPlan: plan, to: to}
+	l.place.Store(&place{of: 1})
+	cfg.Buffer.Settled = func(keys [][16]byte) { r.settled.told(place{of: 1}, keys) }
+	l.Pipeline = pipeline.Start(cfg)
+	return l
 }

@@ -26,6 +26,7 @@ type Router interface {
 // goroutines at once.
 type receiver struct {
 	name   string
+	mark   [2]byte // begins the keys of its chunks
 	router Router
 	level  record.Level
 	chunks *seen.Chunks // nil where no resend is recognised
@@ -124,7 +125,7 @@ const refusedPiece = 256 << 10
 // first finds out whether a chunk was seen before, and makes it known. It reports
 // whether it is to be taken.
 func (r *receiver) first(m *protocol.Received, c *record.Chunk) bool {
-	key, err := keyOf(r.name, m)
+	key, err := r.keyOf(m)
 	if err != nil {
 		return true // It will be read again, and fail for good.
 	}
@@ -149,12 +150,18 @@ func (r *receiver) first(m *protocol.Received, c *record.Chunk) bool {
 	return true
 }
 
+// markOf is what the keys of a source's chunks begin with, so that it knows them.
+func markOf(source string) [2]byte {
+	sum := sha256.Sum256([]byte("spillway source 1" + source))
+	return [2]byte(sum[:])
+}
+
 // keyOf identifies a chunk: ids alone are not enough, since some clients count
 // from 1, and the id of Fluent Bit is a hash of the content without the tag.
-func keyOf(source string, m *protocol.Received) (seen.Key, error) {
+func (r *receiver) keyOf(m *protocol.Received) (seen.Key, error) {
 	h := sha256.New()
 	var n [8]byte
-	for _, text := range []string{"spillway chunk 1", source, m.Tag, m.Chunk} {
+	for _, text := range []string{"spillway chunk 1", r.name, m.Tag, m.Chunk} {
 		binary.LittleEndian.PutUint64(n[:], uint64(len(text)))
 		h.Write(n[:])
 		io.WriteString(h, text) //nolint:errcheck // A hash takes everything.
@@ -173,7 +180,9 @@ func keyOf(source string, m *protocol.Received) (seen.Key, error) {
 	h.Write(n[:])
 	binary.LittleEndian.PutUint64(n[:], sum)
 	h.Write(n[:])
-	return seen.Key(h.Sum(nil)[:16]), nil
+	key := seen.Key(h.Sum(nil)[:16])
+	copy(key[:], r.mark[:])
+	return key, nil
 }
 
 // take hands over the records of a message, after changing them where the source

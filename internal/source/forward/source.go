@@ -87,7 +87,8 @@ type Source struct {
 // takes nothing before Start. note is for the log.
 func New(cfg Config) (s *Source, note string, err error) {
 	s = &Source{cfg: cfg, closed: make(chan struct{})}
-	s.receiver = receiver{name: cfg.Name, router: cfg.Router, level: cfg.Level, fields: &fields{}, rename: renamer(cfg.Tag, cfg.AddTagPrefix)}
+	s.receiver = receiver{name: cfg.Name, router: cfg.Router, level: cfg.Level, fields: &fields{},
+		rename: renamer(cfg.Tag, cfg.AddTagPrefix), mark: markOf(cfg.Name)}
 	for _, f := range cfg.Fields {
 		s.fields.add(f[0], f[1])
 	}
@@ -239,6 +240,26 @@ func addressOf(p *protocol.Peer) string {
 		return p.Addr.String()
 	}
 	return host
+}
+
+// Settled is told the keys of chunks that no leg holds any more. Those that are
+// not this source's are passed over.
+func (s *Source) Settled(keys [][16]byte) {
+	if s.chunks == nil {
+		return
+	}
+	ours := keys[:0:0]
+	for i, k := range keys {
+		if [2]byte(k[:2]) != s.mark {
+			continue
+		}
+		if len(ours) == i {
+			ours = keys[: i+1 : i+1] // All of them so far.
+		} else {
+			ours = append(ours, k)
+		}
+	}
+	s.chunks.Settled(ours...)
 }
 
 // Stop takes nothing more, without waiting. What is held is still answered.

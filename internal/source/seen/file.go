@@ -99,21 +99,30 @@ func appendEntry(dst []byte, k Key) []byte {
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(k[:], castagnoli))
 }
 
-// write puts a known key into the file, which is written anew when most of it is
+// write puts known keys into the file, which is written anew when most of it is
 // out of date. A failure costs possible duplicates after a restart, no record; it
-// is shown, and the next key tries again.
-func (c *Chunks) write(k Key) {
-	if written, known := c.index[k]; c.file == nil || written || !known {
+// is shown, and the next keys try again.
+func (c *Chunks) write(keys []Key) {
+	if c.file == nil {
 		return
 	}
-	c.index[k] = true
-	entry := appendEntry(make([]byte, 0, entrySize), k)
-	if c.trouble = writeAt(c.file, entry, int64(len(magic)+c.written*entrySize)); c.trouble != nil {
-		c.trouble = fmt.Errorf("remember a chunk: %w", c.trouble)
+	c.scratch = c.scratch[:0]
+	n := 0
+	for _, k := range keys {
+		if written, known := c.index[k]; known && !written {
+			c.index[k] = true
+			c.scratch = appendEntry(c.scratch, k)
+			n++
+		}
+	}
+	if n == 0 {
 		return
 	}
-	c.written++
-	if c.written > 2*c.limit+slack {
+	if c.trouble = writeAt(c.file, c.scratch, int64(len(magic)+c.written*entrySize)); c.trouble != nil {
+		c.trouble = fmt.Errorf("remember chunks: %w", c.trouble)
+		return
+	}
+	if c.written += n; c.written > 2*c.limit+slack {
 		c.compact()
 	}
 }

@@ -55,6 +55,7 @@ type Chunks struct {
 	path     string
 	file     *os.File // nil where nothing is kept
 	written  int      // entries in the file
+	scratch  []byte
 	users    int
 	trouble  error
 }
@@ -113,13 +114,16 @@ func (c *Chunks) Reached(k Key) {
 	}
 }
 
-// Settled says that nothing of a chunk is held any more, so that it is only here
-// that it can be remembered. It may come before Reached or after it.
-func (c *Chunks) Settled(k Key) {
+// Settled says that nothing of these chunks is held any more, so that it is only
+// here that they can be remembered. It may come before Reached or after it, and
+// calls nobody.
+func (c *Chunks) Settled(keys ...Key) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.add(k, false)
-	c.write(k)
+	for _, k := range keys {
+		c.add(k, false)
+	}
+	c.write(keys)
 }
 
 // Refused says that a chunk was not kept: it is forgotten, so that it is taken

@@ -101,6 +101,9 @@ func (s *Source) Stop() {
 // Wait returns when nothing more is handed over.
 func (s *Source) Wait() { <-s.done }
 
+// Settled is told of chunks, of which there are none.
+func (s *Source) Settled([][16]byte) {}
+
 // Done is closed when the input has ended.
 func (s *Source) Done() <-chan struct{} { return s.done }
 
