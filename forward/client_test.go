@@ -155,6 +155,14 @@ func finish(t *testing.T, c *Client, patience time.Duration) *UndeliveredError {
 	return left
 }
 
+// deliverAll is finish where nothing may be left.
+func deliverAll(t *testing.T, c *Client, patience time.Duration) {
+	t.Helper()
+	if left := finish(t, c, patience); left != nil {
+		t.Error(left)
+	}
+}
+
 func balance(t *testing.T, c *Client) {
 	t.Helper()
 	s := c.Stats()
@@ -271,7 +279,7 @@ func TestChunkBytes(t *testing.T) {
 		if s := c.Stats(); s.RefusedInvalid.Records != 1 || s.Acked.Records != 9 {
 			t.Errorf("%+v", s)
 		}
-		finish(t, c, time.Second)
+		deliverAll(t, c, time.Second)
 		w.group.Wait()
 	})
 }
@@ -288,7 +296,7 @@ func TestManyTags(t *testing.T) {
 		if s := c.Stats(); s.BufferBytes > 10_000*(1<<10) || s.Waiting != 10_000 {
 			t.Errorf("%d bytes in %d chunks", s.BufferBytes, s.Waiting)
 		}
-		finish(t, c, time.Minute)
+		deliverAll(t, c, time.Minute)
 		hasAll(t, server.records(), 10_000)
 		if len(c.open) != 0 {
 			t.Errorf("%d tags are remembered", len(c.open))
@@ -338,7 +346,7 @@ func TestRestart(t *testing.T) {
 		if s.Retried.Records == 0 || s.PossibleDuplicates.Records == 0 || s.Servers[0].Failures == 0 {
 			t.Errorf("%+v; expected retries", s)
 		}
-		finish(t, c, time.Second)
+		deliverAll(t, c, time.Second)
 		w.group.Wait()
 	})
 }
@@ -386,7 +394,7 @@ func TestClose(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		finish(t, second, time.Second)
+		deliverAll(t, second, time.Second)
 		hasAll(t, server.records(), 45)
 		if s := second.Stats(); s.Acked.Records != 45 || s.PossibleDuplicates.Records != 20 {
 			t.Errorf("%+v", s)
@@ -424,7 +432,7 @@ func TestConcurrentPosts(t *testing.T) {
 		if err := c.Flush(t.Context()); err != nil {
 			t.Error(err)
 		}
-		finish(t, c, time.Minute)
+		deliverAll(t, c, time.Minute)
 		<-served
 		hasAll(t, server.records(), writers*each)
 		if server.messages[0].Compression != map[Compression]string{0: "", 1: "gzip", 2: "zstd"}[compression] {
@@ -450,7 +458,7 @@ func TestNoAcks(t *testing.T) {
 		if s := c.Stats(); s.Unacked.Records != 10 || s.Acked.Records != 0 || server.messages[0].ID != "" {
 			t.Errorf("%+v", s)
 		}
-		finish(t, c, time.Second)
+		deliverAll(t, c, time.Second)
 		w.group.Wait()
 	})
 }
@@ -503,7 +511,7 @@ func TestNotRecords(t *testing.T) {
 			}
 		}
 		post(t, c, "t", 1)
-		finish(t, c, time.Second)
+		deliverAll(t, c, time.Second)
 		hasAll(t, server.records(), 2)
 		if s := c.Stats(); s.RefusedInvalid.Records != int64(len(all))+5+1+2 {
 			t.Errorf("%+v", s)

@@ -47,7 +47,7 @@ func TestDropNewest(t *testing.T) {
 		}
 		server := new(counting)
 		w.serve("a:1", server.serve)
-		finish(t, c, time.Minute)
+		deliverAll(t, c, time.Minute)
 		hasAll(t, server.records(), taken)
 		w.group.Wait()
 	})
@@ -72,7 +72,7 @@ func TestDropOldest(t *testing.T) {
 			}
 			server := new(counting)
 			w.serve("a:1", server.serve)
-			finish(t, c, time.Minute)
+			deliverAll(t, c, time.Minute)
 			got := server.records()
 			slices.Sort(got)
 			if int64(len(slices.Compact(got))) != n-s.DroppedOverflow.Records {
@@ -172,7 +172,7 @@ func TestBlock(t *testing.T) {
 		server := new(counting)
 		w.serve("a:1", server.serve)
 		group.Wait()
-		finish(t, c, time.Minute)
+		deliverAll(t, c, time.Minute)
 		hasAll(t, server.records(), n+100)
 		w.group.Wait()
 	})
@@ -221,7 +221,9 @@ func TestFlushDropped(t *testing.T) {
 		if err := c.Flush(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Flush without a server: %v", err)
 		}
-		finish(t, c, time.Second)
+		if left := finish(t, c, time.Second); left == nil {
+			t.Error("all was delivered without a server")
+		}
 		w.group.Wait()
 	})
 }

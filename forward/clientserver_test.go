@@ -51,7 +51,9 @@ func (k *running) stop() {
 	cancel() // at once, whatever is under way
 	// What a server says that is stopped in mid-stream is not what is tested.
 	_ = k.server.Close(ctx)
-	<-k.served
+	if err := <-k.served; !errors.Is(err, ErrServerClosed) {
+		k.t.Error(err)
+	}
 }
 
 func (k *running) receive(r *Received, done func(bool)) {
@@ -258,7 +260,7 @@ func TestMoved(t *testing.T) {
 	if err := c.Flush(t.Context()); err != nil {
 		t.Error(err)
 	}
-	finish(t, c, time.Minute)
+	deliverAll(t, c, time.Minute)
 	hasAll(t, append(first.records, second.records...), 2)
 	if len(second.records) != 1 {
 		t.Errorf("the new place has %d records", len(second.records))

@@ -36,7 +36,9 @@ func fluentd() (address string, stop func() (records int64)) {
 		if err := server.Close(context.Background()); err != nil {
 			panic(err)
 		}
-		<-ended
+		if err := <-ended; !errors.Is(err, forward.ErrServerClosed) {
+			panic(err)
+		}
 		return records.Load()
 	}
 }

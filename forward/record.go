@@ -11,7 +11,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// ErrRecord: a value cannot be a record, or cannot stand in one.
+// ErrRecord is wrapped where a value cannot be a record, or cannot stand in one.
 var ErrRecord = errors.New("forward: not a record")
 
 // AppendRecord appends v, which must be a record, as a msgpack map:

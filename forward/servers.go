@@ -21,7 +21,6 @@ type sender struct {
 
 	conn   *Conn
 	pieces [][]byte
-	joined []byte
 }
 
 func newSender(c *Client, to *Endpoint) *sender {

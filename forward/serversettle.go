@@ -90,7 +90,8 @@ func (c *Client) answered(s *sender, ch *bufferedChunk, err error) {
 // at a time.
 func packingRoom(o *ClientOptions) int64 { return 2 * int64(max(o.ChunkBytes, o.RecordBytes)) }
 
-// pack compresses a chunk, once: what is sent again must be the same bytes.
+// pack compresses a chunk, once: what is sent again must be the same bytes. One
+// that does not become smaller stays as it is.
 func (c *Client) pack(ch *bufferedChunk) error {
 	if c.o.Compression == CompressionNone || ch.packed != nil || ch.tried || ch.foreign {
 		return nil
@@ -104,6 +105,9 @@ func (c *Client) pack(ch *bufferedChunk) error {
 	packed, err := Compress(nil, c.joined, c.o.Compression)
 	if err != nil {
 		return err
+	}
+	if len(packed) >= len(c.joined) || len(packed) < len(c.joined)/DefaultMaxRatio+1 {
+		return nil // nothing gained, or so much that a server would take it for a bomb
 	}
 	if cap(packed) > len(packed)+len(packed)/8 {
 		packed = append(make([]byte, 0, len(packed)), packed...)

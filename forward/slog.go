@@ -86,9 +86,8 @@ func (h *Handler) WithAttrs(all []slog.Attr) slog.Handler {
 	last := &next.levels[len(next.levels)-1]
 	last.b = slices.Clone(last.b)
 	for _, a := range all {
-		n := 0
-		last.b, n = h.attr(last.b, h.groups, a)
-		last.n += n
+		b, n := h.attr(last.b, h.groups, a)
+		last.b, last.n = b, last.n+n
 	}
 	return &next
 }
@@ -131,8 +130,8 @@ func (h *Handler) record(b []byte, r *slog.Record) []byte {
 	}
 	last := len(counts) - 1
 	r.Attrs(func(a slog.Attr) bool {
-		n := 0
-		b, n = h.attr(b, h.groups, a)
+		more, n := h.attr(b, h.groups, a)
+		b = more
 		counts[last] += n
 		return true
 	})
@@ -152,9 +151,8 @@ func (h *Handler) record(b []byte, r *slog.Record) []byte {
 func (h *Handler) builtin(b []byte, r *slog.Record) ([]byte, int) {
 	n := 0
 	add := func(a slog.Attr) {
-		m := 0
-		b, m = h.attr(b, nil, a)
-		n += m
+		more, m := h.attr(b, nil, a)
+		b, n = more, n+m
 	}
 	if h.o.ReplaceAttr == nil {
 		b = msgp.AppendString(msgp.AppendString(b, slog.LevelKey), r.Level.String())
@@ -194,9 +192,8 @@ func (h *Handler) attr(b []byte, groups []string, a slog.Attr) ([]byte, int) {
 	}
 	n := 0
 	for _, inner := range a.Value.Group() {
-		m := 0
-		b, m = h.attr(b, groups, inner)
-		n += m
+		more, m := h.attr(b, groups, inner)
+		b, n = more, n+m
 	}
 	switch {
 	case n == 0:

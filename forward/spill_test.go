@@ -90,7 +90,7 @@ func TestSpill(t *testing.T) {
 			if err := c.Flush(t.Context()); err != nil {
 				t.Error(err)
 			}
-			finish(t, c, time.Minute)
+			deliverAll(t, c, time.Minute)
 			got := server.records()
 			hasAll(t, got, n)
 			for i, r := range got {
