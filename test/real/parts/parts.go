@@ -26,6 +26,8 @@ const (
 	Containerd = "containerd"
 	Moto       = "moto"
 	Dockerd    = "dockerd"
+	// FluentLogger is @fluent-org/logger, in Node.
+	FluentLogger = "fluent-logger"
 )
 
 // Need skips the test at once unless real parts were asked for with SPILLWAY_REAL=1, so that the
