@@ -313,8 +313,9 @@ func (l *logger) stopBy(signalled time.Time) {
 
 // end writes the last balance and closes everything.
 func (l *logger) end() int {
-	report := l.pipeline.Report(l.identity)
 	errs := []error{l.pipeline.Close()}
+	// What is left on the disk is known now.
+	report := l.pipeline.Report(l.identity)
 	line, err := json.Marshal(report)
 	if err != nil {
 		return l.fail(errors.Join(append(errs, err)...))

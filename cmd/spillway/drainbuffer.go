@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -107,15 +108,22 @@ func (d *draining) empty(ctx context.Context, b *drained) (err error) {
 	if err := l.start(disk); err != nil {
 		return errors.Join(err, disk.Store.Close(false))
 	}
-	report, failed := l.deliver(ctx)
-	b.Report = &report
+	why := l.deliver(ctx)
 	err = l.pipeline.Close()
 	if errors.Is(err, unix.ENOTEMPTY) {
 		// What a repair has set aside stays, and what anybody else put there.
 		err = nil
 	}
-	return errors.Join(failed, err, l.record(report))
+	report := l.report()
+	b.Report = &report
+	var left error
+	if report.Pending > 0 {
+		left = fmt.Errorf("%s stay on the disk: %w", many(report.Pending, "record"), cmp.Or(why, errNotAll))
+	}
+	return errors.Join(left, err, l.record(report))
 }
+
+var errNotAll = errors.New("not all of it could be delivered")
 
 // readAbout finds out where the records were going, and whose files they are.
 func (l *leftBuffer) readAbout() (owner diskbuffer.Owner, err error) {
@@ -201,7 +209,7 @@ func (l *leftBuffer) report() pipeline.Report { return l.pipeline.Report(l.ident
 
 // deliver returns when everything is delivered, or when it cannot be: then the
 // rest is left to the disk, and the error says why.
-func (l *leftBuffer) deliver(ctx context.Context) (pipeline.Report, error) {
+func (l *leftBuffer) deliver(ctx context.Context) error {
 	server := l.listen()
 	if server != nil {
 		server.Serve(func() any { return l.report() })
@@ -224,14 +232,7 @@ func (l *leftBuffer) deliver(ctx context.Context) (pipeline.Report, error) {
 		l.pipeline.StopBy(time.Now().Add(stopWithin))
 		<-done
 	}
-	report := l.report()
-	if report.Pending == 0 {
-		return report, nil
-	}
-	if why == nil {
-		why = errors.New("not all of it could be delivered")
-	}
-	return report, fmt.Errorf("%s stay on the disk: %w", many(report.Pending, "record"), why)
+	return why
 }
 
 // await returns nil when all is delivered, else why to stop.

@@ -128,9 +128,11 @@ func (e *execution) run() (err error) {
 	show := startProgress(os.Stderr, func() pipeline.Report { return e.pipeline.Report(e.identity) })
 	status, runErr := e.runCommand()
 	show.stop()
+	// The last balance is that of the end: what is left on the disk is known then. It
+	// is told whatever else went wrong, and last.
+	closeErr := e.pipeline.Close()
 	report := e.pipeline.Report(e.identity)
-	// The balance is told whatever else went wrong, and last.
-	if err := errors.Join(runErr, e.pipeline.Close(), e.record(report)); err != nil {
+	if err := errors.Join(runErr, closeErr, e.record(report)); err != nil {
 		fmt.Fprintln(os.Stderr, "spillway:", err)
 		status = max(status, exitFailed)
 	}

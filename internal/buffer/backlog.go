@@ -119,7 +119,7 @@ func (b *Buffer) rest() {
 // resume puts a chunk of the backlog into the queue, but for what is settled.
 func (b *Buffer) resume(blk *block, chunk diskbuffer.Chunk) {
 	d := b.disk
-	blk.used, blk.place = chunk.N, chunk.Place
+	blk.used, blk.place, blk.again = chunk.N, chunk.Place, chunk.Again
 	blk.place.Position = chunk.First
 	blk.end = plus(chunk.First, diskbuffer.Position{Events: uint64(chunk.Events), Records: uint64(chunk.Records)})
 	past, jumps := d.jump(&blk.end)
@@ -228,8 +228,7 @@ func (b *Buffer) damaged(lost diskbuffer.Lost) {
 		// They are the last ones, so the bytes are known all the same.
 		c.Bytes = st.held.Bytes
 	}
-	st.held.Records -= c.Records
-	st.held.Bytes -= c.Bytes
+	st.release(c)
 	st.account.Dropped(ledger.DiskDamage, c)
 	b.doubt(st)
 	if !b.cfg.NoLossMarkers {

@@ -126,13 +126,15 @@ type block struct {
 
 	// What follows is for a buffer with a disk: how much of the block is stored
 	// there, from where to where; how much of its beginning no longer waits; up to where
-	// it may be offered; and whether it is in the list of what is held.
+	// it may be offered; whether it is in the list of what is held; and whether all of
+	// it was in requests of a predecessor.
 	stored int
 	place  diskbuffer.Place
 	end    diskbuffer.Position
 	gone   diskbuffer.Position
 	sure   int
 	listed bool
+	again  bool
 
 	decoder *zstd.Decoder
 }

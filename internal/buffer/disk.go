@@ -65,8 +65,6 @@ type disk struct {
 	held  []*block
 	order []*whole
 	moved []moved
-	// copies are the requests that are settled while a copy of them may still be ahead.
-	copies []*whole
 	// loading: a block is being read, without the lock.
 	loading bool
 	// offered is up to where a predecessor may have delivered already.
@@ -92,7 +90,7 @@ func (b *Buffer) newDisk(given Disk) {
 	d := &disk{Disk: given, chores: make(chan struct{}, 1), urgent: make(chan struct{}, 1)}
 	b.disk = d
 	d.writing = d.Durability != Memory
-	d.Store.Spare(b.unpinReserve())
+	d.Store.Spare(b.againReserve())
 	if d.Found == nil {
 		return
 	}
@@ -267,7 +265,6 @@ func (b *Buffer) remember() {
 	for len(d.moved) > 0 && d.moved[0].to.Events <= settled.Events {
 		d.moved = d.moved[1:]
 	}
-	d.copies = slices.DeleteFunc(d.copies, func(w *whole) bool { return w.moved.Events < settled.Events })
 	b.chore()
 }
 
@@ -345,7 +342,6 @@ func (b *Buffer) offer(r *Request) {
 		return // Markers only, and none of them stored.
 	}
 	d.order = append(d.order, w)
-	w.runs = r.runs
 	for _, n := range r.runs {
 		if n.block != nil {
 			w.events += n.events
@@ -377,7 +373,7 @@ func (b *Buffer) offerFlight() {
 // offeredBefore reports whether a predecessor may have delivered the event at
 // the given index of the block.
 func (b *Buffer) offeredBefore(blk *block, at uint64) bool {
-	return b.disk != nil && blk != nil && blk.stored > 0 && blk.place.Position.Events+at < b.disk.offered
+	return b.disk != nil && blk != nil && blk.stored > 0 && (blk.again || blk.place.Position.Events+at < b.disk.offered)
 }
 
 // keeps reports whether what was given up is left to the disk.

@@ -27,8 +27,7 @@ func (b *Buffer) evict(why ledger.Reason) bool {
 			return
 		}
 		c := ledger.Count{Records: int64(batch.Count), Bytes: int64(batch.Bytes)}
-		st.held.Records -= c.Records
-		st.held.Bytes -= c.Bytes
+		st.release(c)
 		st.account.Dropped(why, c)
 		b.settledRecords(st, batch.FirstSeq, c.Records, lossOf(why))
 		st.evicted.Add(record.Loss{

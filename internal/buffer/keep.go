@@ -142,10 +142,6 @@ func (b *Buffer) handOver(anyway bool) bool {
 		d.backlog, d.from = true, d.Store.End()
 	}
 	b.leaveTail()
-	for _, w := range d.copies {
-		b.takeBack(w)
-	}
-	d.copies = nil
 	b.changed.Broadcast()
 	b.poke()
 	return true
@@ -162,7 +158,7 @@ func (b *Buffer) Close() error {
 	if d == nil {
 		return nil
 	}
-	err := errors.Join(b.closeGaps(), d.Store.Settle(b.settled()), b.writeMarkers())
+	err := errors.Join(b.closeGaps(), d.Store.Settle(b.settled()), b.writeMarkers(), b.takeBack())
 	if d.Store.Usage().Pending.Events == 0 {
 		return errors.Join(err, d.Store.Remove())
 	}

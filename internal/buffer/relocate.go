@@ -35,6 +35,10 @@ func (d *disk) jump(end *diskbuffer.Position) (moved, bool) {
 	return moved{}, false
 }
 
+// maxAgain is how much goes into one frame of what is written once more, in bytes:
+// a frame for each range would take more room than was kept.
+const maxAgain = 1 << 20
+
 // relocate writes ranges of events to the end of the store and returns where
 // they begin there. They keep their streams, numbers and times.
 func (b *Buffer) relocate(runs []run) (diskbuffer.Position, error) {
@@ -51,39 +55,37 @@ func (b *Buffer) relocate(runs []run) (diskbuffer.Position, error) {
 		if runs[i].block == nil {
 			continue
 		}
-		copied = copied[:0]
 		index := 0
 		runs[i].batches(&index, func(_ int, batch *record.Batch) bool {
 			copied = record.AppendBatch(copied, batch)
 			return true
 		})
-		place, err := d.Store.AppendSpare(copied)
-		if err != nil {
-			d.copies = append(d.copies, &whole{moved: &at, copied: b.records(runs[:i])})
+		if len(copied) < maxAgain {
+			continue
+		}
+		if err := d.again(copied); err != nil {
 			return at, err
 		}
-		if n := len(d.moved); n > 0 && d.moved[n-1].to == place.Position {
-			d.moved[n-1].to = d.Store.End()
-		} else {
-			d.moved = append(d.moved, moved{place, d.Store.End()})
-		}
+		copied = copied[:0]
 	}
-	return at, nil
+	return at, d.again(copied)
 }
 
-// records counts the records of ranges, by stream.
-func (b *Buffer) records(runs []run) map[*stream]ledger.Count {
-	counts := make(map[*stream]ledger.Count)
-	for i := range runs {
-		index := 0
-		runs[i].batches(&index, func(_ int, batch *record.Batch) bool {
-			if st := b.streams.at(batch.Stream); runs[i].block != nil && batch.Kind == record.KindRecords {
-				counts[st] = counts[st].Plus(ledger.Count{Records: int64(batch.Count), Bytes: int64(batch.Bytes)})
-			}
-			return true
-		})
+// again writes batches to the end of the store for a second time.
+func (d *disk) again(batches []byte) error {
+	if len(batches) == 0 {
+		return nil
 	}
-	return counts
+	place, err := d.Store.AppendAgain(batches)
+	if err != nil {
+		return err
+	}
+	if n := len(d.moved); n > 0 && d.moved[n-1].to == place.Position {
+		d.moved[n-1].to = d.Store.End()
+	} else {
+		d.moved = append(d.moved, moved{place, d.Store.End()})
+	}
+	return nil
 }
 
 // roomFor says beforehand where there is no room for ranges, since a part of them
@@ -123,10 +125,6 @@ func (b *Buffer) closeGaps() error {
 		if _, err := b.relocate(w.keptRuns); err != nil {
 			return err
 		}
-		// They were in requests, so they may be delivered already.
-		if err := d.Store.Offer(d.Store.End().Events); err != nil {
-			return err
-		}
 	}
 	d.order = d.order[kept:]
 	return nil
@@ -145,7 +143,7 @@ func (b *Buffer) behindOrder() diskbuffer.Position {
 	return b.disk.Store.End()
 }
 
-// unpin relocates the requests in flight, so that room which is made behind them
+// unpin relocates what is not settled of the requests in flight, so that room which is made behind them
 // comes free.
 func (b *Buffer) unpin() error {
 	d := b.disk
@@ -155,60 +153,53 @@ func (b *Buffer) unpin() error {
 		if at, ok := w.start(); !ok || at.Events >= behind.Events || w.open == 0 {
 			continue
 		}
-		if failed = errHalfSettled; w.open < w.all {
-			break
-		}
 		var at diskbuffer.Position
-		if at, failed = b.relocate(w.runs); failed != nil {
+		if at, failed = b.relocate(w.unsettled()); failed != nil {
 			break
 		}
 		w.moved = &at
 	}
-	if d.Store.End() == end {
+	if d.Store.End() == end || d.Durability != Power {
 		return failed
 	}
-	// Whoever finds them there must know that they may be delivered already. Where
-	// they were they may be deleted next, so here they must be as durable.
-	err := errors.Join(failed, d.Store.Offer(d.Store.End().Events))
-	if d.Durability == Power {
-		_, syncErr := d.Store.Sync()
-		err = errors.Join(err, syncErr)
-	}
-	return err
+	// Where they were they may be deleted next, so here they must be as durable.
+	_, err := d.Store.Sync()
+	return errors.Join(failed, err)
 }
-
-// errHalfSettled: the memory of the part that is settled may be gone.
-var errHalfSettled = errors.New("a request of which a part is settled stays where it is on the disk")
 
 // readAgain reports whether a successor reads what was moved of a request.
 func (b *Buffer) readAgain(w *whole) bool {
 	return w.moved != nil && w.moved.Events >= b.behindOrder().Events
 }
 
-// settledMoved sees to a request that was moved and of which something is settled
-// now: a copy of it is on the disk.
-func (b *Buffer) settledMoved(w *whole) {
+// takeBack counts again what a successor finds though it is settled here, because a
+// copy of it, or something before it, is left behind: it is going to be delivered
+// a second time. Where only memory has something, that is lost.
+func (b *Buffer) takeBack() error {
 	d := b.disk
-	switch {
-	case w.moved == nil:
-	case d.handedOver:
-		b.takeBack(w)
-	case w.open == 0:
-		d.copies = append(d.copies, w)
+	all, held := b.streams.sorted(), int64(0)
+	for _, st := range all {
+		held += st.held.Records
 	}
-}
-
-// takeBack counts again what was settled of a request, where a successor finds a
-// copy of it: it is going to be delivered a second time.
-func (b *Buffer) takeBack(w *whole) {
-	if !b.readAgain(w) {
-		return
+	if int64(d.Store.Usage().Pending.Records) == held {
+		return nil
 	}
-	for st, c := range w.copied {
-		st.held = st.held.Plus(c)
-		st.account.Recovered(c)
+	left, err := d.Store.Left()
+	if err != nil {
+		return err
 	}
-	w.copied = nil
+	for _, st := range all {
+		there := ledger.Count{Records: int64(left[st.Index].Records), Bytes: int64(left[st.Index].Bytes)}
+		if c := there.Minus(st.held); c.Records > 0 {
+			st.account.Recovered(c)
+		} else if c.Records < 0 {
+			st.account.Dropped(ledger.Shutdown, st.held.Minus(there))
+		} else {
+			continue
+		}
+		st.held = there
+	}
+	return nil
 }
 
 // start is the position of the request's first event, if the store has it.
@@ -222,11 +213,14 @@ func (w *whole) start() (diskbuffer.Position, bool) {
 // end is the position behind the request's last event.
 func (w *whole) end() diskbuffer.Position { return plus(w.last.place.Position, w.after) }
 
-// unpinReserve is the room on the disk that is left for relocating what is in
-// flight, in bytes.
-func (b *Buffer) unpinReserve() int64 {
-	if b.disk.WhenFull != DropOldestFull {
-		return 0
+// againReserve is the room on the disk that is kept for writing once more what is
+// in flight, in bytes: at the end, and where room is made behind it for what
+// arrives, which may come twice before that is written.
+func (b *Buffer) againReserve() int64 {
+	most := b.sizes.flight + int64(b.sizes.request)
+	most += most / 16 // Headers of frames, and of batches that are cut.
+	if b.disk.WhenFull == DropOldestFull {
+		most *= 2
 	}
-	return 2 * (b.sizes.flight + int64(b.sizes.request))
+	return min(most, b.disk.Store.Usage().Max/2)
 }

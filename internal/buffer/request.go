@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/spillway/spillway/internal/diskbuffer"
-	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/record"
 	"github.com/spillway/spillway/internal/sink"
 )
@@ -22,7 +21,6 @@ type Request struct {
 
 // whole is what a request and the halves it is split into have in common.
 type whole struct {
-	all   int   // events
 	open  int   // events that are not settled
 	held  int64 // bytes of blocks
 	waits []*whole
@@ -30,14 +28,15 @@ type whole struct {
 	streams []*stream
 	done    chan struct{}
 
+	// parts are what is not settled: the request itself, or what it was cut into.
+	parts []*Request
+
 	// What it holds of the disk: from so far into the block first to so far into
 	// last, or what was moved from there to the end. What ended undelivered is kept:
 	// it is left to the disk.
 	first, last   *block
 	before, after diskbuffer.Position
 	moved         *diskbuffer.Position
-	copied        map[*stream]ledger.Count // what is settled of what was moved
-	runs          []run
 	events        int
 	kept          bool
 	keptRuns      []run
@@ -129,6 +128,7 @@ func (r *Request) Split(n int) (*Request, *Request) {
 		first.runs = append(first.runs, part)
 		n -= part.events
 	}
+	r.becomes(first, second)
 	return first, second
 }
 
@@ -166,7 +166,29 @@ func (r *Request) Divide(spans []sink.Span) (others, these *Request) {
 	if these.events == 0 {
 		these = nil
 	}
+	r.becomes(others, these)
 	return others, these
+}
+
+// becomes notes what the request was cut into, each of which may be nil.
+func (r *Request) becomes(cut ...*Request) {
+	r.buffer.mu.Lock()
+	defer r.buffer.unlock()
+	r.whole.replace(r, slices.DeleteFunc(cut, func(part *Request) bool { return part == nil })...)
+}
+
+// replace puts what a part was cut into in its place, or nothing if it is settled.
+func (w *whole) replace(part *Request, by ...*Request) {
+	i := slices.Index(w.parts, part)
+	w.parts = slices.Replace(w.parts, i, i+1, by...)
+}
+
+// unsettled returns the ranges of which nothing is settled, in order.
+func (w *whole) unsettled() (runs []run) {
+	for _, part := range w.parts {
+		runs = append(runs, part.runs...)
+	}
+	return runs
 }
 
 // skipEvents takes the first n events off the range.
@@ -190,17 +212,6 @@ func (n *run) skipEvents(count int) {
 		n.from += size
 		n.skip = 0
 	}
-}
-
-// settledCopy counts what is settled of what was moved.
-func (w *whole) settledCopy(st *stream, c ledger.Count) {
-	if w.moved == nil {
-		return
-	}
-	if w.copied == nil {
-		w.copied = make(map[*stream]ledger.Count)
-	}
-	w.copied[st] = w.copied[st].Plus(c)
 }
 
 // waitFor makes w wait for what holds an earlier record of the same moment.

@@ -42,6 +42,7 @@ func (b *Buffer) Settle(r *Request, fate Fate) (untold []record.Loss) {
 	}
 	w := r.whole
 	w.open -= r.events
+	w.replace(r)
 	if w.open == 0 {
 		b.flight--
 		b.flightHeld -= w.held
@@ -54,7 +55,6 @@ func (b *Buffer) Settle(r *Request, fate Fate) (untold []record.Loss) {
 	}
 	b.tellSettled()
 	if b.disk != nil {
-		b.settledMoved(w)
 		b.remember()
 		b.rest()
 	}
@@ -186,9 +186,7 @@ func reason(r sink.Rejection) ledger.Reason {
 // drop counts records of the batch, from the one at index skip on, as given up.
 // Whoever reads the stream is told, unless nothing more is going to be sent.
 func (t *tally) drop(st *stream, why ledger.Reason, batch *record.Batch, skip int, c ledger.Count) {
-	st.held.Records -= c.Records
-	st.held.Bytes -= c.Bytes
-	t.whole.settledCopy(st, c)
+	st.release(c)
 	t.buffer.settledRecords(st, batch.FirstSeq+uint64(skip), c.Records, lossOf(why))
 	if t.fate.DeadLettered {
 		st.account.DeadLettered(c)
@@ -235,10 +233,8 @@ func (t *tally) flush() {
 	if t.stream == nil || t.delivered.Records == 0 {
 		return
 	}
-	t.stream.held.Records -= t.delivered.Records
-	t.stream.held.Bytes -= t.delivered.Bytes
+	t.stream.release(t.delivered)
 	t.stream.account.Delivered(t.delivered)
-	t.whole.settledCopy(t.stream, t.delivered)
 	if t.repeated {
 		t.stream.account.PossiblyDuplicated(t.delivered.Records)
 	}

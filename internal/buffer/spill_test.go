@@ -204,11 +204,11 @@ func (l *lives) end() {
 	}
 	l.stop()
 	<-l.stopped
-	left := l.buf.Balance()
-	l.possible += left.PossibleDuplicates
 	if err := l.buf.Close(); err != nil {
 		l.Fatalf("close: %v", err)
 	}
+	left := l.buf.Balance()
+	l.possible += left.PossibleDuplicates
 	l.begin()
 	if got := l.begun; got.Recovered != left.Pending || got.Bytes.Recovered != left.Bytes.Pending || got.Pending != left.Pending {
 		l.Fatalf("%d records, %d bytes were left behind; %d, %d were recovered and %d, %d are pending", left.Pending,

@@ -39,7 +39,7 @@ func (l *lives) books() (first, last int) {
 		last = i
 	}
 	b := l.buf.Balance()
-	if b.Unaccounted != 0 || b.Pending != 0 || b.Dropped != missing || l.told != missing {
+	if b.Unaccounted != 0 || b.Pending != 0 || b.Bytes.Pending != 0 || b.Dropped != missing || l.told != missing {
 		l.Fatalf("%d lines are missing, %d are dropped, markers tell of %d: %+v", missing, b.Dropped, l.told, b.Sheet)
 	}
 	if b.Markers.Pending != 0 || b.Markers.Made == 0 && missing > 0 {

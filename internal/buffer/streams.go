@@ -135,6 +135,21 @@ func (st *stream) untold() bool {
 	return st.lost.Lost > 0 || st.evicted.Lost > 0 || len(st.rejected) > 0
 }
 
+// release takes records off what is held, which are counted elsewhere. Where damage
+// has taken records nobody knows how long they were, until nothing else is held:
+// then what is left of the bytes was theirs, or what is missing was never said.
+func (st *stream) release(c ledger.Count) {
+	st.held = st.held.Minus(c)
+	if left := st.held.Bytes; st.held.Records == 0 && left != 0 {
+		st.held.Bytes = 0
+		if left > 0 {
+			st.account.Dropped(ledger.DiskDamage, ledger.Count{Bytes: left})
+		} else {
+			st.account.Recovered(ledger.Count{Bytes: -left})
+		}
+	}
+}
+
 // marked counts markers as made, or with fewer than 0 as never made.
 func (st *stream) marked(n int) {
 	st.markers += n

@@ -33,7 +33,7 @@ func (b *Buffer) Take(small bool) *Request {
 	if r.events == 0 {
 		return nil
 	}
-	w.all, w.open = r.events, r.events
+	w.open, w.parts = r.events, []*Request{r}
 	b.flight++
 	b.flightHeld += w.held
 	if b.disk != nil {

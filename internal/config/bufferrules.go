@@ -1,6 +1,10 @@
 package config
 
-import "github.com/spillway/spillway/internal/config/setting"
+import (
+	"math"
+
+	"github.com/spillway/spillway/internal/config/setting"
+)
 
 const (
 	// minBuffer is the smallest buffer: below it, a single part of a line and
@@ -9,6 +13,10 @@ const (
 	// minDisk is the smallest disk buffer: below it, its segments would be too
 	// small to free room one by one.
 	minDisk = 1 << 20
+	// diskFactor is how many times the memory the disk is at least. What is in flight
+	// may have to be written once more, for which up to one of them is kept; the other
+	// takes what memory holds.
+	diskFactor = 2
 )
 
 // bufferRules checks what the options of the buffer say together.
@@ -50,7 +58,8 @@ func (r *resolver) maxBlockRule() {
 
 // spillRules are those of mode spill.
 func (r *resolver) spillRules() {
-	least, why := r.value("max-buffer-size").Number, "the size of the memory that it is to relieve"
+	memory := r.value("max-buffer-size").Number
+	least, why := diskFactor*min(memory, math.MaxInt64/diskFactor), "twice max-buffer-size: room for what memory holds, and for what is in flight once more"
 	if least < minDisk {
 		least, why = minDisk, "the smallest that is worth its segments"
 	}

@@ -112,11 +112,11 @@ func TestRaisedDisk(t *testing.T) {
 		want int64
 		warn string
 	}{
-		{[]string{"--max-disk-size=4m"}, 10 << 20, "max-disk-size 4m is raised to 10m, the size of the memory that it is to relieve"},
+		{[]string{"--max-disk-size=4m"}, 20 << 20, "max-disk-size 4m is raised to 20m, twice max-buffer-size: "},
 		{[]string{"--max-disk-size=10k", "--max-buffer-size=64k"}, 1 << 20, "max-disk-size 10k is raised to 1m, the smallest that is worth its segments"},
-		{[]string{"--max-buffer-size=2g"}, 2 << 30, "max-disk-size 1g is raised to 2g, the size of the memory"},
-		{[]string{"--max-disk-size=10m"}, 10 << 20, ""},
-		{[]string{"--max-disk-size=1m", "--max-buffer-size=1m"}, 1 << 20, ""},
+		{[]string{"--max-buffer-size=2g"}, 4 << 30, "max-disk-size 1g is raised to 4g, twice max-buffer-size"},
+		{[]string{"--max-disk-size=20m"}, 20 << 20, ""},
+		{[]string{"--max-disk-size=1m", "--max-buffer-size=512k"}, 1 << 20, ""},
 	} {
 		r := mustResolve(t, Input{Program: ProgramShim}, with("awslogs", append(c.argv, "--mode=spill")...), "")
 		said := strings.Join(r.Warnings, "\n")
@@ -136,7 +136,7 @@ func TestDiskIsNeverTooSmall(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		want := max(disk, memory, minBuffer, minDisk)
+		want := max(disk, 2*memory, minDisk)
 		if b := r.Buffer(); b.MaxDisk != want || (len(r.Warnings) > 0) != (memory < minBuffer || disk != want) {
 			rt.Fatalf("%+v, want a disk of %d; warnings %q", b, want, r.Warnings)
 		}
@@ -148,7 +148,7 @@ func TestExplainSpill(t *testing.T) {
 		"defaults: {durability: kernel, drop: oldest}"))
 	for _, want := range []Row{
 		{Name: "mode", Value: "spill", Level: LevelContainer},
-		{Name: "max-disk-size", Value: "10m", Level: LevelContainer, Note: "raised from 1m"},
+		{Name: "max-disk-size", Value: "20m", Level: LevelContainer, Note: "raised from 1m"},
 		{Name: "when-full", Value: "block", Level: LevelBuiltIn},
 		{Name: "durability", Value: "kernel", Level: LevelNode, Where: "f:1:24"},
 		{Name: "min-free-disk", Level: LevelBuiltIn},

@@ -19,13 +19,13 @@ func TestResolveRoute(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Buffer{
-		Mode: Spill, Limit: 1 << 20, Drop: DropOldest, LossMarkers: true, MaxDisk: 1 << 20, WhenFull: WhenFullBlock,
+		Mode: Spill, Limit: 1 << 20, Drop: DropOldest, LossMarkers: true, MaxDisk: 2 << 20, WhenFull: WhenFullBlock,
 		Durability: DurabilityKernel, Compression: DiskCompressionNone,
 	}
 	if diff := cmp.Diff(want, b); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	wantWarnings := []string{"f:7:7: max-disk-size 64k is raised to 1m, the size of the memory that it is to relieve"}
+	wantWarnings := []string{"f:7:7: max-disk-size 64k is raised to 2m, twice max-buffer-size: room for what memory holds, and for what is in flight once more"}
 	if diff := cmp.Diff(wantWarnings, warnings); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
 	}

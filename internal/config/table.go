@@ -24,7 +24,7 @@ var table = []Option{
 		Help:    "Limits how long blocking mode waits before it drops; unset waits for ever.",
 		Drivers: anyDriver, Programs: everywhere, check: setting.PositiveDuration},
 	{Name: "max-disk-size", Kind: KindSize, Default: "1g",
-		Help:    "Bounds what mode spill keeps on the disk, every byte counted; less than max-buffer-size, or than 1m, is raised to that.",
+		Help:    "Bounds what mode spill keeps on the disk, every byte counted; less than twice max-buffer-size, or than 1m, is raised to that.",
 		Drivers: anyDriver, Programs: everywhere},
 	{Name: "when-full", Kind: KindEnum, Default: string(WhenFullBlock),
 		Enum:    []string{string(WhenFullBlock), string(WhenFullDropNewest), string(WhenFullDropOldest)},

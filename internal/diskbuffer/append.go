@@ -85,18 +85,26 @@ func (s *Store) Append(payload []byte) (Place, error) {
 	defer s.writing.Unlock()
 	s.toSpare = s.spare
 	defer func() { s.toSpare = 0 }()
-	return s.append(payload)
+	return s.append(payload, false)
 }
 
 // AppendSpare is Append into the room that Spare keeps, as long as that lasts.
 func (s *Store) AppendSpare(payload []byte) (Place, error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	return s.append(payload)
+	return s.append(payload, false)
 }
 
-func (s *Store) append(payload []byte) (Place, error) {
-	h := frameHeader{Kind: kindBatches, Raw: uint32(len(payload)), Tag: s.tag}
+// AppendAgain is AppendSpare for what was in requests: who reads it is told that it
+// may have been delivered already.
+func (s *Store) AppendAgain(payload []byte) (Place, error) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	return s.append(payload, true)
+}
+
+func (s *Store) append(payload []byte, again bool) (Place, error) {
+	h := frameHeader{Kind: kindBatches, Again: again, Raw: uint32(len(payload)), Tag: s.tag}
 	if len(payload) == 0 || len(payload) > MaxPayload {
 		return Place{}, fmt.Errorf("append %d bytes to the disk buffer: 1 to %d are possible", len(payload), MaxPayload)
 	}

@@ -59,6 +59,10 @@ const (
 	Zstd Compression = 2 // one Zstandard frame
 )
 
+// frameAgain is a flag of a frame: what is in it was in requests when it was written
+// once more, so that it may have been delivered already.
+const frameAgain = 1
+
 // The flags of a streams frame.
 const (
 	streamsComplete = 1 // all streams are in it
@@ -136,6 +140,7 @@ func (h *segmentHeader) parse(src []byte) bool {
 type frameHeader struct {
 	Kind        byte
 	Compression Compression
+	Again       bool   // it holds what was in requests before
 	Stored, Raw uint32 // bytes of the payload, as stored and as appended
 	First       Position
 	Events      uint32
@@ -158,7 +163,7 @@ func (h *frameHeader) size() int64 { return frameHeaderSize + int64(h.Stored) }
 //	 0  4 bytes  f5 "SPF"
 //	 4  u8       kind: 1 batches, 2 streams, 3 origins
 //	 5  u8       compression: 0 none, 1 S2 block, 2 Zstandard frame
-//	 6  u16      zero
+//	 6  u16      flags: 1 what is in it was in requests when it was written
 //	 8  u32      bytes of the payload as stored
 //	12  u32      bytes of the payload before compression
 //	16  u64      events before this frame
@@ -172,7 +177,12 @@ func (h *frameHeader) size() int64 { return frameHeaderSize + int64(h.Stored) }
 func (h *frameHeader) put(dst []byte) {
 	_ = dst[frameHeaderSize-1]
 	copy(dst, frameMagic)
-	dst[4], dst[5], dst[6], dst[7] = h.Kind, byte(h.Compression), 0, 0
+	flags := uint16(0)
+	if h.Again {
+		flags = frameAgain
+	}
+	dst[4], dst[5] = h.Kind, byte(h.Compression)
+	le.PutUint16(dst[6:], flags)
 	le.PutUint32(dst[8:], h.Stored)
 	le.PutUint32(dst[12:], h.Raw)
 	le.PutUint64(dst[16:], h.First.Events)
@@ -190,7 +200,7 @@ func (h *frameHeader) parse(src []byte) error {
 	if len(src) < frameHeaderSize || string(src[:4]) != frameMagic || le.Uint32(src[60:]) != crc32.Checksum(src[:60], castagnoli) {
 		return errFrame
 	}
-	h.Kind, h.Compression = src[4], Compression(src[5])
+	h.Kind, h.Compression, h.Again = src[4], Compression(src[5]), le.Uint16(src[6:])&frameAgain != 0
 	h.Stored, h.Raw = le.Uint32(src[8:]), le.Uint32(src[12:])
 	h.First = Position{le.Uint64(src[16:]), le.Uint64(src[24:])}
 	h.Events, h.Records = le.Uint32(src[32:]), le.Uint32(src[36:])

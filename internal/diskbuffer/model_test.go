@@ -61,7 +61,11 @@ func (m *machine) stream(t *rapid.T) {
 func (m *machine) append(t *rapid.T) {
 	seqs := slices.Clone(m.seqs)
 	payload := m.payload(rapid.SampledFrom([]int{20, 300, 2000}).Draw(t, "bodies"))
-	place, err := m.store.Append(payload)
+	write, again := m.store.Append, rapid.IntRange(0, 3).Draw(t, "again") == 3
+	if again {
+		write = m.store.AppendAgain
+	}
+	place, err := write(payload)
 	if errors.Is(err, diskbuffer.ErrFull) {
 		m.seqs = seqs
 		return
@@ -70,6 +74,7 @@ func (m *machine) append(t *rapid.T) {
 		t.Fatalf("append at %+v: %+v, %v", m.end, place, err)
 	}
 	m.appended(payload, place)
+	m.frames[len(m.frames)-1].again = again
 }
 
 func (m *machine) sync(t *rapid.T) {
@@ -118,6 +123,15 @@ func (m *machine) tidy(t *rapid.T) {
 
 func (m *machine) reopen(t *rapid.T) {
 	clean := rapid.Bool().Draw(t, "clean")
+	left, err := m.store.Left()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range m.pending() {
+		if got := left[uint32(i)]; got != want {
+			t.Fatalf("%+v of stream %d is said to be left, want %+v", got, i, want)
+		}
+	}
 	if err := m.store.Close(clean); err != nil {
 		t.Fatal(err)
 	}

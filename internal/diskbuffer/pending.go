@@ -1,6 +1,9 @@
 package diskbuffer
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // readPending finds out what lies between the settled prefix and the end, and
 // where reading begins.
@@ -15,7 +18,7 @@ func (r *recovery) readPending() error {
 	f := r.found
 	f.Settled, f.End, f.Offered = settled, r.end, state.Offered
 	f.Streams = r.allStreams()
-	before, place, err := r.totalsAt(settled)
+	before, place, err := r.totalsAt(settled, r.any)
 	if err != nil {
 		return err
 	}
@@ -24,16 +27,37 @@ func (r *recovery) readPending() error {
 	return nil
 }
 
+// Left returns what of each stream lies between the settled prefix and the end, by
+// its index: what the next Open finds pending. It reads a segment, and nothing may
+// be appended or settled meanwhile.
+func (s *Store) Left() (map[uint32]Count, error) {
+	settled := s.cursor.settled()
+	before, _, err := s.totalsAt(settled, false)
+	if err != nil {
+		return nil, fmt.Errorf("see what is left in the disk buffer: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	streams := s.allStreams()
+	left := make(map[uint32]Count, len(streams))
+	for i, c := range pending(streams, before, s.end.Records-settled.Records) {
+		left[streams[i].Index] = c
+	}
+	return left, nil
+}
+
 // totalsAt returns the totals at a position, and where the frame with it begins.
-func (r *recovery) totalsAt(at Position) (map[uint32]Count, Place, error) {
-	all := spans(r.segments)
+func (s *Store) totalsAt(at Position, any bool) (map[uint32]Count, Place, error) {
+	s.mu.Lock()
+	all, end, streams := spans(slices.Clone(s.segments)), s.end, s.allStreams()
+	s.mu.Unlock()
 	from := 0
 	for i := range all {
 		if all[i].first.Events <= at.Events {
 			from = i
 		}
 	}
-	from, err := based(r.dir, all, from, r.tag)
+	from, err := based(s.dir, all, from, s.tag)
 	if err != nil {
 		return nil, Place{}, err
 	}
@@ -43,12 +67,12 @@ func (r *recovery) totalsAt(at Position) (map[uint32]Count, Place, error) {
 		v.pos = all[from].first
 	}
 	for i := from; i < len(all) && !v.done(); i++ {
-		if _, err := v.walk(r.dir, all[i], r.tag, r.any); err != nil {
+		if _, err := v.walk(s.dir, all[i], s.tag, any); err != nil {
 			return nil, Place{}, fmt.Errorf("read segment %s: %w", all[i].name, err)
 		}
 	}
 	if !v.done() {
-		v.finish(r.end, r.allStreams())
+		v.finish(end, streams)
 	}
 	return v.before(), v.at.place, nil
 }

@@ -121,7 +121,7 @@ func (s *Store) Read(dst []byte) (Chunk, error) {
 	for {
 		err := r.peek()
 		switch {
-		case c.N > 0 && (err != nil || r.head.First != r.pos):
+		case c.N > 0 && (err != nil || r.head.First != r.pos || r.head.Again != c.Again):
 			return r.done(c), nil //nolint:nilerr // The next Read meets the same error.
 		case isEnd(err):
 			return r.ended(c)
@@ -144,7 +144,7 @@ func (s *Store) Read(dst []byte) (Chunk, error) {
 			continue
 		}
 		if c.N == 0 {
-			c.First = r.head.First
+			c.First, c.Again = r.head.First, r.head.Again
 			c.Place = Place{Segment: r.seg.number, Offset: r.off, Position: c.First}
 			if c.Lost, err = r.lost(c.First); err != nil {
 				return Chunk{}, err

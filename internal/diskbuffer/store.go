@@ -168,7 +168,8 @@ func (s *Store) Usage() Usage {
 // Close closes the files and gives the lock back; the buffer stays on the disk.
 // A clean Close writes the totals of all streams, makes all of it durable, and
 // says in the cursor where it ends, so that the next Open can tell if anything
-// is missing. An unclean one leaves the directory as a killed process would.
+// is missing: what a failed sync took is lost, and not forgotten. An unclean one
+// leaves the directory as a killed process would.
 func (s *Store) Close(clean bool) error {
 	s.tidying.Lock()
 	defer s.tidying.Unlock()
@@ -182,14 +183,8 @@ func (s *Store) Close(clean bool) error {
 // finish makes the end of the buffer known and durable.
 func (s *Store) finish() error {
 	err := s.writeClosing()
-	if _, syncErr := s.Sync(); syncErr != nil {
-		// The end that was promised would not be there.
-		return errors.Join(err, syncErr, s.cursor.both())
-	}
-	s.mu.Lock()
-	end := s.end
-	s.mu.Unlock()
-	return errors.Join(err, s.cursor.finish(end))
+	_, syncErr := s.Sync()
+	return errors.Join(err, syncErr, s.cursor.finish(s.End()))
 }
 
 // release closes everything, once nobody uses it.

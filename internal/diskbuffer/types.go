@@ -87,6 +87,8 @@ type Chunk struct {
 	First Position
 	// N is in bytes.
 	N, Events, Records int
+	// Again: all of it was in requests when it was written, see AppendAgain.
+	Again bool
 	// Lost is what is missing right before First. Only if it is not empty does a
 	// chunk not continue the one before.
 	Lost []Lost

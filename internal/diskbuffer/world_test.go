@@ -19,6 +19,7 @@ type frame struct {
 	at, end diskbuffer.Position
 	place   diskbuffer.Place
 	payload []byte
+	again   bool // it was in requests
 	// gone says that the frame was told to be lost, or may be since a sync
 	// failed; then nothing has to come back, but what does is checked.
 	gone bool
@@ -264,6 +265,9 @@ func (m *model) chunk(c diskbuffer.Chunk, dst []byte, out *outcome) error {
 			return wrong("%d bytes behind all that was appended", len(rest))
 		}
 		f := m.frames[at]
+		if f.again != c.Again {
+			return wrong("the payload at %+v was in requests: %t, and the chunk says %t", f.at, f.again, c.Again)
+		}
 		if !bytes.HasPrefix(rest, f.payload) || len(f.payload) == 0 {
 			return wrong("the payload at %+v is not what was appended: %.60q, want %.60q", f.at, rest, f.payload)
 		}

@@ -52,6 +52,9 @@ type Count struct {
 // Plus returns the sum of the two counts.
 func (c Count) Plus(o Count) Count { return Count{c.Records + o.Records, c.Bytes + o.Bytes} }
 
+// Minus is the difference.
+func (c Count) Minus(o Count) Count { return Count{c.Records - o.Records, c.Bytes - o.Bytes} }
+
 // Lines counts what stands beside the balance: what was read before it was cut
 // or joined into records.
 type Lines struct {

@@ -270,7 +270,7 @@ func TestWarnings(t *testing.T) {
 		{"raised once for all", "defaults: {max-buffer-size: 1k}\n" + whole("", "", "[{match: a, to: k}, {match: b, to: k}]"),
 			[]string{"/etc/s.yaml:1:29: max-buffer-size 1k is raised to 64k, the smallest that holds a part of a line and a request"}},
 		{"raised by another", whole("", "", "[{match: a, to: k, mode: spill, max-buffer-size: 2g}]"),
-			[]string{"/etc/s.yaml:3:10: max-disk-size 1g is raised to 2g, the size of the memory that it is to relieve"}},
+			[]string{"/etc/s.yaml:3:10: max-disk-size 1g is raised to 4g, twice max-buffer-size: room for what memory holds, and for what is in flight once more"}},
 		{"no effect", whole("", "", "[{match: a, to: k, drop: oldest}]"),
 			[]string{"/etc/s.yaml:3:34: drop has no effect: mode blocking without max-block drops nothing"}},
 		{"any certificate", whole("", `type: forward, servers: "tls://h:1", tls-insecure-skip-verify: true`, ""),
