@@ -97,6 +97,8 @@ func (s *Surroundings) fileSink(plan *runfile.FileSink) (*catalog.Destination, e
 		o.Format = file.JSON
 	case runfile.FormatText:
 		o.Format = file.Text
+	case runfile.FormatOutFile:
+		o.Format = file.OutFile
 	default:
 		return nil, fmt.Errorf("the format %s is not in this version", plan.Format)
 	}

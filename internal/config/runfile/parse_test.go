@@ -100,7 +100,7 @@ routes:                          # first match wins
 			}},
 			{Name: "cloud", Type: "cloudwatch", Where: "/etc/s.yaml:16:3", CloudWatch: &CloudWatchSink{
 				Group: templateOf(t, "/app"), Stream: templateOf(t, "{tag}"), Region: "eu-central-1", CreateGroup: true, CreateStream: true,
-				Format: FormatJSON, LogKey: "log", TextKey: "message", FlushInterval: 5 * time.Second,
+				Format: FormatJSON, LogKey: "log", FlushInterval: 5 * time.Second,
 			}},
 		},
 		Routes: []Route{
@@ -143,7 +143,7 @@ func TestForwardSource(t *testing.T) {
 	s := source(`listen: [":24224", "tls://[::1]:24284", "unix:///run/f.sock", "unix:g.sock", "tcp://localhost:0"],
   tls-cert-file: c.pem, tls-key-file: /k.pem, tls-client-ca-file: ca.pem, shared-key: "${KEY}", self-hostname: me,
   users: [{name: u, password-file: pw}, {name: v, password: "${V}"}], allow: [10.0.0.0/8, "::1"], ack: power,
-  socket-mode: 0600, udp-heartbeat: true, idle-timeout: 1h, join-partials: false, remember-chunks: 0, max-message-size: 1g`)
+  socket-mode: 0600, udp-heartbeat: true, join-partials: false, remember-chunks: 0, max-message-size: 1g`)
 	wantListen := []Address{{TCP, ":24224"}, {TLS, "[::1]:24284"}, {Unix, "/run/f.sock"}, {Unix, "/etc/g.sock"}, {TCP, "localhost:0"}}
 	if diff := cmp.Diff(wantListen, s.Listen); diff != "" {
 		t.Errorf("listen (-want +got):\n%s", diff)
@@ -157,7 +157,7 @@ func TestForwardSource(t *testing.T) {
 	if len(s.Allow) != 2 || s.Allow[0].String() != "10.0.0.0/8" || s.Allow[1].String() != "::1/128" {
 		t.Errorf("allow is %v", s.Allow)
 	}
-	if s.Ack != AckPower || s.SocketMode != 0o600 || !s.UDPHeartbeat || s.IdleTimeout != time.Hour || s.JoinPartials || s.RememberChunks != 0 {
+	if s.Ack != AckPower || s.SocketMode != 0o600 || !s.UDPHeartbeat || s.JoinPartials || s.RememberChunks != 0 {
 		t.Errorf("%+v", s)
 	}
 	if s.MaxMessageSize != 1<<30 || s.MaxSpoolSize != 1<<30 {
@@ -203,6 +203,9 @@ func TestFileSink(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	if s := parse(t, whole("", "type: file, path: /x, time-key: none, tag-key: tag", "")).Sinks[0].File; s.TimeKey != "" || s.TagKey != "tag" {
+		t.Errorf("%+v", s)
+	}
+	if s := parse(t, whole("", "type: file, path: /x, format: out_file, text-key: m", "")).Sinks[0].File; s.Format != FormatOutFile || s.TextKey != "m" {
 		t.Errorf("%+v", s)
 	}
 	f, err := Parse("/a{b}/s.yaml", []byte(whole("", "type: file, path: x", "")), noEnvironment)

@@ -177,6 +177,9 @@ func TestProblems(t *testing.T) {
 		{"keys of an object in text", sink("type: file, path: /k, format: text, tag-key: x"), []string{
 			`2:49: found tag-key beside format text; expected format json, to whose object it adds; remove one of the two`}},
 
+		{"keys of an object beside a tab", sink("type: file, path: /k, format: out_file, time-key: x"), []string{
+			`2:53: found time-key beside format out_file; expected format json, to whose object it adds; remove one of the two`}},
+
 		// The sink cloudwatch.
 		{"no group", sink("type: cloudwatch"), []string{`2:9: found no group; expected a sink of type cloudwatch with the option group`}},
 		{"names of AWS", sink("type: cloudwatch, group: 'a b', stream: '{tag}:x', region: 'x/y', endpoint: 'u:p@h', credentials-endpoint: x, force-flush-interval-seconds: 0"), []string{

@@ -20,7 +20,7 @@ func cloudWatchRows() []row[CloudWatchSink] {
 				s.Group, expected = checkedTemplate(v.Text, setting.LogGroup)
 				return expected
 			}},
-		{Option: Option{Name: "stream", Takes: "template", Default: "{tag}", Help: "Names the log stream likewise; what may not stand in a name becomes _."},
+		{Option: Option{Name: "stream", Takes: "template", Default: "{tag}", Help: "Names the log stream likewise; what of a tag may not stand in a name is percent-encoded, in a group it becomes _."},
 			set: func(_ *parser, s *sink, v value) (expected string) {
 				s.Stream, expected = checkedTemplate(v.Text, setting.LogStream)
 				return expected
@@ -42,12 +42,10 @@ func cloudWatchRows() []row[CloudWatchSink] {
 		{Option: Option{Name: "create-stream", Kind: setting.Bool, Default: "true", From: "awslogs-create-stream", Help: "Creates streams that are missing."},
 			set: flag(func(s *sink) *bool { return &s.CreateStream })},
 		{Option: Option{Name: "format", Kind: setting.Enum, Default: string(FormatJSON), Enum: []string{string(FormatJSON), string(FormatText), string(FormatEMF)},
-			Help: "Says what an event is: the record as a JSON object, the value of log-key alone, or an object in CloudWatch's embedded metric format."},
+			Help: "Says what an event is: the record as a JSON object, the value of log-key alone, or an object in CloudWatch's embedded metric format; a line of text is sent as it is."},
 			set: text(func(s *sink) *RecordFormat { return &s.Format })},
 		{Option: Option{Name: "log-key", Default: defaultLogKey, Help: "Names the key whose value is the event in format text; a record without it is sent as JSON."},
 			set: text(func(s *sink) *string { return &s.LogKey })},
-		{Option: Option{Name: "text-key", Default: "message", Help: "Is the key under which a line of text stands in an object."},
-			set: text(func(s *sink) *string { return &s.TextKey })},
 		{Option: Option{Name: "force-flush-interval-seconds", Kind: setting.Int, Default: "5", From: "awslogs-force-flush-interval-seconds",
 			Help: "Limits how long a record waits for a fuller request, in seconds."},
 			check: setting.Seconds, set: func(_ *parser, s *sink, v value) string {
@@ -81,5 +79,5 @@ func (p *parser) cloudWatchSink(s *CloudWatchSink, have given) {
 			s.Region = region
 		}
 	}
-	p.formatRules(s.Format, have, "text-key")
+	p.formatRules(s.Format, have)
 }

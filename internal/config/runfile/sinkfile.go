@@ -20,12 +20,12 @@ func fileSinkRows() []row[FileSink] {
 				s.Path, expected = p.pathTemplate(v.Text)
 				return expected
 			}},
-		{Option: Option{Name: "format", Kind: setting.Enum, Default: string(FormatJSON), Enum: []string{string(FormatJSON), string(FormatText)},
-			Help: "Says what a line is: the record as a JSON object, or the value of log-key alone."},
+		{Option: Option{Name: "format", Kind: setting.Enum, Default: string(FormatJSON), Enum: []string{string(FormatJSON), string(FormatText), string(FormatOutFile)},
+			Help: "Says what a line is: the record as a JSON object, the value of log-key alone, or as fluentd's out_file writes it, with time, tag and the object between tabs."},
 			set: text(func(s *sink) *RecordFormat { return &s.Format })},
 		{Option: Option{Name: "log-key", Default: defaultLogKey, Help: "Names the key whose value is the line in format text; a record without it is written as JSON."},
 			set: text(func(s *sink) *string { return &s.LogKey })},
-		{Option: Option{Name: "text-key", Default: "message", Help: "Is the key under which a line of text stands in a record of format json."},
+		{Option: Option{Name: "text-key", Default: "message", Help: "Is the key under which a line of text stands in a record, but in format text."},
 			set: text(func(s *sink) *string { return &s.TextKey })},
 		{Option: Option{Name: "tag-key", Help: "Names the key that gets the tag in format json, unless the record has it; unset adds none."},
 			set: text(func(s *sink) *string { return &s.TagKey })},
@@ -33,7 +33,7 @@ func fileSinkRows() []row[FileSink] {
 			set: textOrNone(func(s *sink) *string { return &s.TimeKey })},
 		{Option: Option{Name: "max-size", Kind: setting.FileSize, Help: "Begins a new file at this size; unset never does."},
 			set: number(func(s *sink) *int64 { return &s.MaxSize })},
-		{Option: Option{Name: "rotate-every", Kind: setting.Duration, Help: "Begins a new file after this time; unset never does."},
+		{Option: Option{Name: "rotate-every", Kind: setting.Duration, Help: "Begins a new file at each multiple of this time since 1970 in UTC, so that 24h is at midnight; unset never does."},
 			check: atLeastASecond, set: duration(func(s *sink) *time.Duration { return &s.RotateEvery })},
 		{Option: Option{Name: "max-file", Kind: setting.Int, Help: "Keeps this many files of one path, the current one included, and removes the oldest; needs max-size or rotate-every; unset keeps all."},
 			check: between(1, 1_000_000), set: number(func(s *sink) *int { return &s.MaxFile })},
@@ -89,6 +89,11 @@ func (p *parser) fileSink(s *FileSink, have given) {
 	for _, name := range []string{"max-file", "compress"} {
 		if have.has(name) && !rotates && (name == "max-file" || s.Compress != CompressNone) {
 			p.problem(have[name], name+" without max-size and rotate-every", "one of them: without it no file is ever finished", "set one, or remove "+name)
+		}
+	}
+	if s.Format == FormatOutFile {
+		if name, where, found := have.any("tag-key", "time-key"); found {
+			p.problem(where, name+" beside format out_file", "format json, to whose object it adds", "remove one of the two")
 		}
 	}
 	p.formatRules(s.Format, have, "tag-key", "time-key", "text-key")

@@ -79,9 +79,6 @@ func forwardSourceRows() []row[ForwardSource] {
 		{Option: Option{Name: "send-timeout", Kind: setting.Duration, Default: "30s",
 			Help: "Closes a connection that does not take its acknowledgements for this long."},
 			check: setting.PositiveDuration, set: duration(func(s *source) *time.Duration { return &s.SendTimeout })},
-		{Option: Option{Name: "idle-timeout", Kind: setting.Duration,
-			Help: "Closes a connection that sends nothing for this long; unset never does."},
-			check: setting.PositiveDuration, set: duration(func(s *source) *time.Duration { return &s.IdleTimeout })},
 
 		{Option: Option{Name: "allow", Takes: "network", List: true,
 			Help: "Names the networks, as 10.0.0.0/8 or 10.0.0.7, from which TCP and TLS connections are taken; unset takes all."},

@@ -77,7 +77,6 @@ type ForwardSource struct {
 	HandshakeTimeout time.Duration
 	MessageTimeout   time.Duration // without progress within a message
 	SendTimeout      time.Duration // for an ack that the peer does not take
-	IdleTimeout      time.Duration // between messages; 0 never closes
 
 	Tag               string // replaces every tag; "" keeps them
 	AddTagPrefix      string // put in front with a dot between; "" adds none
@@ -167,19 +166,22 @@ type RecordFormat string
 // and is the value of TextKey in the others.
 const (
 	FormatJSON RecordFormat = "json"     // the record as one JSON object
-	FormatText RecordFormat = "text"     // the value of one key alone
+	FormatText RecordFormat = "text"     // the value of one key alone, the record as JSON where it has none
 	FormatEMF  RecordFormat = "json/emf" // JSON in CloudWatch's embedded metric format
+	// FormatOutFile is the line of fluentd's out_file: time, tag and the record as
+	// JSON, with tabs between.
+	FormatOutFile RecordFormat = "out_file"
 )
 
 // FileSink writes files.
 type FileSink struct {
 	Path *template.Template // absolute; of the tag and the time
 
-	Format  RecordFormat // FormatJSON or FormatText
+	Format  RecordFormat // FormatJSON, FormatText or FormatOutFile
 	LogKey  string       // the key whose value FormatText writes
-	TextKey string
-	TagKey  string // the key that gets the tag in FormatJSON; "" adds none
-	TimeKey string // the key that gets the time in FormatJSON; "" adds none
+	TextKey string       // the key under which a line of text stands, but in FormatText
+	TagKey  string       // the key that gets the tag in FormatJSON; "" adds none
+	TimeKey string       // the key that gets the time in FormatJSON; "" adds none
 
 	MaxSize       int64         // bytes at which a new file begins; 0 never
 	RotateEvery   time.Duration // likewise, by the clock; 0 never
@@ -201,8 +203,7 @@ type CloudWatchSink struct {
 	CreateGroup    bool
 	CreateStream   bool
 
-	Format        RecordFormat
-	LogKey        string // the key whose value is sent alone; "" sends the record
-	TextKey       string
+	Format        RecordFormat // FormatJSON, FormatText or FormatEMF; a line of text is sent as it is
+	LogKey        string       // the key whose value FormatText sends
 	FlushInterval time.Duration
 }
