@@ -56,7 +56,7 @@ func linterRules() string {
 			continue // It has no files but tests.
 		}
 		fmt.Fprintf(&b, "        %s:\n          list-mode: lax\n", strings.ReplaceAll(l.name, "/", "-"))
-		fmt.Fprintf(&b, "          files: [\"**/%s/*.go\", \"!$test\"]\n", l.name)
+		fmt.Fprintf(&b, "          files: [\"${base-path}/%s/*.go\", \"!$test\"]\n", l.name)
 		if allow := append(exactly(l.ours), l.theirs...); len(allow) > 0 {
 			b.WriteString("          allow:\n")
 			for _, path := range allow {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"net"
 	"net/http/httptest"
 	"path/filepath"
@@ -84,7 +85,9 @@ func newFluentd(t *testing.T, network, address string) *fluentd {
 		if err := s.Close(context.Background()); err != nil {
 			t.Errorf("close the server: %v", err)
 		}
-		<-served
+		if err := <-served; !errors.Is(err, forward.ErrServerClosed) {
+			t.Errorf("serve: %v", err)
+		}
 	})
 	return f
 }

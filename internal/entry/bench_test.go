@@ -105,7 +105,7 @@ func TestNoAllocation(t *testing.T) {
 			}
 		},
 		"AppendLine": func() {
-			dst = entry.AppendLine(l.AppendHead(dst[:0], &stream, &record.Batch{}), dst[len(dst):len(dst)], all[:100])
+			dst = entry.AppendLine(l.AppendHead(dst[:0], &stream, &record.Batch{}), dst[len(dst):], all[:100])
 		},
 		"AppendLoss": func() { dst = l.AppendLoss(dst[:0], &record.Loss{Reason: "shutdown"}) },
 	} {

@@ -151,7 +151,7 @@ func (v *server) connection(ctx context.Context) (*conn, error) {
 		defer func() { <-v.dialing }()
 		another, err := v.dial(ctx)
 		if err != nil {
-			return c, nil //nolint:nilerr // There is one; that no second can be made is no failure.
+			return c, nil // There is one; that no second can be made is no failure.
 		}
 		c.release()
 		return another, nil
