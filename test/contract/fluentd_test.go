@@ -23,7 +23,8 @@ type collector struct {
 	mu      sync.Mutex
 	server  *forward.Server
 	records []collected
-	refuse  int // so many messages end their connection
+	refuse  int           // so many messages end their connection
+	first   chan struct{} // closed with the first record
 }
 
 // collected is one record.
@@ -57,6 +58,11 @@ func (c *collector) Receive(r *forward.Received, done func(bool)) {
 		c.records = append(c.records, collected{r.Tag, field(rest, "container_id"), field(rest, "source"), field(rest, "log")})
 		rest = next
 	}
+	select {
+	case <-c.first:
+	default:
+		close(c.first)
+	}
 	done(true)
 }
 
@@ -67,7 +73,7 @@ func newCollector(t *testing.T) *collector {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &collector{t: t, address: l.Addr().String()}
+	c := &collector{t: t, address: l.Addr().String(), first: make(chan struct{})}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -190,9 +196,7 @@ func TestFluentdLoggerIsSmall(t *testing.T) {
 	c.start()
 	container := toFluentd(c).Start(t)
 	container.Shell("echo one")
-	for deadline := time.Now().Add(15 * time.Second); len(c.logs("stdout")) == 0 && time.Now().Before(deadline); {
-		time.Sleep(10 * time.Millisecond)
-	}
+	<-c.first
 	time.Sleep(harness.Pick(100*time.Millisecond, 2*time.Second, 5*time.Second)) // It gives back what it needs no more.
 	m, err := container.Memory()
 	if err != nil {
