@@ -179,7 +179,8 @@ func (c *Client) oldest() (seq uint64, opened time.Time) {
 
 // Flush sends everything that was accepted before the call, and waits until it
 // is settled or ctx ends. Nil means that all of it is delivered; ErrDropped that
-// some was dropped while it waited. What is in a spill is waited for, too.
+// some was dropped while it waited; ErrClosed that Close has handed some back.
+// What is in a spill is waited for, too.
 func (c *Client) Flush(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -195,8 +196,11 @@ func (c *Client) Flush(ctx context.Context) error {
 			return err
 		}
 	}
-	if c.stats.DroppedOverflow != dropped {
+	switch {
+	case c.stats.DroppedOverflow != dropped:
 		return ErrDropped
+	case c.stats.Returned.Records > 0:
+		return ErrClosed
 	}
 	return nil
 }
@@ -262,7 +266,7 @@ func (c *Client) handBack(cause error) error {
 		c.release(ch, false)
 	}
 	c.stats.Returned = left.Left
-	c.stats.Pending = Count{}
+	c.stats.Pending.take(int(left.Left.Records), left.Left.Bytes)
 	if len(left.Chunks) == 0 && left.InSpill.Records == 0 {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -518,4 +519,73 @@ func TestNotRecords(t *testing.T) {
 		}
 		w.group.Wait()
 	})
+}
+
+// Times are sent to the nanosecond, or as whole seconds for old servers; entries
+// of others, with metadata, as they are.
+func TestTimes(t *testing.T) {
+	for _, whole := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w, server := newWorld(), new(counting)
+			w.serve("a:1", server.serve)
+			c := newClient(t, ClientOptions{Servers: []Endpoint{w.endpoint("a:1")}, WholeSeconds: whole})
+			at := time.Unix(1_700_000_000, 123_456_789)
+			if err := c.Post(t.Context(), "t", at, map[string]string{}); err != nil {
+				t.Error(err)
+			}
+			if err := c.Post(t.Context(), "t", time.Time{}, map[string]string{}); err != nil {
+				t.Error(err)
+			}
+			now := time.Now()
+			foreign := msgp.AppendMapStrStr(msgp.AppendMapStrStr(append(AppendTime([]byte{0x92, 0x92}, at), 0x81, 0xa1, 'k'), map[string]string{"m": "v"}), nil)
+			if err := c.PostEntries(t.Context(), "t", foreign); err != nil {
+				t.Error(err)
+			}
+			deliverAll(t, c, time.Second)
+			want := append(AppendTime([]byte{0x92}, at), 0x80)
+			want = append(append(AppendTime(append(want, 0x92), now), 0x80), foreign...)
+			if whole {
+				want = append(msgp.AppendInt64([]byte{0x92}, at.Unix()), 0x80)
+				want = append(append(msgp.AppendInt64(append(want, 0x92), now.Unix()), 0x80), foreign...)
+			}
+			if got := server.messages[0].Entries; !bytes.Equal(got, want) {
+				t.Errorf("sent % x; expected % x", got, want)
+			}
+			w.group.Wait()
+		})
+	}
+}
+
+// Flush that waits while Close gives up says so.
+func TestFlushClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := away(t, ClientOptions{})
+		post(t, c, "t", 0)
+		flushed := make(chan error)
+		go func() { flushed <- c.Flush(context.Background()) }()
+		synctest.Wait()
+		if left := finish(t, c, time.Second); left == nil {
+			t.Error("all was delivered without a server")
+		}
+		if err := <-flushed; !errors.Is(err, ErrClosed) {
+			t.Errorf("Flush: %v", err)
+		}
+	})
+}
+
+// A chunk that would fill the buffer alone is refused; so is one without a tag.
+func TestResendRefused(t *testing.T) {
+	c, _ := away(t, ClientOptions{})
+	big := &Returned{OutChunk: OutChunk{Tag: "t", Entries: [][]byte{make([]byte, MinBufferBytes)}, Records: 1}}
+	var limit *LimitError
+	if err := c.Resend(t.Context(), big); !errors.As(err, &limit) {
+		t.Error(err)
+	}
+	if err := c.Resend(t.Context(), &Returned{}); err == nil {
+		t.Error("a chunk without a tag was taken")
+	}
+	if s := c.Stats(); s.RefusedInvalid.Records != 1 || s.Accepted.Records != 0 {
+		t.Errorf("%+v", s)
+	}
+	deliverAll(t, c, time.Second)
 }

@@ -53,8 +53,12 @@ type ClientOptions struct {
 	// NoAcks asks for no acknowledgements. A chunk then counts as sent once the
 	// kernel has taken it, and is lost without a word if the server dies with it.
 	NoAcks bool
-	// Compression of the chunks; none by default.
+	// Compression of the chunks; none by default. What a Spill gives back is sent as
+	// it is.
 	Compression Compression
+	// WholeSeconds sends times as integers of seconds, for servers that do not know
+	// EventTime: fluentd before 0.14.
+	WholeSeconds bool
 
 	// BufferBytes bounds all that the client holds of records, in bytes: those that
 	// wait and those in flight, the unused ends of blocks, descriptors, and the room

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/tinylib/msgp/msgp"
 )
 
 // scratchMost is the largest scratch that is kept for the next record.
@@ -21,7 +23,7 @@ const scratchMost = 64 << 10
 // already keeps no record out for which there is room.
 func (c *Client) Post(ctx context.Context, tag string, t time.Time, record any) error {
 	scratch := c.scratch.Get().(*[]byte)
-	b, err := AppendRecord(AppendTime(append((*scratch)[:0], entryHead), when(t)), record)
+	b, err := AppendRecord(c.begin((*scratch)[:0], t), record)
 	if err == nil {
 		err = c.admit(ctx, tag, b, 1)
 	} else {
@@ -35,7 +37,7 @@ func (c *Client) Post(ctx context.Context, tag string, t time.Time, record any) 
 // msgpack map, which is checked.
 func (c *Client) PostFunc(ctx context.Context, tag string, t time.Time, appendRecord func(dst []byte) ([]byte, error)) error {
 	scratch := c.scratch.Get().(*[]byte)
-	head := AppendTime(append((*scratch)[:0], entryHead), when(t))
+	head := c.begin((*scratch)[:0], t)
 	n := len(head)
 	b, err := appendRecord(head)
 	if err == nil {
@@ -79,7 +81,8 @@ func (c *Client) PostEntries(ctx context.Context, tag string, entries []byte) er
 }
 
 // Resend puts a chunk that another client handed back into the buffer, whole and
-// with its id. Its entries must not be changed any more.
+// with its id. Its entries must not be changed any more. A chunk that takes more
+// than half of the buffer is refused with a *LimitError.
 func (c *Client) Resend(ctx context.Context, chunk *Returned) error {
 	if err := chunk.check(); err != nil {
 		c.refuse(&c.stats.RefusedInvalid, chunk.Records, int64(chunk.size()))
@@ -96,6 +99,10 @@ func (c *Client) Resend(ctx context.Context, chunk *Returned) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if most := c.limit / 2; ch.held > most {
+		c.stats.RefusedInvalid.add(ch.records, ch.size)
+		return &LimitError{What: "chunk", Bytes: ch.held, Limit: most}
+	}
 	if err := c.makeRoom(ctx, func() int64 { return ch.held }, ch.records, ch.size); err != nil {
 		return err
 	}
@@ -115,11 +122,16 @@ func (c *Client) Resend(ctx context.Context, chunk *Returned) error {
 // entryHead begins an entry: an array of two.
 const entryHead = 0x92
 
-func when(t time.Time) time.Time {
+// begin appends what stands before a record.
+func (c *Client) begin(dst []byte, t time.Time) []byte {
 	if t.IsZero() {
-		return time.Now()
+		t = time.Now()
 	}
-	return t
+	dst = append(dst, entryHead)
+	if c.o.WholeSeconds {
+		return msgp.AppendInt64(dst, t.Unix())
+	}
+	return AppendTime(dst, t)
 }
 
 func (c *Client) giveBack(scratch *[]byte, b []byte) {

@@ -266,3 +266,46 @@ func TestMoved(t *testing.T) {
 		t.Errorf("the new place has %d records", len(second.records))
 	}
 }
+
+// Several clients shake hands with one server at once, and Verify says which
+// servers let the client in.
+func TestHandshakesAtOnce(t *testing.T) {
+	noLeaks(t)
+	ca := newAuthority(t)
+	for _, config := range []*tls.Config{nil, {Certificates: []tls.Certificate{ca.issue(t)}}} {
+		var server running
+		server.start(t, "tcp", "127.0.0.1:0", &Security{Hostname: "server", SharedKey: "key"}, config)
+		o := DialOptions{Address: server.addr.String()}
+		if config != nil {
+			o.TLS = &tls.Config{RootCAs: ca.pool}
+		}
+		var group sync.WaitGroup
+		for i := range 16 {
+			group.Go(func() {
+				o := o
+				o.Auth = &Credentials{Hostname: "client", SharedKey: "key"}
+				right := i%4 != 0
+				if !right {
+					o.Auth.SharedKey = "another"
+				}
+				c, err := NewClient(ClientOptions{Servers: []Endpoint{{DialOptions: o}}})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := c.Verify(t.Context()); right != (err == nil) || !right && !errors.Is(err, ErrAuthRefused) {
+					t.Errorf("right key %v: %v", right, err)
+				}
+				if right {
+					post(t, c, "t", i)
+				}
+				deliverAll(t, c, time.Minute)
+			})
+		}
+		group.Wait()
+		server.stop()
+		if len(server.records) != 12 {
+			t.Errorf("%d records of 12", len(server.records))
+		}
+	}
+}

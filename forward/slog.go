@@ -66,11 +66,9 @@ func (h *Handler) Enabled(_ context.Context, level slog.Level) bool {
 // Handle posts one record.
 func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 	scratch := h.c.scratch.Get().(*[]byte)
-	b := append((*scratch)[:0], entryHead)
-	if r.Time.IsZero() {
-		b = append(b, 0)
-	} else {
-		b = AppendTime(b, r.Time)
+	b := append((*scratch)[:0], entryHead, 0)
+	if !r.Time.IsZero() {
+		b = h.c.begin(b[:0], r.Time)
 	}
 	b = h.record(b, &r)
 	err := h.c.admit(ctx, h.tag, b, 1)
