@@ -103,7 +103,7 @@ func (v *survey) named(f *scanned) {
 	}
 	if flags&streamsComplete == 0 {
 		for _, st := range streams {
-			v.stream(st.Index).Name = st.Name
+			v.stream(st.Index).Name, v.stream(st.Index).Incarnation = st.Name, st.Incarnation
 			v.stream(st.Index).LastSeq = max(v.stream(st.Index).LastSeq, st.LastSeq)
 		}
 		return

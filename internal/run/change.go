@@ -23,9 +23,6 @@ func (r *Run) Reload(file *runfile.File) error {
 	if err != nil {
 		return fmt.Errorf("the new file is not used: %w", err)
 	}
-	if err := r.openSources(n); err != nil {
-		return errors.Join(fmt.Errorf("the new file is not used: %w", err), r.undo(n))
-	}
 	r.commit(n)
 	r.adopt()
 	return nil

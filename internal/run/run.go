@@ -76,9 +76,6 @@ func Start(file *runfile.File, cfg Config) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.openSources(next); err != nil {
-		return nil, errors.Join(err, r.undo(next))
-	}
 	r.changing.Lock()
 	defer r.changing.Unlock()
 	r.commit(next)
@@ -109,17 +106,22 @@ type next struct {
 	sources, opened []*source
 }
 
-// build makes what the file asks for, and leaves alone what there is: legs of
-// which it says the same go on.
+// build makes what the file asks for, and leaves alone what there is: legs and
+// sources of which it says the same go on. Where it fails, nothing is left of it.
+// The sources come first, because a leg may settle at once what they remember.
 func (r *Run) build(file *runfile.File) (*next, error) {
 	n := &next{file: file}
+	err := r.openSources(n)
 	var routes []*route.Route
-	for i := range file.Routes {
-		made, err := r.buildRoute(n, &file.Routes[i])
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("%s: %w", file.Routes[i].Where, err), r.undo(n))
+	for i := 0; err == nil && i < len(file.Routes); i++ {
+		var made *route.Route
+		if made, err = r.buildRoute(n, &file.Routes[i]); err != nil {
+			err = fmt.Errorf("%s: %w", file.Routes[i].Where, err)
 		}
 		routes = append(routes, made)
+	}
+	if err != nil {
+		return nil, errors.Join(err, r.undo(n))
 	}
 	rejects := rejectsPlan(file)
 	if n.rejects = r.rejects; n.rejects == nil || !n.rejects.same(&rejects) {
@@ -164,6 +166,8 @@ func (r *Run) running(plan *legPlan) *leg {
 // stays there.
 func (r *Run) undo(n *next) error {
 	var errs []error
+	told := r.sources
+	r.settled.sources.Store(&told)
 	for _, s := range n.opened {
 		errs = append(errs, s.Close())
 	}

@@ -2,6 +2,7 @@ package run
 
 import (
 	"reflect"
+	"slices"
 
 	"github.com/spillway/spillway/internal/config/runfile"
 	"github.com/spillway/spillway/internal/route"
@@ -63,7 +64,8 @@ func sameSource(a, b *runfile.Source) bool {
 
 // openSources opens the sources that are new or have changed.
 func (r *Run) openSources(n *next) error {
-	share := receiving(n.file) - n.rejects.buffer.Limit
+	rejects := rejectsPlan(n.file)
+	share := receiving(n.file) - rejects.buffer.Limit
 	for i := range n.file.Sources {
 		plan := &n.file.Sources[i]
 		before := r.sourceNamed(plan.Name)
@@ -82,6 +84,8 @@ func (r *Run) openSources(n *next) error {
 		s := &source{plan: *plan, Source: opened}
 		n.sources, n.opened = append(n.sources, s), append(n.opened, s)
 	}
+	told := append(slices.Clone(r.sources), n.opened...)
+	r.settled.sources.Store(&told)
 	return nil
 }
 
