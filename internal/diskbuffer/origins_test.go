@@ -147,3 +147,25 @@ func TestForget(t *testing.T) {
 	}
 	must(t, s.Close(false))
 }
+
+// TestIncarnationOutlivesAKill: also where the stream was announced in the segment
+// that the kill left open.
+func TestIncarnationOutlivesAKill(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "buffer")
+	s, err := Create(openDir(t, path), goldenMeta, Options{Max: 1 << 20})
+	must(t, err)
+	for i := range uint32(3) {
+		must(t, s.AddStream(Stream{Index: i, Name: fmt.Sprint("stream ", i), Incarnation: [12]byte{0: 0xc0, 11: byte(i)}}))
+		_, err := s.Append(one(i, 1, "record"))
+		must(t, err)
+	}
+	must(t, s.Close(false)) // As a kill leaves it.
+	s, found, err := Open(openDir(t, path), Options{Max: 1 << 20})
+	must(t, err)
+	for _, st := range found.Streams {
+		if want := [12]byte{0: 0xc0, 11: byte(st.Index)}; st.Incarnation != want {
+			t.Errorf("stream %d has the incarnation %x, want %x", st.Index, st.Incarnation, want)
+		}
+	}
+	must(t, s.Close(false))
+}
