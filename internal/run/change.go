@@ -86,11 +86,13 @@ func (r *Run) leaveNow(l *leg, left <-chan struct{}) {
 		<-left
 	}
 	l.Drain()
+	err := r.end(l)
+	// Only now it is known what is left on the disk.
 	r.mu.Lock()
 	r.leaving = slices.DeleteFunc(r.leaving, func(other *leg) bool { return other == l })
 	r.gone = addUp(r.gone, l.Report(pipeline.Identity{}).Balance)
 	r.mu.Unlock()
-	if err := r.end(l); err != nil {
+	if err != nil {
 		r.cfg.Log.Warn("a leg did not end well", "route", l.route, "sink", l.sink.Name, "error", err)
 	}
 }
@@ -132,10 +134,10 @@ func (r *Run) Stop(deadline time.Time) (Report, error) {
 		errs = append(errs, s.Close())
 	}
 	r.leavers.Wait()
-	report := r.Report()
 	for _, l := range append(slices.Clone(r.legs), r.rejects) {
 		errs = append(errs, r.end(l))
 	}
+	report := r.Report()
 	r.file = nil
 	return report, errors.Join(errs...)
 }
