@@ -172,7 +172,8 @@ var layers = []layer{
 		"internal/catalog/runcatalog",
 		[]string{
 			"forward", "internal/awsauth", "internal/catalog", "internal/config", "internal/config/runfile", "internal/ecs", "internal/entry",
-			"internal/record", "internal/route", "internal/run", "internal/sink/file", "internal/sink/forward", "internal/source/forward",
+			"internal/record", "internal/route", "internal/run", "internal/sink/cloudwatch", "internal/sink/cloudwatch/streams",
+			"internal/sink/file", "internal/sink/forward", "internal/source/forward",
 			"internal/source/seen", "internal/source/stdin", "internal/statedir",
 		},
 		[]string{"github.com/aws/aws-sdk-go-v2/aws"}, "THE list of a run's sources and sinks; the shim must not link it",

@@ -48,6 +48,8 @@ func (s *Surroundings) OpenSink(plan *runfile.Sink) (*catalog.Destination, error
 		d, err = s.forwardSink(plan.Forward)
 	case plan.File != nil:
 		d, err = s.fileSink(plan.File)
+	case plan.CloudWatch != nil:
+		d, err = s.cloudWatchSink(plan.CloudWatch)
 	default:
 		err = fmt.Errorf("sinks of type %s are not in this version", plan.Type)
 	}
