@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/spillway/spillway/internal/diskbuffer"
+	"github.com/spillway/spillway/internal/entry"
 	"github.com/spillway/spillway/internal/record"
 )
 
@@ -25,8 +26,10 @@ func bufferExportCommand() *cobra.Command {
 		Short: "Print the records of disk buffers as JSON Lines",
 		Long: `Print the records that wait in a disk buffer, an object a line, in the order in which
 they were received: {"stream":…,"seq":…,"time":…,"message":…}. A message that is not UTF-8
-is message_base64 instead. A part of a long line has part, and last where it is the last one. A
-loss marker has the object loss. With several buffers each object says which it is from.
+is message_base64 instead. An entry of the forward protocol has its own time, and record in the
+place of message; one that JSON cannot hold to the byte is entry_base64, the msgpack as it came.
+A part of a long line has part, and last where it is the last one. A loss marker has the object
+loss. With several buffers each object says which it is from.
 
 Nothing is written to the buffer, and one that a process uses may be exported as well; what it
 delivers meanwhile may be in the output or not.
@@ -59,6 +62,8 @@ type exported struct {
 	Time    time.Time       `json:"time"`
 	Message *string         `json:"message,omitempty"`
 	Base64  *string         `json:"message_base64,omitempty"`
+	Record  json.RawMessage `json:"record,omitempty"`
+	Entry   []byte          `json:"entry_base64,omitempty"`
 	Part    uint32          `json:"part,omitempty"`
 	Last    bool            `json:"last,omitempty"`
 	Loss    json.RawMessage `json:"loss,omitempty"`
@@ -125,6 +130,9 @@ func (e *exporter) batch(b *record.Batch, stream string) error {
 		line.Loss = b.Loss().AppendJSON(nil)
 		return e.lines.Encode(line)
 	}
+	if b.Encoding == record.EncodingEntry {
+		return e.entries(b, line)
+	}
 	line.Seq, line.Part, line.Last = b.FirstSeq, b.Part.Ordinal, b.Part.Last
 	for frames := b.Frames; len(frames) > 0; line.Seq++ {
 		body, invalid, rest := record.Next(frames)
@@ -137,6 +145,26 @@ func (e *exporter) batch(b *record.Batch, stream string) error {
 		} else {
 			text = string(body)
 			line.Message = &text
+		}
+		if err := e.lines.Encode(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// entries prints a batch of entries of the forward protocol.
+func (e *exporter) entries(b *record.Batch, line exported) error {
+	line.Seq = b.FirstSeq
+	for frames := b.Frames; len(frames) > 0; line.Seq++ {
+		var body []byte
+		body, _, frames = b.Next(frames)
+		line.Time = time.Unix(0, entry.Time(body, b.Time)).UTC()
+		line.Record, line.Entry = nil, body
+		if _, object, err := entry.Split(body); err == nil {
+			if text, replaced, err := entry.AppendJSON(nil, object); err == nil && replaced == 0 {
+				line.Record, line.Entry = text, nil
+			}
 		}
 		if err := e.lines.Encode(line); err != nil {
 			return err
