@@ -38,7 +38,7 @@ type Config struct {
 const (
 	defaultFlushInterval  = 5 * time.Second
 	defaultAttemptTimeout = 15 * time.Second
-	// smallSpacing keeps requests that are not full at least so far apart: five a
+	// smallSpacing, unless the destination is eager, keeps requests that are not full at least so far apart: five a
 	// second, once the service's own limit for one log stream. It widens towards
 	// the flush interval while the destination throttles.
 	smallSpacing = 200 * time.Millisecond
@@ -52,6 +52,7 @@ type Deliverer struct {
 	buffer *buffer.Buffer
 	sink   sink.Sink
 	gate   *gate
+	eager  bool // see sink.Limits
 
 	hurry     event // everything is to be sent at once
 	drain     event // and then to end
@@ -67,10 +68,14 @@ func New(cfg Config, b *buffer.Buffer, s sink.Sink) *Deliverer {
 	if cfg.AttemptTimeout <= 0 {
 		cfg.AttemptTimeout = defaultAttemptTimeout
 	}
-	return &Deliverer{
+	d := &Deliverer{
 		cfg: cfg, buffer: b, sink: s, gate: newGate(s.Limits().InFlight, cfg.Log, cfg.Name),
-		hurry: newEvent(), drain: newEvent(),
+		eager: s.Limits().Eager, hurry: newEvent(), drain: newEvent(),
 	}
+	if cfg.DeadLetters != nil {
+		d.gate.fate = "they are kept as dead letters"
+	}
+	return d
 }
 
 // event is something that happens once.
@@ -185,7 +190,11 @@ func (d *Deliverer) next() (*buffer.Request, time.Duration) {
 
 // spacing is the least time between two requests that are not full.
 func (d *Deliverer) spacing() time.Duration {
-	return min(smallSpacing*time.Duration(d.gate.caution()), d.cfg.FlushInterval)
+	caution := d.gate.caution()
+	if d.eager && caution == 1 {
+		return 0
+	}
+	return min(smallSpacing*time.Duration(caution), d.cfg.FlushInterval)
 }
 
 func (d *Deliverer) trim() {

@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -25,6 +26,8 @@ type gate struct {
 	name string
 	log  *slog.Logger
 	most int // attempts at once
+	// fate is what becomes of rejected records, for the log.
+	fate string
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced at each change
@@ -69,7 +72,7 @@ func newGate(most int, log *slog.Logger, name string) *gate {
 	most = max(most, 1)
 	return &gate{
 		name: name, log: log, most: most, limit: float64(most), changed: make(chan struct{}), pauses: newPauses(),
-		careful: 1, state: Health{Up: true}, refused: make(map[string]int),
+		careful: 1, fate: "they are dropped and counted", state: Health{Up: true}, refused: make(map[string]int),
 	}
 }
 
@@ -276,6 +279,9 @@ func (g *gate) rejected(events []sink.Rejection, why error) {
 	defer g.mu.Unlock()
 	for _, r := range events {
 		g.refused[r.Reason] += r.End - r.First
+		if why == nil && r.Detail != "" {
+			why = errors.New(r.Detail)
+		}
 	}
 	if why != nil {
 		g.why = why
@@ -298,7 +304,7 @@ func (g *gate) tellTheRest() {
 // tellRejected logs the rejected events of which the log does not know; the lock
 // is held.
 func (g *gate) tellRejected() {
-	g.log.Warn("the destination rejects records; they are dropped and counted", "destination", g.name,
+	g.log.Warn("the destination rejects records; "+g.fate, "destination", g.name,
 		"by_reason", g.refused, "error", g.why)
 	g.told, g.refused, g.why = time.Now(), make(map[string]int), nil
 }

@@ -69,7 +69,7 @@ func read(req sink.Request) (a attempt) {
 		frames := b.Frames
 		for range b.Count {
 			var body []byte
-			body, _, frames = record.Next(frames)
+			body, _, frames = b.Next(frames)
 			a.texts = append(a.texts, fmt.Sprint(b.Stream, ":", string(body)))
 		}
 	}
@@ -101,7 +101,8 @@ func (s *script) Send(ctx context.Context, req sink.Request) sink.Outcome {
 	}
 	for i, text := range a.texts {
 		rejected := slices.ContainsFunc(out.Rejected, func(r sink.Rejection) bool { return r.First <= i && i < r.End })
-		if out.Verdict == sink.Delivered && !rejected {
+		again := slices.ContainsFunc(out.Again, func(s sink.Span) bool { return s.First <= i && i < s.End })
+		if out.Verdict == sink.Delivered && !rejected && !again {
 			s.has = append(s.has, text)
 		}
 	}

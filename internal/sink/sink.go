@@ -31,6 +31,9 @@ type Limits struct {
 	OrderedBy time.Duration
 	// InFlight is how many requests may be under way at once; at least 1.
 	InFlight int
+	// Eager: a request that is not full costs the destination next to nothing, so it
+	// leaves as soon as a slot is free. Others of that kind are 200 ms apart at least.
+	Eager bool
 }
 
 // Request is what one call of Send carries: some events in order. It stays
