@@ -49,6 +49,7 @@ Exit codes: 0 good, 2 not good.`,
 		},
 	}
 	cmd.Flags().StringVarP(&path, "config", "c", config.DefaultNodePath, "the configuration file")
+	cmd.AddCommand(checkOptionsCommand())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object: whether it is good, problems, warnings, and what it means")
 	return cmd
 }
