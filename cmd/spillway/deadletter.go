@@ -24,7 +24,7 @@ import (
 func deadletterCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "deadletter",
-		Short: "List, show or purge records that could not be delivered",
+		Short: "List, show, replay or purge records that could not be delivered",
 		Long: `Look at the dead letters: records that their destination refuses for what they are, so that no
 retry can deliver them. Each is kept with its bytes as they arrived, where it came from, where
 it was going, and what the destination said. The commands may be used while spillway run works
@@ -34,16 +34,17 @@ Exit codes: 0 done, 1 failed, 2 wrong options, 3 damage was found.`,
 		Example: `  spillway deadletter list
   spillway deadletter list --tag 'app.**' --since 1h --json
   spillway deadletter show 17
+  spillway deadletter replay --destination search
   spillway deadletter purge --destination search --reason rejected-invalid`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return cmd.Help()
 			}
-			return usage(fmt.Errorf("deadletter: found %q; expected list, show or purge", args[0]))
+			return usage(fmt.Errorf("deadletter: found %q; expected list, show, replay or purge", args[0]))
 		},
 	}
-	cmd.AddCommand(deadletterListCommand(), deadletterShowCommand(), deadletterPurgeCommand())
+	cmd.AddCommand(deadletterListCommand(), deadletterShowCommand(), deadletterReplayCommand(), deadletterPurgeCommand())
 	return cmd
 }
 

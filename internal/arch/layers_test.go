@@ -113,7 +113,7 @@ var layers = []layer{
 	},
 
 	{
-		"internal/deadletter", []string{"internal/record"}, []string{"modernc.org/sqlite"},
+		"internal/deadletter", []string{"internal/entry", "internal/record"}, []string{"modernc.org/sqlite"},
 		"a store of letters; who puts them there and what becomes of them is its callers' business, and nobody else knows its database",
 	},
 

@@ -176,6 +176,9 @@ func TestAChangedByteIsSeen(t *testing.T) {
 		} else {
 			contains(t, err, "damaged")
 		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

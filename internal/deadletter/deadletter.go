@@ -12,6 +12,7 @@
 //	         and the first 64 KiB of the body
 //	rest     what a longer body has behind that, in parts of 256 KiB; the number
 //	         of a part is id << 20 | part
+//	replay   the ids of letters that somebody wants to be handed over once more
 //	total    one row: how many letters there are, and the bytes of their bodies
 //
 // A letter is identified by destination, origin and body: putting one twice makes

@@ -73,6 +73,7 @@ CREATE TABLE rest (
 	sum INTEGER NOT NULL,
 	bytes BLOB NOT NULL
 );
+CREATE TABLE replay (letter INTEGER PRIMARY KEY);
 CREATE TABLE total (letters INTEGER NOT NULL, bytes INTEGER NOT NULL);
 INSERT INTO total VALUES (0, 0);
 INSERT INTO sqlite_sequence VALUES ('letter', %d);
@@ -132,6 +133,30 @@ func openPath(path string, b bounds, wait time.Duration) (*file, error) {
 	db.SetMaxOpenConns(2)
 	db.SetMaxIdleConns(2)
 	return &file{path: path, info: info, db: db}, nil
+}
+
+// execer runs a statement in a transaction.
+type execer func(ctx context.Context, query string, args ...any) error
+
+// inTransaction runs do in a transaction that writes.
+func (f *file) inTransaction(ctx context.Context, what string, do func(execer) error) (err error) {
+	tx, err := f.db.BeginTx(ctx, nil)
+	if err != nil {
+		return f.explain(what, err)
+	}
+	defer func() {
+		if rolled := tx.Rollback(); rolled != nil && !errors.Is(rolled, sql.ErrTxDone) && err == nil {
+			err = f.explain("take back", rolled)
+		}
+	}()
+	err = do(func(ctx context.Context, query string, args ...any) error {
+		_, err := tx.ExecContext(ctx, query, args...)
+		return err
+	})
+	if err != nil {
+		return f.explain(what, err)
+	}
+	return f.explain(what, tx.Commit())
 }
 
 // isAt reports whether the file is still the one under its name.

@@ -15,8 +15,9 @@ import (
 )
 
 const (
-	newName  = "new.db"
-	lockName = "lock"
+	newName    = "new.db"
+	lockName   = "lock"   // held while a file is made
+	replayName = "replay" // held by the process that replays
 	// idsOfFile is how far apart the ids of successive files begin, so that an id
 	// names one letter, and its file.
 	idsOfFile = 1_000_000_000_000

@@ -90,24 +90,28 @@ func (s *Store) listFile(ctx context.Context, all files, number int, q *Query, r
 }
 
 // Get returns one letter whole; where there is none the error is fs.ErrNotExist.
-func (s *Store) Get(ctx context.Context, id int64) (Entry, error) {
-	var found Entry
-	report, err := s.List(ctx, Query{IDs: []int64{id}}, func(e *Entry) error {
-		found = *e
-		return nil
-	})
-	switch {
-	case err != nil:
-		return found, err
-	case report.Matched > 0:
-		return found, nil
-	}
-	for _, d := range report.Damage {
-		if number := numberOf(id); d.Path == s.path(number) {
-			return found, fmt.Errorf("dead letter %d: %w", id, d.Error)
+func (s *Store) Get(ctx context.Context, id int64) (e Entry, err error) {
+	none := fmt.Errorf("dead letter %d: %w", id, fs.ErrNotExist)
+	err = s.with(ctx, numberOf(id), func(f *file) error {
+		v := view{f, f.db}
+		found, err := v.one(ctx, id)
+		if err != nil {
+			return err
 		}
+		if found == nil {
+			return none
+		}
+		there, err := v.readRest(ctx, found)
+		if err == nil && !there {
+			return none
+		}
+		e = *found
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return e, none
 	}
-	return found, fmt.Errorf("dead letter %d: %w", id, fs.ErrNotExist)
+	return e, err
 }
 
 // columns are what an entry is read from.

@@ -5,9 +5,11 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"strings"
 
 	"github.com/spillway/spillway/internal/record"
 )
@@ -20,6 +22,7 @@ const (
 	partBytes = 256 << 10
 	partBits  = 20
 	maxParts  = 1 << partBits
+	keySize   = 16
 	// perLetter is about what a letter takes beside its own bytes.
 	perLetter = 200
 )
@@ -38,7 +41,7 @@ func keyOf(l *record.Letter) []byte {
 	}
 	h.Write([]byte{byte(l.Encoding)})
 	h.Write(l.Body)
-	return h.Sum(nil)[:16]
+	return h.Sum(nil)[:keySize]
 }
 
 // sumOf is the checksum of a row: of all its fields but the id, and of the part of
@@ -70,6 +73,45 @@ const insertLetter = `INSERT INTO letter
 
 // put writes one letter, or brings the one that is there up to date.
 func (w *writer) put(ctx context.Context, l *record.Letter) (err error) {
+	if key, ok := replayedKey(l.Origin); ok {
+		before, err := w.byKey(ctx, key)
+		if err != nil {
+			return err
+		}
+		if before != nil {
+			// It is a letter that was handed over once more, and is what it was before.
+			n := *l
+			n.Source, n.Tag, n.Origin, n.Seq, n.Time = before.Source, before.Tag, before.Origin, before.Seq, before.Time
+			l = &n
+		}
+	}
+	return w.putNew(ctx, l)
+}
+
+// replayedKey is the key of a letter, where an origin is that of its replay.
+func replayedKey(origin string) ([]byte, bool) {
+	text, ok := strings.CutSuffix(origin, "/0")
+	if !ok {
+		return nil, false
+	}
+	key, err := hex.DecodeString(text)
+	return key, err == nil && len(key) == keySize
+}
+
+// byKey is what is known of the letter with a key, or nil.
+func (w *writer) byKey(ctx context.Context, key []byte) (*record.Letter, error) {
+	var l record.Letter
+	var seq int64
+	err := w.tx.QueryRowContext(ctx, "SELECT source, tag, origin, seq, time FROM letter WHERE key = ?", key).
+		Scan(&l.Source, &l.Tag, &l.Origin, &seq, &l.Time)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	l.Seq = uint64(seq)
+	return &l, err
+}
+
+func (w *writer) putNew(ctx context.Context, l *record.Letter) (err error) {
 	if w.insert == nil {
 		if w.insert, err = w.tx.PrepareContext(ctx, insertLetter); err != nil {
 			return err

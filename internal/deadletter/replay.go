@@ -1,0 +1,329 @@
+package deadletter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	"github.com/spillway/spillway/internal/entry"
+	"github.com/spillway/spillway/internal/record"
+)
+
+// A replay has two sides. A command asks for letters: Ask writes their ids into the
+// store. The process that has the routes sees them there, hands the letters over
+// once more, and removes what was delivered: Replay. So the routes, the limits and
+// the destinations are those that work already, and what was asked for outlasts
+// both processes.
+
+// Ask asks for all letters that q wants to be replayed, and says how many that are.
+// Those that were asked for before are counted as well.
+func (s *Store) Ask(ctx context.Context, q Query) (asked int64, err error) {
+	q.Heads = true
+	var ids []int64
+	ask := func() error {
+		err := s.eachFile(ctx, ids, func(f *file, ids []int64) error { return f.ask(ctx, ids) })
+		asked += int64(len(ids))
+		ids = ids[:0]
+		return err
+	}
+	_, err = s.List(ctx, q, func(e *Entry) error {
+		if ids = append(ids, e.ID); len(ids) < pageLetters {
+			return nil
+		}
+		return ask()
+	})
+	return asked, errors.Join(err, ask())
+}
+
+// Withdraw takes back what was asked for and not replayed yet.
+func (s *Store) Withdraw(ctx context.Context) error {
+	return s.all(ctx, func(f *file) error {
+		_, err := f.db.ExecContext(ctx, "DELETE FROM replay")
+		return f.explain("take back what was to be replayed", err)
+	})
+}
+
+// Asked is how many letters are to be replayed and were not yet.
+func (s *Store) Asked(ctx context.Context) (asked int64, err error) {
+	err = s.all(ctx, func(f *file) error {
+		var n int64
+		err := f.db.QueryRowContext(ctx, "SELECT count(*) FROM replay").Scan(&n)
+		asked += n
+		return f.explain("count what is to be replayed", err)
+	})
+	return asked, err
+}
+
+// all runs do on every file that is not damaged.
+func (s *Store) all(ctx context.Context, do func(*file) error) error {
+	files, err := filesIn(s.dir)
+	if err != nil {
+		return err
+	}
+	for _, number := range files.numbers {
+		if err := s.with(ctx, number, do); err != nil && !errors.Is(err, fs.ErrNotExist) && !damaged(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// eachFile runs do with the ids of each file, which stand in order.
+func (s *Store) eachFile(ctx context.Context, ids []int64, do func(*file, []int64) error) error {
+	for len(ids) > 0 {
+		number, n := numberOf(ids[0]), 1
+		for n < len(ids) && numberOf(ids[n]) == number {
+			n++
+		}
+		if err := s.with(ctx, number, func(f *file) error { return do(f, ids[:n]) }); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		ids = ids[n:]
+	}
+	return nil
+}
+
+func (f *file) ask(ctx context.Context, ids []int64) error {
+	return f.inTransaction(ctx, "ask for a replay", func(exec execer) error {
+		for _, id := range ids {
+			if err := exec(ctx, "INSERT OR IGNORE INTO replay (letter) VALUES (?)", id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// answered takes letters off those that were asked for.
+func (f *file) answered(ctx context.Context, ids []int64) error {
+	return f.inTransaction(ctx, "end a replay", func(exec execer) error {
+		for _, id := range ids {
+			if err := exec(ctx, "DELETE FROM replay WHERE letter = ?", id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Replayed says what became of a replay so far.
+type Replayed struct {
+	// Given letters were handed over; Removed of them are delivered and gone from
+	// the store, Returned were refused again and are in it as before, with what was
+	// said last; Kept could not be handed over, and are asked for still.
+	Given    int64 `json:"given"`
+	Removed  int64 `json:"removed"`
+	Returned int64 `json:"returned"`
+	Kept     int64 `json:"kept"`
+}
+
+// mostGiven bounds the letters that are handed over and not answered. The bytes are
+// bounded by who takes them.
+const mostGiven = 1000
+
+// Replay hands the letters that were asked for to give, in their order, and removes
+// those that are delivered. Give gets the letter, which is valid during the call
+// alone, and tells done once, then or later, from any goroutine: true where every
+// destination has it, or has refused it once more, which puts it here again; false
+// where it was not kept. It may wait, which is how a replay is slowed down. Replay
+// returns when all that it found is answered, or with the error of ctx, when what is
+// not answered yet stays asked for.
+//
+// Of several processes that replay one store only one does; the others find nothing
+// to do.
+func (s *Store) Replay(ctx context.Context, give func(ctx context.Context, e *Entry, done func(ok bool))) (Replayed, error) {
+	r := replay{store: s, give: give, slots: make(chan struct{}, mostGiven)}
+	// Where nobody has asked, nothing is locked or made.
+	if n, err := s.Asked(ctx); err != nil || n == 0 {
+		return r.sum, err
+	}
+	lock, err := s.tryReplay()
+	if err != nil || lock == nil {
+		return r.sum, err
+	}
+	err = r.run(ctx)
+	return r.sum, errors.Join(err, lock.Close())
+}
+
+// tryReplay takes the lock of the one process that replays; nil is that another one
+// has it.
+func (s *Store) tryReplay() (*os.File, error) {
+	lock, err := os.OpenFile(filepath.Join(s.dir, replayName), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("replay dead letters: %w", err)
+	}
+	err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err == nil {
+		return lock, nil
+	}
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, lock.Close()
+	}
+	return nil, errors.Join(fmt.Errorf("replay dead letters: lock %s: %w", replayName, err), lock.Close())
+}
+
+// replay is one call of Replay.
+type replay struct {
+	store *Store
+	give  func(ctx context.Context, e *Entry, done func(ok bool))
+	slots chan struct{} // one for each letter that is handed over
+
+	mu      sync.Mutex
+	settled []Ref // delivered, or refused once more
+	failed  int64
+
+	sum Replayed
+}
+
+func (r *replay) run(ctx context.Context) error {
+	next := int64(1)
+	for ctx.Err() == nil {
+		ids, err := r.store.asked(ctx, next)
+		if err != nil || len(ids) == 0 {
+			return errors.Join(err, r.wait(ctx), r.settle(ctx))
+		}
+		next = ids[len(ids)-1] + 1
+		for _, id := range ids {
+			if err := r.one(ctx, id); err != nil {
+				return errors.Join(err, r.settle(context.WithoutCancel(ctx)))
+			}
+		}
+		if err := r.settle(ctx); err != nil {
+			return err
+		}
+	}
+	return errors.Join(ctx.Err(), r.settle(context.WithoutCancel(ctx)))
+}
+
+// asked are some of the ids that are asked for, from next on.
+func (s *Store) asked(ctx context.Context, next int64) (ids []int64, err error) {
+	err = s.all(ctx, func(f *file) error {
+		if len(ids) > 0 {
+			return nil
+		}
+		rows, err := f.db.QueryContext(ctx, "SELECT letter FROM replay WHERE letter >= ? ORDER BY letter LIMIT ?", next, pageLetters)
+		if err != nil {
+			return f.explain("see what is to be replayed", err)
+		}
+		for rows.Next() {
+			var id int64
+			if err := rows.Scan(&id); err != nil {
+				return errors.Join(f.explain("see what is to be replayed", err), rows.Close())
+			}
+			ids = append(ids, id)
+		}
+		return f.explain("see what is to be replayed", errors.Join(rows.Err(), rows.Close()))
+	})
+	return ids, err
+}
+
+// one hands a letter over.
+func (r *replay) one(ctx context.Context, id int64) error {
+	e, err := r.store.Get(ctx, id)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), err != nil && ctx.Err() == nil && isRow(err):
+		// It is gone, or damaged, so there is nothing to wait for.
+		return r.store.eachFile(ctx, []int64{id}, func(f *file, ids []int64) error { return f.answered(ctx, ids) })
+	case err != nil:
+		return err
+	}
+	select {
+	case r.slots <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	r.sum.Given++
+	ref := e.Ref()
+	var once sync.Once
+	r.give(ctx, &e, func(ok bool) {
+		once.Do(func() {
+			r.mu.Lock()
+			if ok {
+				r.settled = append(r.settled, ref)
+			} else {
+				r.failed++
+			}
+			r.mu.Unlock()
+			<-r.slots
+		})
+	})
+	return nil
+}
+
+// isRow reports whether err is that of one letter that is damaged.
+func isRow(err error) bool {
+	var row *rowError
+	return errors.As(err, &row) || damaged(err)
+}
+
+// wait waits until everything that was handed over is answered.
+func (r *replay) wait(ctx context.Context) error {
+	for range cap(r.slots) {
+		select {
+		case r.slots <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// settle removes what is delivered, and takes it off what is asked for. A letter
+// that was refused once more has a newer revision, and stays.
+func (r *replay) settle(ctx context.Context) error {
+	r.mu.Lock()
+	refs, failed := r.settled, r.failed
+	r.settled, r.failed = nil, 0
+	r.mu.Unlock()
+	r.sum.Kept += failed
+	for len(refs) > 0 {
+		some := refs[:min(len(refs), pageLetters)]
+		refs = refs[len(some):]
+		removed, err := r.store.Remove(ctx, some)
+		r.sum.Removed += removed
+		r.sum.Returned += int64(len(some)) - removed
+		if err != nil {
+			return err
+		}
+		ids := make([]int64, len(some))
+		for i := range some {
+			ids[i] = some[i].ID
+		}
+		if err := r.store.eachFile(ctx, ids, func(f *file, ids []int64) error { return f.answered(ctx, ids) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Chunk is the letter as what a source hands over; ok is false where the body is no
+// entry, as it claims to be, so that no route can take it. The chunk's origin names
+// the letter: if it is refused once more, Put knows it again, and gives it back the
+// origin that it had; and if it waits in a disk buffer already, it is not taken
+// twice.
+func (e *Entry) Chunk() (c *record.Chunk, ok bool) {
+	c = &record.Chunk{
+		Tag: e.Tag, Time: e.Time, Encoding: e.Encoding, Bodies: e.Body, Count: 1, Origin: record.Origin{Key: [keySize]byte(keyOf(&e.Letter))}, Level: record.LevelDelivered,
+	}
+	switch e.Encoding {
+	case record.EncodingText:
+		var added record.Added
+		c.Bodies, added = record.AppendBody(make([]byte, 0, len(e.Body)+record.FrameSize), e.Body)
+		c.Count = added.Count
+	case record.EncodingEntry:
+		if _, _, err := entry.Split(e.Body); err != nil {
+			return nil, false
+		}
+		if rest, err := entry.Skip(e.Body); err != nil || len(rest) > 0 {
+			return nil, false
+		}
+	default:
+		return nil, false
+	}
+	return c, true
+}
