@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +20,7 @@ import (
 	"github.com/spillway/spillway/internal/config/runfile"
 	"github.com/spillway/spillway/internal/console"
 	"github.com/spillway/spillway/internal/deadletter"
+	"github.com/spillway/spillway/internal/record"
 	"github.com/spillway/spillway/internal/run"
 	"github.com/spillway/spillway/internal/statedir"
 	"github.com/spillway/spillway/internal/version"
@@ -163,7 +166,32 @@ func (r *running) start(file *runfile.File) (*run.Run, error) {
 	}
 	return run.Start(file, run.Config{
 		StateDir: r.dir.Path(), OpenSink: s.OpenSink, OpenSource: s.OpenSource, DeadLetters: r.letters, Log: r.log,
+		Replay: r.replay,
 	})
+}
+
+// lookForReplays is how often a run looks whether somebody has asked for dead letters
+// to be replayed.
+const lookForReplays = time.Second
+
+// replay hands dead letters over once more when somebody asks for it.
+func (r *running) replay(ctx context.Context, give func(sink string, c *record.Chunk)) {
+	again := time.NewTicker(lookForReplays)
+	defer again.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-again.C:
+		}
+		done, err := r.letters.Replay(ctx, func(e *deadletter.Entry, c *record.Chunk) { give(e.Destination, c) })
+		if done.Given > 0 {
+			r.log.Info("dead letters were replayed", "delivered", done.Removed, "refused_again", done.Returned, "not_handed_over", done.Kept)
+		}
+		if err != nil && ctx.Err() == nil {
+			r.log.Error("dead letters cannot be replayed", "error", err)
+		}
+	}
 }
 
 // record writes the exit line.

@@ -126,17 +126,20 @@ type Replayed struct {
 // bounded by who takes them.
 const mostGiven = 1000
 
+// Give takes a letter that is replayed, as the chunk that a source hands over. Both
+// are valid during the call alone. It may wait, which is how a replay is slowed down.
+// The chunk's Done is to be told once, then or later, from any goroutine: true where
+// every destination has the letter, or has refused it once more, which puts it here
+// again; false where it was not kept.
+type Give func(e *Entry, c *record.Chunk)
+
 // Replay hands the letters that were asked for to give, in their order, and removes
-// those that are delivered. Give gets the letter, which is valid during the call
-// alone, and tells done once, then or later, from any goroutine: true where every
-// destination has it, or has refused it once more, which puts it here again; false
-// where it was not kept. It may wait, which is how a replay is slowed down. Replay
-// returns when all that it found is answered, or with the error of ctx, when what is
-// not answered yet stays asked for.
+// those that are delivered. When ctx ends it hands over no more. It returns when all
+// that was handed over is answered; what was not kept stays asked for.
 //
 // Of several processes that replay one store only one does; the others find nothing
 // to do.
-func (s *Store) Replay(ctx context.Context, give func(ctx context.Context, e *Entry, done func(ok bool))) (Replayed, error) {
+func (s *Store) Replay(ctx context.Context, give Give) (Replayed, error) {
 	r := replay{store: s, give: give, slots: make(chan struct{}, mostGiven)}
 	// Where nobody has asked, nothing is locked or made.
 	if n, err := s.Asked(ctx); err != nil || n == 0 {
@@ -170,7 +173,7 @@ func (s *Store) tryReplay() (*os.File, error) {
 // replay is one call of Replay.
 type replay struct {
 	store *Store
-	give  func(ctx context.Context, e *Entry, done func(ok bool))
+	give  Give
 	slots chan struct{} // one for each letter that is handed over
 
 	mu      sync.Mutex
@@ -181,23 +184,29 @@ type replay struct {
 }
 
 func (r *replay) run(ctx context.Context) error {
-	next := int64(1)
-	for ctx.Err() == nil {
+	err := r.handOver(ctx)
+	for range cap(r.slots) {
+		r.slots <- struct{}{} // All are answered when all slots can be had.
+	}
+	return errors.Join(err, r.settle(context.WithoutCancel(ctx)))
+}
+
+func (r *replay) handOver(ctx context.Context) error {
+	for next := int64(1); ; {
 		ids, err := r.store.asked(ctx, next)
 		if err != nil || len(ids) == 0 {
-			return errors.Join(err, r.wait(ctx), r.settle(ctx))
+			return err
 		}
-		next = ids[len(ids)-1] + 1
 		for _, id := range ids {
 			if err := r.one(ctx, id); err != nil {
-				return errors.Join(err, r.settle(context.WithoutCancel(ctx)))
+				return err
 			}
 		}
+		next = ids[len(ids)-1] + 1
 		if err := r.settle(ctx); err != nil {
 			return err
 		}
 	}
-	return errors.Join(ctx.Err(), r.settle(context.WithoutCancel(ctx)))
 }
 
 // asked are some of the ids that are asked for, from next on.
@@ -225,12 +234,20 @@ func (s *Store) asked(ctx context.Context, next int64) (ids []int64, err error) 
 // one hands a letter over.
 func (r *replay) one(ctx context.Context, id int64) error {
 	e, err := r.store.Get(ctx, id)
+	var c *record.Chunk
+	ok := false
 	switch {
-	case errors.Is(err, fs.ErrNotExist), err != nil && ctx.Err() == nil && isRow(err):
-		// It is gone, or damaged, so there is nothing to wait for.
-		return r.store.eachFile(ctx, []int64{id}, func(f *file, ids []int64) error { return f.answered(ctx, ids) })
-	case err != nil:
+	case err == nil:
+		c, ok = e.Chunk()
+	case !errors.Is(err, fs.ErrNotExist) && !isRow(err):
 		return err
+	}
+	if !ok {
+		// It is gone, or damaged, or no route could take it: nothing is to be waited for.
+		if err == nil {
+			r.sum.Returned++
+		}
+		return r.store.eachFile(ctx, []int64{id}, func(f *file, ids []int64) error { return f.answered(ctx, ids) })
 	}
 	select {
 	case r.slots <- struct{}{}:
@@ -239,38 +256,27 @@ func (r *replay) one(ctx context.Context, id int64) error {
 	}
 	r.sum.Given++
 	ref := e.Ref()
-	var once sync.Once
-	r.give(ctx, &e, func(ok bool) {
-		once.Do(func() {
-			r.mu.Lock()
-			if ok {
-				r.settled = append(r.settled, ref)
-			} else {
-				r.failed++
-			}
-			r.mu.Unlock()
-			<-r.slots
-		})
-	})
+	c.Done = func(ok bool) { r.answer(ref, ok) }
+	r.give(&e, c)
 	return nil
+}
+
+// answer takes what became of a letter.
+func (r *replay) answer(ref Ref, ok bool) {
+	r.mu.Lock()
+	if ok {
+		r.settled = append(r.settled, ref)
+	} else {
+		r.failed++
+	}
+	r.mu.Unlock()
+	<-r.slots
 }
 
 // isRow reports whether err is that of one letter that is damaged.
 func isRow(err error) bool {
 	var row *rowError
 	return errors.As(err, &row) || damaged(err)
-}
-
-// wait waits until everything that was handed over is answered.
-func (r *replay) wait(ctx context.Context) error {
-	for range cap(r.slots) {
-		select {
-		case r.slots <- struct{}{}:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
 }
 
 // settle removes what is delivered, and takes it off what is asked for. A letter

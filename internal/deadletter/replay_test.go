@@ -44,15 +44,15 @@ func TestReplay(t *testing.T) {
 	}
 	var given []int
 	var answers sync.WaitGroup
-	sum, err := s.Replay(t.Context(), func(_ context.Context, e *Entry, done func(bool)) {
+	sum, err := s.Replay(t.Context(), func(e *Entry, c *record.Chunk) {
 		n := int(e.Seq)
 		given = append(given, n)
 		want := series(n)
 		if err := same(e, &want); err != nil {
 			t.Errorf("letter %d: %v", n, err)
 		}
-		c, ok := e.Chunk()
-		if !ok || c.Tag != want.Tag || c.Count != 1 || !c.Origin.Known() {
+		done := c.Done
+		if c.Tag != want.Tag || c.Count != 1 || !c.Origin.Known() {
 			t.Errorf("letter %d as a chunk is %+v", n, c)
 		}
 		switch {
@@ -70,7 +70,6 @@ func TestReplay(t *testing.T) {
 			answers.Go(func() { done(false) })
 		default:
 			done(true)
-			done(true) // a second answer is none
 		}
 	})
 	answers.Wait()
@@ -125,12 +124,11 @@ func TestARefusalElsewhere(t *testing.T) {
 	if _, err := s.Ask(t.Context(), Query{}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := s.Replay(t.Context(), func(_ context.Context, e *Entry, done func(bool)) {
-		c, _ := e.Chunk()
+	_, err := s.Replay(t.Context(), func(_ *Entry, c *record.Chunk) {
 		l := letter(1)
 		l.Destination, l.Origin = "relay", hex.EncodeToString(c.Origin.Key[:])+"/0"
 		put(t, s, l)
-		done(true)
+		c.Done(true)
 	})
 	got := all(t, s, Query{})
 	if err != nil || len(got) != 1 || got[0].Destination != "relay" || got[0].Origin != letter(1).Origin {
@@ -138,7 +136,8 @@ func TestARefusalElsewhere(t *testing.T) {
 	}
 }
 
-// TestReplayEnds with its context, and what is not answered stays asked for.
+// TestReplayEnds with its context, once all is answered; what was not handed over, or
+// not kept, stays asked for.
 func TestReplayEnds(t *testing.T) {
 	dir := storeDir(t)
 	s := mustOpen(t, dir, Options{})
@@ -149,20 +148,30 @@ func TestReplayEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	sum, err := s.Replay(ctx, func(_ context.Context, e *Entry, done func(bool)) {
+	late := make(chan func(bool), 20)
+	go func() {
+		<-ctx.Done()
+		for range 4 {
+			done := <-late
+			done(false)
+		}
+	}()
+	sum, err := s.Replay(ctx, func(e *Entry, c *record.Chunk) {
 		// Another process finds nothing to do meanwhile.
 		other := mustOpen(t, dir, Options{})
-		if sum, err := other.Replay(t.Context(), func(context.Context, *Entry, func(bool)) { t.Error("two processes replay") }); err != nil || sum.Given != 0 {
+		if sum, err := other.Replay(t.Context(), func(*Entry, *record.Chunk) { t.Error("two processes replay") }); err != nil || sum.Given != 0 {
 			t.Errorf("the other process: %+v, %v", sum, err)
 		}
 		if e.Seq < 5 {
-			done(true)
+			c.Done(true)
+		} else {
+			late <- c.Done
 		}
 		if e.Seq == 8 {
 			cancel()
 		}
 	})
-	if !errors.Is(err, context.Canceled) || sum.Given != 9 || sum.Removed != 5 {
+	if !errors.Is(err, context.Canceled) || sum.Given != 9 || sum.Removed != 5 || sum.Kept != 4 {
 		t.Errorf("%+v, %v", sum, err)
 	}
 	if n := asked(t, s); n != 15 {

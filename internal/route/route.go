@@ -21,6 +21,8 @@ const AsRoute record.Level = 255
 // Leg is one sink of one route. Its methods may be called by several goroutines
 // at once.
 type Leg interface {
+	// Sink is the name of the sink.
+	Sink() string
 	// Level is what a chunk must reach here where its source does not say.
 	Level() record.Level
 	// Admit takes a chunk, whole or not at all, and tells c.Done; one that is held
@@ -63,14 +65,26 @@ func (r *Route) arrange() *Route {
 
 // admit hands a chunk to every leg. Done is told when the last leg has told, and
 // hears true only if all of them keep it.
-func (r *Route) admit(c *record.Chunk) {
+func (r *Route) admit(c *record.Chunk) { admit(r.Legs, c) }
+
+// toward are the legs of the sink of that name, or all where there is none.
+func (r *Route) toward(sink string) []Leg {
+	for i, l := range r.Legs {
+		if l.Sink() == sink {
+			return r.Legs[i : i+1]
+		}
+	}
+	return r.Legs
+}
+
+func admit(legs []Leg, c *record.Chunk) {
 	done := c.Done
-	if done != nil && len(r.Legs) > 1 {
+	if done != nil && len(legs) > 1 {
 		j := &joint{done: done}
-		j.left.Store(int32(len(r.Legs)))
+		j.left.Store(int32(len(legs)))
 		done = j.told
 	}
-	for _, l := range r.Legs {
+	for _, l := range legs {
 		part := *c
 		part.Done = done
 		if part.Level == AsRoute {

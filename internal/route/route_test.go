@@ -25,6 +25,7 @@ type leg struct {
 	full  chan struct{} // admission waits for it, unless it is nil
 }
 
+func (l *leg) Sink() string        { return l.name }
 func (l *leg) Level() record.Level { return l.level }
 func (l *leg) Waits() bool         { return l.waits }
 func (l *leg) MaxBody() int        { return l.body }
@@ -171,4 +172,27 @@ func TestSwap(t *testing.T) {
 			<-unused // Nobody is in it.
 		}
 	})
+}
+
+// TestOneSink: what was refused by one sink goes there again and nowhere else, and to
+// all of its route where that leads there no more.
+func TestOneSink(t *testing.T) {
+	w := newWorld()
+	for _, to := range []struct{ sink, tag string }{{"a", "app.web"}, {"c", "app.web"}, {"b", "app.web"}, {"a", "ab"}, {"a", "x"}} {
+		w.log = append(w.log, to.sink+" "+to.tag)
+		w.AdmitTo(to.sink, &record.Chunk{Tag: to.tag, Level: record.LevelDelivered})
+	}
+	want := []string{
+		"a app.web", "a gets app.web at delivered",
+		"c app.web", "b gets app.web at delivered", "a gets app.web at delivered",
+		"b app.web", "b gets app.web at delivered",
+		"a ab", "c gets ab at delivered",
+		"a x", "stray gets x at delivered",
+	}
+	if diff := cmp.Diff(want, w.log); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"x"}, w.strays); diff != "" {
+		t.Error(diff)
+	}
 }

@@ -49,6 +49,18 @@ func (r *Router) Admit(c *record.Chunk) {
 	to.admit(c)
 }
 
+// AdmitTo hands a chunk to the leg of its tag's route that leads to the sink of that
+// name, and to all of them where none does, as after a change of the file.
+func (r *Router) AdmitTo(sink string, c *record.Chunk) {
+	t := r.enter()
+	defer t.leave()
+	to := t.route(c.Tag)
+	if to == t.unmatched {
+		t.tell(c)
+	}
+	admit(to.toward(sink), c)
+}
+
 // Reject hands over what is no record and goes where unmatched records go, under
 // a reason of its own.
 func (r *Router) Reject(c *record.Chunk) {

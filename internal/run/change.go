@@ -126,6 +126,7 @@ func (r *Run) Stop(deadline time.Time) (Report, error) {
 	for _, s := range sources {
 		s.Wait()
 	}
+	r.replay.stop()
 	for _, l := range legs {
 		l.Drain()
 	}
@@ -137,6 +138,7 @@ func (r *Run) Stop(deadline time.Time) (Report, error) {
 	for _, l := range append(slices.Clone(r.legs), r.rejects) {
 		errs = append(errs, r.end(l))
 	}
+	r.replay.wait()
 	report := r.Report()
 	r.file = nil
 	return report, errors.Join(errs...)

@@ -58,6 +58,9 @@ func (l *leg) Level() record.Level {
 	return record.LevelKernel
 }
 
+// Sink implements route.Leg.
+func (l *leg) Sink() string { return l.sink.Name }
+
 // Waits implements route.Leg.
 func (l *leg) Waits() bool {
 	switch l.buffer.Mode {

@@ -11,6 +11,7 @@
 package run
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,6 +23,7 @@ import (
 	"github.com/spillway/spillway/internal/config/runfile"
 	"github.com/spillway/spillway/internal/deliver"
 	"github.com/spillway/spillway/internal/ledger"
+	"github.com/spillway/spillway/internal/record"
 	"github.com/spillway/spillway/internal/route"
 )
 
@@ -37,7 +39,11 @@ type Config struct {
 	OpenSource func(*runfile.Source, SourceOptions) (Source, error)
 	// DeadLetters keeps what cannot be delivered.
 	DeadLetters deliver.DeadLetters
-	Log         *slog.Logger
+	// Replay, which may be nil, hands dead letters over once more by calling give,
+	// until ctx ends, and then returns when the last chunk's Done is told. A letter
+	// goes to the sink of that name where its route has it, else to all of its route.
+	Replay func(ctx context.Context, give func(sink string, c *record.Chunk))
+	Log    *slog.Logger
 }
 
 // Run is a file at work. Its methods may be called by several goroutines at once.
@@ -64,6 +70,7 @@ type Run struct {
 	stopping bool
 
 	leavers sync.WaitGroup
+	replay  replay
 }
 
 // Start makes a run of the file and starts it: the legs first, then the sources.
@@ -80,6 +87,7 @@ func Start(file *runfile.File, cfg Config) (*Run, error) {
 	defer r.changing.Unlock()
 	r.commit(next)
 	r.adopt()
+	r.replay.start(r.router, r.cfg.Replay)
 	return r, nil
 }
 
