@@ -229,16 +229,28 @@ func (b *Buffer) stored() {
 func (b *Buffer) synced(end uint64) {
 	d := b.disk
 	d.syncing = slices.DeleteFunc(d.syncing, func(r *receipt) bool {
-		if r.told || r.unsynced || r.level > record.LevelPower {
+		if r.done == nil || r.unsynced || r.level > record.LevelPower {
 			return true
 		}
 		if r.end > end {
 			return false
 		}
-		b.receive(r, true)
-		r.stream.receipts.forget()
+		b.reached(r)
 		return true
 	})
+}
+
+// reached tells a source that its chunk has reached the level. One that another
+// process has left behind is still known when it is sent again.
+func (b *Buffer) reached(r *receipt) {
+	if !r.whole {
+		b.receive(r, true)
+		r.stream.receipts.forget()
+		return
+	}
+	b.tellSource(r.done, true)
+	b.expected--
+	r.done = nil
 }
 
 // notSynced notes that nobody knows what of the store survives the machine behind
