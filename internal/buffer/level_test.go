@@ -219,8 +219,16 @@ func TestPowerIsNotPromisedAfterAFailedSync(t *testing.T) {
 		})
 		l.want("the sync failed", nil, nil, nil, nil)
 		l.fails.Store(0)
+		var later []bool
+		l.buf.Admit(nil, &record.Chunk{
+			Tag: "app", Encoding: record.EncodingEntry, Bodies: []byte(entry("two")), Count: 1, Level: record.LevelPower,
+			Done: func(ok bool) { later = append(later, ok) },
+		})
 		time.Sleep(10 * time.Second)
 		l.want("a later one did not", nil, nil, nil, nil)
+		if diff := cmp.Diff(yes, later); diff != "" {
+			t.Errorf("what the later one is about (-want +got):\n%s", diff)
+		}
 		l.settle()
 		l.want("settled", nil, nil, yes, nil)
 		l.stop()

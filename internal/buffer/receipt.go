@@ -256,7 +256,11 @@ func (b *Buffer) reached(r *receipt) {
 // notSynced notes that nobody knows what of the store survives the machine behind
 // the given event, and that no later sync will tell.
 func (b *Buffer) notSynced(from uint64) {
-	b.eachReceipt(func(r *receipt) { r.unsynced = r.unsynced || r.open || r.end > from && r.end != notStored })
+	for _, st := range b.streams.all {
+		for _, r := range st.receipts.all {
+			r.unsynced = r.unsynced || r.open || r.end > from && r.end != notStored
+		}
+	}
 }
 
 // eachReceipt calls f for all receipts of which a source waits to hear.

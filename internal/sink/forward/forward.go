@@ -139,7 +139,7 @@ func orDefault[T int | time.Duration](value *T, usual T) {
 func (s *Sink) Limits() sink.Limits {
 	return sink.Limits{
 		RequestBytes: s.o.MaxChunk, PerEvent: s.o.LineOverhead, BodyBytes: min(maxBody, s.o.MaxChunk-s.o.LineOverhead),
-		InFlight: s.o.InFlight,
+		InFlight: s.o.InFlight, Eager: true,
 	}
 }
 
