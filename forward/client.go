@@ -43,7 +43,8 @@ type Client struct {
 	behind  chunkList // complete, but younger than what is in the spill
 	seq     uint64    // the last sequence number
 	limit   int64     // for held and idle
-	held    int64     // bytes
+	held    int64     // bytes, of all chunks
+	opening int64     // of those, the open chunks'
 	idle    blockPool
 	aging   *time.Timer
 	senders []*sender
@@ -127,6 +128,7 @@ func (c *Client) age() {
 func (c *Client) complete(ch *bufferedChunk) {
 	delete(c.open, ch.tag)
 	c.opens.remove(ch)
+	c.opening -= ch.held
 	c.seq++
 	ch.seq = c.seq
 	if !c.o.NoAcks || c.spill != nil {
@@ -138,6 +140,16 @@ func (c *Client) complete(ch *bufferedChunk) {
 		return
 	}
 	c.waiting.push(ch)
+}
+
+// completeSome makes sure that there is something under way that will leave room.
+// It completes no more than needed: with many tags, chunks of one record each
+// would fill the buffer, and make ever more of them.
+func (c *Client) completeSome() {
+	for c.opens.first != nil && c.held-c.opening < c.limit/4 {
+		c.complete(c.opens.first)
+	}
+	c.dispatch()
 }
 
 func (c *Client) completeAll() {

@@ -2,8 +2,10 @@ package forward
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 )
@@ -63,18 +65,27 @@ func fastServer(b *testing.B) DialOptions {
 }
 
 // BenchmarkAcked is Post until every record is acknowledged, on one connection.
-func BenchmarkAcked(b *testing.B) {
-	c, err := NewClient(ClientOptions{Servers: []Endpoint{{DialOptions: fastServer(b)}}})
+func BenchmarkAcked(b *testing.B) { benchmarkAcked(b, fastServer(b), 1) }
+
+// BenchmarkAckedTags is the same with records of 200 tags in turn.
+func BenchmarkAckedTags(b *testing.B) { benchmarkAcked(b, fastServer(b), 200) }
+
+func benchmarkAcked(b *testing.B, o DialOptions, tags int) {
+	c, err := NewClient(ClientOptions{Servers: []Endpoint{{DialOptions: o}}})
 	if err != nil {
 		b.Fatal(err)
 	}
-	record := map[string]string{"log": string(make([]byte, 200)), "stream": "stdout", "id": "0123456789abcdef"}
+	names := make([]string, tags)
+	for i := range names {
+		names[i] = fmt.Sprint("app.log.", i)
+	}
+	record := map[string]string{"log": strings.Repeat("x", 200), "stream": "stdout", "id": "0123456789abcdef"}
 	b.ReportAllocs()
 	began := time.Now()
 	n := 0
 	for b.Loop() {
 		n++
-		if err := c.Post(context.Background(), "app.log", time.Time{}, record); err != nil {
+		if err := c.Post(context.Background(), names[n%tags], time.Time{}, record); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -88,6 +99,25 @@ func BenchmarkAcked(b *testing.B) {
 	took := time.Since(began).Seconds()
 	b.ReportMetric(float64(n)/took, "acked/s")
 	b.ReportMetric(float64(s.Acked.Bytes)/took/1e6, "MB/s")
+}
+
+// BenchmarkServer is BenchmarkAcked into our own server, which checks each entry.
+func BenchmarkServer(b *testing.B) {
+	server, err := NewServer(ServerConfig{Receiver: ReceiverFunc(func(_ *Received, done func(bool)) { done(true) })})
+	if err != nil {
+		b.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	served := make(chan error)
+	go func() { served <- server.Serve(l) }()
+	benchmarkAcked(b, DialOptions{Address: l.Addr().String()}, 1)
+	if err := server.Close(context.Background()); err != nil {
+		b.Error(err)
+	}
+	<-served
 }
 
 // BenchmarkPost is the cost of one Post alone, in a buffer that drops.

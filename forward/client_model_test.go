@@ -99,7 +99,13 @@ func (m *model) check(*rapid.T) {
 	balance(m.T, m.c)
 	m.c.mu.Lock()
 	defer m.c.mu.Unlock()
-	var held, pending int64
+	var held, pending, opening int64
+	for ch := m.c.opens.first; ch != nil; ch = ch.next {
+		opening += ch.held
+	}
+	if opening != m.c.opening {
+		m.Errorf("open chunks hold %d bytes; counted are %d", opening, m.c.opening)
+	}
 	for _, l := range []*chunkList{&m.c.opens, &m.c.waiting, &m.c.flying, &m.c.behind} {
 		n, last := 0, uint64(0)
 		for ch := l.first; ch != nil; ch = ch.next {

@@ -227,3 +227,37 @@ func TestFlushDropped(t *testing.T) {
 		w.group.Wait()
 	})
 }
+
+// A full buffer with many tags does not fall into chunks of one record each.
+func TestBlockManyTags(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, server := newWorld(), new(counting)
+		w.serve("a:1", func(nc net.Conn) {
+			p := newPeer(nc)
+			for {
+				m, err := p.receive()
+				if err != nil {
+					return
+				}
+				server.note(m)
+				time.Sleep(time.Millisecond)
+				if p.ack(m.ID) != nil {
+					return
+				}
+			}
+		})
+		c := newClient(t, ClientOptions{Servers: []Endpoint{w.endpoint("a:1")}, BufferBytes: 1 << 20, ChunkAge: time.Minute})
+		const n, tags = 20_000, 200
+		pad := strings.Repeat("x", 200)
+		for i := range n {
+			if err := c.Post(t.Context(), fmt.Sprint("tag", i%tags), time.Now(), map[string]any{"n": i, "pad": pad}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		deliverAll(t, c, time.Minute)
+		if got := server.count(); got > n/8 {
+			t.Errorf("%d chunks for %d records of %d tags", got, n, tags)
+		}
+		w.group.Wait()
+	})
+}

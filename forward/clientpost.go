@@ -216,6 +216,7 @@ func (c *Client) place(ch, full *bufferedChunk, tag string, entries []byte, reco
 		c.seq++
 		ch = &bufferedChunk{seq: c.seq, tag: strings.Clone(tag), opened: time.Now(), held: chunkOverhead + int64(len(tag))}
 		c.held += ch.held
+		c.opening += ch.held
 		c.open[ch.tag] = ch
 		c.opens.push(ch)
 		if c.opens.n == 1 {
@@ -229,6 +230,7 @@ func (c *Client) place(ch, full *bufferedChunk, tag string, entries []byte, reco
 	}
 	ch.add(entries, records, grown)
 	c.held += ch.held - before
+	c.opening += ch.held - before
 	return ch
 }
 
@@ -256,7 +258,7 @@ func (c *Client) makeRoom(ctx context.Context, need func() int64, records int, s
 			c.stats.RefusedFull.add(records, size)
 			return ErrBufferFull
 		}
-		c.completeAll() // a chunk that nobody completes would never make room
+		c.completeSome()
 		if c.spill != nil {
 			c.spill.wantRoom()
 		}
@@ -292,6 +294,9 @@ func (c *Client) dropOldest() bool {
 	if len(ch.blocks) > 1 && !ch.foreign && !ch.tried && ch.packed == nil {
 		records, size, held := ch.cut()
 		c.held -= held
+		if list == &c.opens {
+			c.opening -= held
+		}
 		c.stats.DroppedOverflow.add(records, size)
 		c.stats.Pending.take(records, size)
 		return true
@@ -299,6 +304,7 @@ func (c *Client) dropOldest() bool {
 	list.remove(ch)
 	if list == &c.opens {
 		delete(c.open, ch.tag)
+		c.opening -= ch.held
 	}
 	c.stats.DroppedOverflow.add(ch.records, ch.size)
 	c.stats.Pending.take(ch.records, ch.size)
