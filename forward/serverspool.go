@@ -106,7 +106,7 @@ func (r *Received) Each(f func(m *Message) error) error {
 	}
 	s := r.Spooled
 	c := s.c
-	block, ok := c.wait(pieceSize)
+	block, ok := c.wait(min(pieceSize, c.s.inMemory))
 	if !ok {
 		return errStopped
 	}

@@ -28,6 +28,8 @@ func TestMain(m *testing.M) {
 		"fill":     func() { helper(fillBuffer(os.Args[1:])) },
 		"letters":  func() { helper(putLetters(os.Args[1:])) },
 		"scribble": func() { helper(scribble(os.Args[1:])) },
+		"forward":  func() { helper(sendForward(os.Args[1:])) },
+		"await":    func() { helper(await(os.Args[1:])) },
 		"hold":     func() { helper(holdBuffer(os.Args[1:])) },
 		"sandbox":  func() { helper(askSandbox(os.Args[1:])) },
 		"keys":     func() { helper(printKeys(os.Stdin, os.Stdout)) },

@@ -130,7 +130,7 @@ func (s *Surroundings) task() [][2]string {
 }
 
 // leastServer is the least that a source receives in, in bytes.
-const leastServer = 1 << 20
+const leastServer = 4 << 20
 
 func (s *Surroundings) serverConfig(p *runfile.ForwardSource, memory int64) (protocol.ServerConfig, error) {
 	c := protocol.ServerConfig{

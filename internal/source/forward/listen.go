@@ -37,9 +37,10 @@ type port struct {
 	address Address
 	net.Listener
 
-	mu     sync.Mutex
-	holder *lease
-	done   chan struct{}
+	mu      sync.Mutex
+	holder  *lease
+	started bool // somebody accepts; before the first lease connections wait in the kernel
+	done    chan struct{}
 }
 
 // lease is a port for one source. It implements net.Listener; closing the last
@@ -70,9 +71,7 @@ func openPort(a Address, mode fs.FileMode) (*port, error) {
 			return nil, errors.Join(fmt.Errorf("listen on %s: %w", a, err), l.Close())
 		}
 	}
-	p := &port{address: a, Listener: l, done: make(chan struct{})}
-	go p.accept()
-	return p, nil
+	return &port{address: a, Listener: l, done: make(chan struct{})}, nil
 }
 
 // clearSocket removes a socket on which nobody listens any more.
@@ -107,6 +106,10 @@ func (p *port) lease(allowed func(net.Addr) bool) *lease {
 	p.mu.Lock()
 	before := p.holder
 	p.holder = l
+	if !p.started {
+		p.started = true
+		go p.accept()
+	}
 	p.mu.Unlock()
 	if before != nil {
 		before.end()
@@ -195,7 +198,7 @@ func (l *lease) Close() error {
 // abandon closes a port that nobody holds.
 func (p *port) abandon() error {
 	p.mu.Lock()
-	held := p.holder != nil
+	held, started := p.holder != nil, p.started
 	p.mu.Unlock()
 	if held {
 		return nil
@@ -204,6 +207,8 @@ func (p *port) abandon() error {
 	if errors.Is(err, net.ErrClosed) {
 		err = nil
 	}
-	<-p.done
+	if started {
+		<-p.done
+	}
 	return err
 }

@@ -33,6 +33,7 @@ type receiver struct {
 	parts  *parts       // nil where parts stay parts
 	fields *fields      // of every record
 	rename func(tag string) string
+	report func(protocol.Event) // nil where nobody listens
 
 	counts counts
 }
@@ -93,7 +94,7 @@ func (r *receiver) pieces(m *protocol.Received, add *fields, c *record.Chunk, ou
 		// Its sender would send it again for ever.
 		return r.refuse(m, c, out)
 	}
-	return err == nil
+	return r.told(m, err)
 }
 
 // refuse makes dead letters of a payload that cannot be taken apart, as it was
@@ -112,10 +113,22 @@ func (r *receiver) refuse(m *protocol.Received, c *record.Chunk, out *all) bool 
 			out.left.Add(1)
 			r.reject(piece[:n], *c)
 		}
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return true
+		}
 		if err != nil {
-			return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+			return r.told(m, err)
 		}
 	}
+}
+
+// told tells of a message that could not be read back, and reports whether there is
+// nothing to tell.
+func (r *receiver) told(m *protocol.Received, err error) bool {
+	if err != nil && r.report != nil {
+		r.report(protocol.Event{Peer: m.Peer, Tag: m.Tag, Reason: "spool", Err: err})
+	}
+	return err == nil
 }
 
 // refusedPiece is how much of a large payload that is refused is in memory at
@@ -127,7 +140,7 @@ const refusedPiece = 256 << 10
 func (r *receiver) first(m *protocol.Received, c *record.Chunk) bool {
 	key, err := r.keyOf(m)
 	if err != nil {
-		return true // It will be read again, and fail for good.
+		return true // It is read again, and then the error is told.
 	}
 	answer := c.Done
 	switch r.chunks.Begin(key, answer) {

@@ -88,7 +88,7 @@ type Source struct {
 func New(cfg Config) (s *Source, note string, err error) {
 	s = &Source{cfg: cfg, closed: make(chan struct{})}
 	s.receiver = receiver{name: cfg.Name, router: cfg.Router, level: cfg.Level, fields: &fields{},
-		rename: renamer(cfg.Tag, cfg.AddTagPrefix), mark: markOf(cfg.Name)}
+		rename: renamer(cfg.Tag, cfg.AddTagPrefix), mark: markOf(cfg.Name), report: cfg.Report}
 	for _, f := range cfg.Fields {
 		s.fields.add(f[0], f[1])
 	}
