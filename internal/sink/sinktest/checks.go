@@ -82,17 +82,46 @@ func (e *env) request(events []Event) *Request {
 	return NewRequest(events...)
 }
 
-// deliver sends events in one request, which must be delivered.
+// deliver sends events in one request, which must be delivered; what the sink wants
+// again is sent again, alone.
 func (e *env) deliver(events ...Event) error {
-	if err := delivered(e.Sink.Send(e.ctx, e.request(events))); err != nil {
-		return fmt.Errorf("send %d events: %w", len(events), err)
+	r := e.request(events)
+	for {
+		out := e.Sink.Send(e.ctx, r)
+		taken, again, err := parts(events, out)
+		if err != nil {
+			return fmt.Errorf("send %d events: %w", len(events), err)
+		}
+		e.sent = append(e.sent, taken...)
+		if len(again) == 0 {
+			return nil
+		}
+		events, r = again, NewRequest(again...)
 	}
-	e.sent = append(e.sent, events...)
-	return nil
+}
+
+// parts parts the events of a request into those that the destination has, and those
+// that are to be sent again.
+func parts(events []Event, out sink.Outcome) (taken, again []Event, err error) {
+	if out.Verdict != sink.Delivered || len(out.Rejected) > 0 {
+		return nil, nil, fmt.Errorf("not all was delivered: %+v", out)
+	}
+	at := 0
+	for _, s := range out.Again {
+		if s.First < at || s.End <= s.First || s.End > len(events) {
+			return nil, nil, fmt.Errorf("events %d to %d are wanted again, behind %d of %d", s.First, s.End, at, len(events))
+		}
+		taken, again = append(taken, events[at:s.First]...), append(again, events[s.First:s.End]...)
+		at = s.End
+	}
+	if len(again) == len(events) {
+		return nil, nil, errors.New("all events are wanted again, which is an attempt that failed")
+	}
+	return append(taken, events[at:]...), again, nil
 }
 
 func delivered(out sink.Outcome) error {
-	if out.Verdict != sink.Delivered || len(out.Rejected) > 0 {
+	if out.Verdict != sink.Delivered || len(out.Rejected) > 0 || len(out.Again) > 0 {
 		return fmt.Errorf("not all was delivered: %+v", out)
 	}
 	return nil

@@ -54,6 +54,9 @@ func (m *memory) Send(ctx context.Context, req sink.Request) sink.Outcome {
 		m.limits.Events > 0 && m.fault == "one event less" && req.Events() >= m.limits.Events {
 		return sink.Outcome{Verdict: sink.Refuse}
 	}
+	if strings.HasPrefix(m.fault, "again") && !m.fail && req.Events() > 1 {
+		return m.takeSome(req)
+	}
 	for _, b := range req.Batches() {
 		m.take(b)
 		if m.fail || ctx.Err() != nil {
@@ -69,6 +72,29 @@ func (m *memory) Send(ctx context.Context, req sink.Request) sink.Outcome {
 		slices.Reverse(m.entries[before:])
 	}
 	return sink.Outcome{Verdict: sink.Delivered}
+}
+
+// takeSome takes the first half of a request, and wants the other again.
+func (m *memory) takeSome(req sink.Request) sink.Outcome {
+	first := req.Events() / 2
+	for index, b := range req.Batches() {
+		if n := min(first-index, b.Count); n > 0 {
+			b.Slice(0, n)
+			m.take(b)
+		}
+	}
+	out := sink.Outcome{Verdict: sink.Delivered, Again: []sink.Span{{First: first, End: req.Events()}}}
+	switch m.fault {
+	case "again all":
+		out.Again[0].First = 0
+	case "again nothing":
+		out.Again = append(out.Again, sink.Span{First: req.Events(), End: req.Events()})
+	case "again too much":
+		out.Again[0].End++
+	case "again what it has":
+		out.Again[0].First--
+	}
+	return out
 }
 
 func (m *memory) failHalfWay(ctx context.Context, before int) sink.Outcome {
@@ -170,6 +196,23 @@ func TestASoundSinkPassesWithEntries(t *testing.T) {
 	})
 }
 
+func TestASinkThatTakesAPartPasses(t *testing.T) {
+	for _, c := range checks {
+		if c.name == "requests at once" || c.name == "cancelled" || c.name == "failing attempt" {
+			continue // These send their requests themselves.
+		}
+		t.Run(c.name, func(t *testing.T) {
+			e := &env{Destination: destination("again"), ctx: t.Context()}
+			if err := c.run(e); err != nil {
+				t.Fatal(err)
+			}
+			if err := e.finish(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
 func TestTheSuiteFindsTheTimeOfTheBatch(t *testing.T) {
 	at := slices.IndexFunc(checks, func(c check) bool { return c.name == "as long a span as a request takes" })
 	e := &env{Destination: destination("time of the batch"), ctx: t.Context(), entries: true}
@@ -216,6 +259,10 @@ func TestTheSuiteFindsEveryFault(t *testing.T) {
 		"unsure":              "failing attempt",
 		"no cause":            "failing attempt",
 		"refuses":             "failing attempt",
+		"again all":           "one of each",
+		"again nothing":       "one of each",
+		"again too much":      "one of each",
+		"again what it has":   "one of each",
 	} {
 		t.Run(fault, func(t *testing.T) {
 			at := slices.IndexFunc(checks, func(c check) bool { return c.name == by })
