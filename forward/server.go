@@ -300,14 +300,13 @@ func (s *Server) start(nc net.Conn) {
 		return
 	}
 	s.stats.accepted.Add(1)
-	go func() {
-		defer s.running.Done()
-		c.serve()
+	go c.serve(false, func() {
 		s.mu.Lock()
 		delete(s.conns, c)
 		s.mu.Unlock()
 		<-s.places
-	}()
+		s.running.Done()
+	})
 }
 
 // ServePacket answers heartbeats on pc, which it closes in the end: each

@@ -11,8 +11,9 @@ import (
 const (
 	firstRead = 4 << 10  // from a connection that has sent little so far
 	bulkRead  = 64 << 10 // from one that fills that
-	// trusted is the size of message for which memory is taken as soon as it is
-	// announced. For a larger one it grows with what has come.
+	// trusted is the most that is taken of memory as soon as a message is announced,
+	// and only on a connection that has sent as much before. Otherwise memory grows
+	// with what has come.
 	trusted = 1 << 20
 	// readAhead is what is read beyond the end of a message, so that little has to
 	// be moved.
@@ -33,7 +34,9 @@ type receiveBuffer struct {
 	readTo   int   // how far the next read may go
 	kind     uint8 // whose mem is
 	bulk     bool
+	idle     bool  // nothing came for a while, and nothing is half read
 	fresh    bool  // a message was whole since the last read
+	trust    int64 // the largest message so far
 	need     int64 // size of the message at hand, as far as it is known
 	left     int64 // what is read at most, of a message that is put aside; 0 otherwise
 
@@ -55,7 +58,9 @@ const (
 func (r *receiveBuffer) bytes() []byte { return r.mem[r.from:r.to] }
 
 // advance leaves the first n bytes behind.
-func (r *receiveBuffer) advance(n int) { r.from, r.fresh = r.from+n, true }
+func (r *receiveBuffer) advance(n int) {
+	r.from, r.fresh, r.trust = r.from+n, true, min(max(r.trust, int64(n)), trusted)
+}
 
 // start begins with bytes that were read already.
 func (r *receiveBuffer) start(b []byte) {
@@ -115,8 +120,8 @@ func (r *receiveBuffer) room() bool {
 	}
 	need := max(r.need, int64(have)+1)
 	size := need
-	if size > trusted {
-		size = max(int64(have)+1, min(size, max(trusted, 2*int64(len(r.mem)))))
+	if size > 2*r.trust {
+		size = min(size, r.next(int64(have)))
 	}
 	if r.kind == memSmall || int64(len(r.mem)) < size {
 		if !r.move(size) {
@@ -131,6 +136,17 @@ func (r *receiveBuffer) room() bool {
 		r.readTo = int(min(int64(len(r.mem)), int64(r.from)+need+readAhead))
 	}
 	return true
+}
+
+// next is the memory for a message of which have bytes have come, and whose size
+// is not believed: what there is while a quarter of it is free, then twice as
+// much.
+func (r *receiveBuffer) next(have int64) int64 {
+	size := int64(len(r.mem))
+	if have+size/4 > size || r.kind == memSmall {
+		size = 2 * max(r.trust, have, firstRead/2)
+	}
+	return size
 }
 
 func (r *receiveBuffer) move(size int64) bool {
@@ -201,6 +217,12 @@ func (r *receiveBuffer) readReady(fd uintptr) bool {
 func (r *receiveBuffer) shrink() {
 	have := r.to - r.from
 	r.bulk = false
+	if have == 0 && r.left == 0 {
+		r.idle = true
+		r.c.mu.Lock()
+		r.c.deep = false
+		r.c.mu.Unlock()
+	}
 	if r.kind != memPool || have == 0 || r.left > 0 {
 		return
 	}

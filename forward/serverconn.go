@@ -47,6 +47,7 @@ type serverConn struct {
 	got      int64 // bytes of a message of which more is to come
 	since    time.Time
 	progress time.Time
+	deep     bool          // the Receiver was called since the goroutine began
 	stopped  chan struct{} // closed when nothing more is to be read
 	killed   chan struct{} // closed with the connection; stopped is, too
 
@@ -76,22 +77,34 @@ func (c *serverConn) useRaw(conn syscall.Conn) {
 	}
 }
 
-// serve does all for a connection, until it is closed.
-func (c *serverConn) serve() {
-	if c.open() {
+// serve does all for a connection, until it is closed, and then calls end. A
+// connection that is idle for a while goes on in a new goroutine: the stack of
+// one that has called a Receiver would stay large.
+func (c *serverConn) serve(opened bool, end func()) {
+	if opened || c.open() {
 		for c.messages() && c.fill() {
+			if c.recv.idle {
+				c.recv.idle, c.r = false, nil
+				go c.serve(true, end)
+				return
+			}
 		}
 	}
 	c.recv.release()
 	c.acks.settle()
 	c.shut()
+	end()
 }
 
 // open makes the handshakes, and says whether the client may send.
 func (c *serverConn) open() bool {
+	conn, isTLS := c.nc.(*tls.Conn)
+	if !isTLS && c.s.cfg.Security == nil {
+		return true
+	}
 	ctx, end := context.WithTimeout(context.Background(), c.s.cfg.HandshakeTimeout)
 	defer end()
-	if conn, ok := c.nc.(*tls.Conn); ok {
+	if isTLS {
 		if err := conn.HandshakeContext(ctx); err != nil {
 			c.complain("", reasonTLS, err)
 			return false
@@ -341,7 +354,9 @@ func (c *serverConn) handOver(r *Received) bool {
 		c.complain(r.Tag, reasonInvalid, fmt.Errorf("%d of %d entries are invalid: %w", r.InvalidCount, r.Count+r.InvalidCount, r.InvalidErr))
 	}
 	due := &dueAck{q: &c.acks, id: r.ack, wanted: r.WantsAck, tag: r.Tag}
-	c.enter(stateHandling)
+	c.mu.Lock()
+	c.state, c.deep = stateHandling, true
+	c.mu.Unlock()
 	c.s.cfg.Receiver.Receive(r, due.done)
 	c.enter(stateBusy)
 	return !c.isStopped()
@@ -368,7 +383,9 @@ func (c *serverConn) fill() bool {
 		case c.isStopped():
 			return false
 		case err == nil: // nudged: nobody sends, so memory is better used elsewhere
-			c.recv.shrink()
+			if c.recv.shrink(); c.recv.idle {
+				return true
+			}
 		default:
 			c.broke(err)
 			return false

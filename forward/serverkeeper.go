@@ -10,17 +10,18 @@ import (
 // The keeper looks at all connections now and then. It is the only goroutine
 // that is not a connection's.
 const (
-	keeperPeriod = 500 * time.Millisecond
+	keeperPeriod = 250 * time.Millisecond
 	// idleAfter is when memory that waits for the rest of a message is used better.
 	idleAfter = time.Second
-	// slowAfter is how long a half-read message is left alone.
-	slowAfter = 2 * time.Second
+	// slowAfter is how long a half-read message is left alone, and waitAfter how long
+	// somebody has waited for memory before others are closed.
+	slowAfter = time.Second
+	waitAfter = time.Second
 )
 
 func (s *Server) keep() {
 	ticker := time.NewTicker(keeperPeriod)
 	defer ticker.Stop()
-	var granted uint64
 	for {
 		select {
 		case <-s.stopping:
@@ -29,23 +30,26 @@ func (s *Server) keep() {
 			s.pool.retry()
 			held := s.look(now)
 			m := s.pool.state()
-			if m.waiting > 0 && m.granted == granted {
+			if m.waiting && m.full && now.Sub(m.since) > waitAfter {
 				s.makeRoom(held, m.first, now)
 			}
 			if m.used == 0 {
 				s.pool.trim()
 			}
-			granted = m.granted
+			if err := s.pool.fault(); err != nil {
+				s.report(nil, "", reasonMemory, err)
+			}
 		}
 	}
 }
 
 // holder is a connection as the keeper sees it.
 type holder struct {
-	c          *serverConn
-	state      connState
-	held, got  int64
-	since, idl time.Time
+	c           *serverConn
+	state       connState
+	deep        bool
+	held, got   int64
+	since, last time.Time
 }
 
 // shrinks says whether what is half read would fit in less.
@@ -61,13 +65,17 @@ func (h *holder) shrinks() bool {
 func (s *Server) look(now time.Time) (holders []holder) {
 	for _, c := range s.open() {
 		c.mu.Lock()
-		h := holder{c, c.state, c.held, c.got, c.since, c.progress}
+		h := holder{c, c.state, c.deep, c.held, c.got, c.since, c.progress}
 		c.mu.Unlock()
-		if h.state == stateBusy || h.state == stateReading && h.got == 0 {
-			continue
-		}
-		idle := now.Sub(h.idl)
+		idle := now.Sub(h.last)
 		switch {
+		case h.state == stateBusy:
+			continue
+		case h.state == stateReading && h.got == 0:
+			if h.deep && idle > idleAfter {
+				c.nudge()
+			}
+			continue
 		case h.state == stateReading && idle > s.cfg.StallTimeout:
 			c.kill(reasonStalled, fmt.Errorf("%d bytes of a message came, and nothing more for %v", h.got, idle.Round(time.Second)))
 			continue
@@ -80,9 +88,10 @@ func (s *Server) look(now time.Time) (holders []holder) {
 }
 
 // makeRoom closes connections, because others wait for memory and nobody gives
-// any back: of those that wait for their peers the slowest, as long as they hold
-// more than their share; or, where every connection waits for memory, the one
-// that holds most. Where the Receiver holds the others up, nothing is closed.
+// any back: of those that wait for their peers the slowest, until they hold no
+// more than their share, and what is wanted is there unless the Receiver holds
+// memory up as well; or, where every connection waits for memory, the one that
+// holds most.
 func (s *Server) makeRoom(holders []holder, want int64, now time.Time) {
 	var slow, waiting []holder
 	var sum int64
@@ -102,7 +111,7 @@ func (s *Server) makeRoom(holders []holder, want int64, now time.Time) {
 	slices.SortFunc(slow, func(a, b holder) int { return cmp.Compare(rate(a), rate(b)) })
 	freed := int64(0)
 	for _, h := range slow {
-		if freed >= want || handling && sum <= s.cfg.HalfRead {
+		if sum <= s.cfg.HalfRead && (handling || freed >= want) {
 			break
 		}
 		h.c.kill(reasonMemory, fmt.Errorf("%d bytes of a message in %v hold %d bytes of memory, which others wait for",
@@ -110,8 +119,15 @@ func (s *Server) makeRoom(holders []holder, want int64, now time.Time) {
 		freed += h.held
 		sum -= h.held
 	}
-	if freed == 0 && !handling && len(waiting) > 0 {
-		h := slices.MaxFunc(waiting, func(a, b holder) int { return cmp.Compare(a.held, b.held) })
+	if freed > 0 || handling {
+		return
+	}
+	slices.SortFunc(waiting, func(a, b holder) int { return cmp.Compare(b.held, a.held) })
+	for _, h := range waiting {
+		if freed >= want {
+			break
+		}
 		h.c.kill(reasonMemory, fmt.Errorf("all memory is held by messages that wait for more; this one holds %d bytes", h.held))
+		freed += max(h.held, 1)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/bits"
 	"sync"
+	"time"
 )
 
 // Budget is memory that a Server shares with others. Both methods are called by
@@ -36,12 +37,12 @@ type pool struct {
 	peak    int64
 	free    [maxBlockBits + 1][][]byte // by size
 	waiters []*memoryWaiter
-	granted uint64 // how often a waiter got memory
-	err     error  // the last of the system's
+	err     error // the last of the system's
 }
 
 type memoryWaiter struct {
 	bits  int
+	since time.Time
 	ready chan []byte // holds one
 }
 
@@ -178,7 +179,6 @@ func (p *pool) serve() {
 		p.waiters[0].ready <- block
 		p.waiters[0] = nil
 		p.waiters = p.waiters[1:]
-		p.granted++
 	}
 }
 
@@ -196,7 +196,7 @@ func (p *pool) wait(n int64, cancel <-chan struct{}) ([]byte, bool, error) {
 	if b > maxBlockBits || int64(1)<<b > p.limit {
 		return nil, false, errNoMemory
 	}
-	w := &memoryWaiter{bits: b, ready: make(chan []byte, 1)}
+	w := &memoryWaiter{bits: b, since: time.Now(), ready: make(chan []byte, 1)}
 	p.mu.Lock()
 	p.waiters = append(p.waiters, w)
 	p.serve()
@@ -233,18 +233,29 @@ func (p *pool) trim() {
 
 // memory is what a pool says of itself.
 type memory struct {
-	used, mapped, peak int64
-	waiting            int
-	first              int64 // what the first waiter needs
-	granted            uint64
+	used, peak int64
+	waiting    bool
+	first      int64     // what the first waiter needs
+	since      time.Time // when it began to wait
+	full       bool      // it is the limit that it waits for, not the budget
 }
 
 func (p *pool) state() memory {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	m := memory{used: p.used, mapped: p.mapped, peak: p.peak, waiting: len(p.waiters), granted: p.granted}
-	if m.waiting > 0 {
-		m.first = 1 << p.waiters[0].bits
+	m := memory{used: p.used, peak: p.peak, waiting: len(p.waiters) > 0}
+	if m.waiting {
+		m.first, m.since = 1<<p.waiters[0].bits, p.waiters[0].since
+		m.full = p.used+m.first > p.limit
 	}
 	return m
+}
+
+// fault returns the last error of the system, once.
+func (p *pool) fault() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	err := p.err
+	p.err = nil
+	return err
 }

@@ -1,0 +1,140 @@
+package forward_test
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/forward"
+)
+
+// TestSlowConnections has many that begin a large message and send no more, and
+// one that works. Memory stays within its limit, and that one is served.
+func TestSlowConnections(t *testing.T) {
+	slow, memory := 300, int64(1<<20)
+	if os.Getenv("SPILLWAY_LONG") != "" {
+		slow, memory = 5000, 16<<20
+	}
+	h := newCollector()
+	l := listen(t, "tcp")
+	s := serve(t, l, forward.ServerConfig{
+		Receiver: h, Memory: memory, Limits: forward.Limits{Message: memory / 4}, Report: func(forward.Event) {},
+	})
+	half := append(forward.AppendHead(nil, "slow", int(memory/8)), make([]byte, 3000)...)
+	var senders sync.WaitGroup
+	for range slow {
+		c := connect(t, l)
+		senders.Go(func() { _, _ = c.Write(half) }) // it may be closed
+	}
+	senders.Wait()
+	c := connect(t, l)
+	for i := range 200 {
+		id := fmt.Sprint("id", i)
+		send(t, c, packed(t, id, 500))
+		expect(t, c, forward.AppendAck(nil, id))
+	}
+	st := s.Stats()
+	if st.MemoryPeak > memory || st.Messages != 200 {
+		t.Errorf("%+v, limit %d", st, memory)
+	}
+	t.Logf("%+v", st)
+}
+
+// TestMemoryIsShared has a budget that others have used up, and give back.
+func TestMemoryIsShared(t *testing.T) {
+	h, b := newCollector(), &budget{limit: 64 << 20, refused: make(chan struct{}, 1)}
+	l := listen(t, "tcp")
+	s := serve(t, l, forward.ServerConfig{Receiver: h, Budget: b})
+	c := connect(t, l)
+	send(t, c, packed(t, "a", 1000))
+	expect(t, c, forward.AppendAck(nil, "a"))
+	b.mu.Lock()
+	b.limit = 0
+	b.mu.Unlock()
+	other := connect(t, l)
+	send(t, other, packed(t, "b", 3000))
+	<-b.refused
+	if st := s.Stats(); st.Messages != 1 || len(st.Reasons) > 0 {
+		t.Errorf("%+v", st)
+	}
+	b.mu.Lock()
+	b.limit = 64 << 20
+	b.mu.Unlock()
+	expect(t, other, forward.AppendAck(nil, "b"))
+	if err := s.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if b.used != 0 || b.peak == 0 {
+		t.Errorf("%d bytes are reserved in the end, %d were at most", b.used, b.peak)
+	}
+}
+
+// budget counts, and says when it refuses.
+type budget struct {
+	mu                sync.Mutex
+	used, peak, limit int64
+	refused           chan struct{}
+}
+
+func (b *budget) Reserve(n int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.used+n > b.limit {
+		select {
+		case b.refused <- struct{}{}:
+		default:
+		}
+		return false
+	}
+	b.used += n
+	b.peak = max(b.peak, b.used)
+	return true
+}
+
+func (b *budget) Release(n int64) {
+	b.mu.Lock()
+	b.used -= n
+	b.mu.Unlock()
+}
+
+// TestIdleConnections measures what one costs, with the other end of it in the
+// same process.
+func TestIdleConnections(t *testing.T) {
+	n := 200
+	if os.Getenv("SPILLWAY_LONG") != "" {
+		n = 5000
+	}
+	l := listen(t, "tcp")
+	serve(t, l, forward.ServerConfig{Receiver: forward.ReceiverFunc(func(_ *forward.Received, done func(bool)) { done(true) })})
+	memory := func() int64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc + m.StackInuse)
+	}
+	before := memory()
+	conns := make([]net.Conn, n)
+	for i := range conns {
+		conns[i] = connect(t, l)
+		send(t, conns[i], packed(t, "a", 1))
+		expect(t, conns[i], forward.AppendAck(nil, "a"))
+	}
+	// It becomes less when they have been idle for a while.
+	each, most := int64(0), int64(5<<10)
+	for range 50 {
+		if each = (memory() - before) / int64(n); each <= most {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Logf("%d bytes each, for both ends", each)
+	if each > most {
+		t.Errorf("an idle connection costs %d bytes", each)
+	}
+	runtime.KeepAlive(conns)
+}
