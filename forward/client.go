@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"errors"
 	"sync"
 	"time"
 )
@@ -36,20 +35,21 @@ type Client struct {
 	changed chan struct{} // closed and replaced when room or progress was made; nil if nobody waits
 	closed  bool
 	// Every chunk of the buffer is in one of these.
-	open    map[string]*bufferedChunk
-	opens   chunkList // the same
-	waiting chunkList
-	flying  chunkList
-	behind  chunkList // complete, but younger than what is in the spill
-	seq     uint64    // the last sequence number
-	limit   int64     // for held and idle
-	held    int64     // bytes, of all chunks
-	opening int64     // of those, the open chunks'
-	idle    blockPool
-	aging   *time.Timer
-	senders []*sender
-	spill   *spilling // nil without a Spill
-	stats   Stats
+	open     map[string]*bufferedChunk
+	opens    chunkList // the same
+	openMost int       // how many tags were open at once
+	waiting  chunkList
+	flying   chunkList
+	behind   chunkList // complete, but younger than what is in the spill
+	seq      uint64    // the last sequence number
+	limit    int64     // for held and idle
+	held     int64     // bytes, of all chunks
+	opening  int64     // of those, the open chunks'
+	idle     blockPool
+	aging    *time.Timer
+	senders  []*sender
+	spill    *spilling // nil without a Spill
+	stats    Stats
 }
 
 // NewClient makes a client. It connects when there is something to send, so
@@ -126,7 +126,11 @@ func (c *Client) age() {
 
 // complete ends an open chunk: from now on it waits to be sent. The lock is held.
 func (c *Client) complete(ch *bufferedChunk) {
+	c.openMost = max(c.openMost, len(c.open))
 	delete(c.open, ch.tag)
+	if len(c.open) == 0 && c.openMost > 1024 { // a map never becomes smaller
+		c.open, c.openMost = make(map[string]*bufferedChunk), 0
+	}
 	c.opens.remove(ch)
 	c.opening -= ch.held
 	c.seq++
@@ -228,69 +232,6 @@ func (c *Client) sleep(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-}
-
-// Close refuses new records, delivers what is there until ctx ends, then closes
-// the connections. It returns nil if everything was delivered, else an
-// *UndeliveredError with all that was not; what a Spill holds, stays there. Only
-// the first call does this; others return ErrClosed.
-func (c *Client) Close(ctx context.Context) error {
-	c.mu.Lock()
-	if c.closed {
-		c.mu.Unlock()
-		return ErrClosed
-	}
-	c.closed = true
-	c.progress() // those who wait for room
-	c.completeAll()
-	var cause error
-	for cause == nil && (c.waiting.n+c.flying.n+c.behind.n > 0 || c.spill != nil && c.spill.busy()) {
-		cause = c.sleep(ctx)
-	}
-	c.aging.Stop()
-	c.mu.Unlock()
-	c.stop()
-	c.running.Wait()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.handBack(cause)
-}
-
-// handBack makes the report of Close. Nothing runs any more.
-func (c *Client) handBack(cause error) error {
-	left := &UndeliveredError{InSpill: c.stats.InSpill, Cause: cause}
-	for _, l := range []*chunkList{&c.flying, &c.behind} {
-		for l.first != nil {
-			ch := l.first
-			l.remove(ch)
-			ch.server = nil
-			c.waiting.insert(ch)
-		}
-	}
-	for c.waiting.first != nil {
-		ch := c.waiting.first
-		c.waiting.remove(ch)
-		if !ch.spilled {
-			out := OutChunk{Tag: ch.tag, Entries: ch.pieces(nil), Records: ch.records, ID: ch.id, Compression: ch.method}
-			left.Chunks = append(left.Chunks, Returned{OutChunk: out, Unsure: ch.tried})
-			left.Left.add(ch.records, ch.size)
-		}
-		c.release(ch, false)
-	}
-	c.stats.Returned = left.Left
-	c.stats.Pending.take(int(left.Left.Records), left.Left.Bytes)
-	if len(left.Chunks) == 0 && left.InSpill.Records == 0 {
-		return nil
-	}
-	if cause == nil {
-		left.Cause = ErrClosed
-	}
-	for _, s := range c.senders {
-		if s.lastErr != nil {
-			left.Cause = errors.Join(left.Cause, s.lastErr)
-		}
-	}
-	return left
 }
 
 // Stats returns the client's numbers, which balance.

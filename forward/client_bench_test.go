@@ -2,6 +2,7 @@ package forward
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -117,7 +118,9 @@ func BenchmarkServer(b *testing.B) {
 	if err := server.Close(context.Background()); err != nil {
 		b.Error(err)
 	}
-	<-served
+	if err := <-served; !errors.Is(err, ErrServerClosed) {
+		b.Error(err)
+	}
 }
 
 // BenchmarkPost is the cost of one Post alone, in a buffer that drops.

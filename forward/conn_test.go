@@ -308,6 +308,60 @@ func TestWriteContext(t *testing.T) {
 	})
 }
 
+// late is a connection whose deadlines in the past come late; cancel is called
+// when the first message is written.
+type late struct {
+	net.Conn
+	cancel context.CancelFunc
+}
+
+func (l *late) SetWriteDeadline(t time.Time) error {
+	if t.Before(time.Now()) {
+		time.Sleep(time.Second)
+	}
+	return l.Conn.SetWriteDeadline(t)
+}
+
+func (l *late) Write(b []byte) (int, error) {
+	n, err := l.Conn.Write(b)
+	l.cancel()
+	return n, err
+}
+
+// A context that ends when its message is written does not cut off the next one.
+func TestWriteContextEndsLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		o, peers := pipe()
+		connect := o.DialContext
+		o.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			nc, err := connect(ctx, network, address)
+			return &late{nc, cancel}, err
+		}
+		c := dial(t, o)
+		server := newPeer(<-peers)
+		go func() {
+			for range 2 {
+				if _, err := server.receive(); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(3 * time.Second)
+			}
+			server.Close()
+		}()
+		if _, err := c.Write(ctx, chunkOf("", 1)); err != nil && !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		if _, err := c.Write(t.Context(), chunkOf("", 1)); err != nil {
+			t.Error(err)
+		}
+		if _, err := c.Write(ctx, chunkOf("", 1)); !errors.Is(err, context.Canceled) {
+			t.Errorf("with a context that has ended: %v", err)
+		}
+		<-c.Done()
+	})
+}
+
 // Deliver returns nil for an ack alone, and not after the end of its context.
 func TestDeliver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -13,8 +13,16 @@ func (c *Conn) send(ctx context.Context, chunk *OutChunk) (int64, error) {
 	c.tail = AppendOption(c.tail[:0], Option{Chunk: chunk.ID, Size: chunk.Records, Compression: chunk.Compression})
 	c.vector = append(append(append(c.vector[:0], c.head), chunk.Entries...), c.tail)
 	if ctx.Done() != nil {
-		stop := context.AfterFunc(ctx, func() { c.interrupt() })
-		defer stop()
+		interrupted := make(chan struct{})
+		stop := context.AfterFunc(ctx, func() {
+			defer close(interrupted)
+			c.interrupt()
+		})
+		defer func() {
+			if !stop() {
+				<-interrupted // else it could hit the next write
+			}
+		}()
 	}
 	var total int64
 	rest := c.vector
