@@ -28,6 +28,7 @@ type row struct {
 	discards    bool           // Measure the generator's writes into a reader that discards, too.
 	other       peer           // Beside whom Spillway is measured; the zero value is Docker.
 	disk        diskWork       // Instead of loggers, for rows of the disk buffer: volume bytes in payloads.
+	relay       relayWork      // Instead of loggers, for rows of spillway run: volume bytes of entries.
 	payload     int
 	volume      int64
 	figures     []figure
@@ -57,6 +58,10 @@ func atLeast(limit float64) bar {
 
 func timesBare(factor float64) bar {
 	return bar{fmt.Sprintf("≥ %g × the bare file's", factor), func(s, b float64) bool { return s >= factor*b }}
+}
+
+func timesStraight(factor float64) bar {
+	return bar{fmt.Sprintf("≥ %g × straight", factor), func(s, b float64) bool { return s >= factor*b }}
 }
 
 func timesDocker(factor float64) bar {
@@ -122,7 +127,7 @@ func allRows(s scale) []row {
 			},
 		},
 	}
-	return append(rows, diskRows(s)...)
+	return append(append(rows, diskRows(s)...), relayRows(s)...)
 }
 
 // flushInterval is the default of awslogs-force-flush-interval-seconds.

@@ -53,10 +53,14 @@ type measurement struct {
 // runRow runs the row's peers in turn, the other one first in every second round, so that neither always finds the
 // machine as its rival left it.
 func (b *bench) runRow(ctx context.Context, r row, runs int) ([]measurement, error) {
-	if r.disk != nil {
+	if r.disk != nil || r.relay != "" {
+		work := b.runDisk
+		if r.relay != "" {
+			work = b.runRelay
+		}
 		var all []measurement
 		for run := range runs {
-			both, err := b.runDisk(ctx, r, run+1)
+			both, err := work(ctx, r, run+1)
 			if err != nil {
 				return nil, fmt.Errorf("run %d: %w", run+1, err)
 			}
