@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
 
 	"github.com/spillway/spillway/forward"
 	"github.com/spillway/spillway/internal/entry"
@@ -111,25 +110,21 @@ func (a *attempt) write(c *chunk, tag, id string, entries []byte) error {
 	}
 	a.pieces[0] = entries
 	out.Entries = a.pieces[:]
-	for {
-		if err := a.connect(); err != nil {
-			return err
-		}
-		p, err := a.conn.Write(a.ctx, &out)
-		if errors.Is(err, forward.ErrOneMessage) {
-			a.conn.retire()
-			a.conn = nil
-			continue
-		}
-		if err != nil {
-			if a.ctx.Err() == nil {
-				a.conn.server.failed(a.conn, err)
-			}
-			return err
-		}
-		c.conn, c.pending, c.written = a.conn, p, true
-		return nil
+	if err := a.connect(); err != nil {
+		return err
 	}
+	p, err := a.conn.Write(a.ctx, &out)
+	if err != nil {
+		if a.ctx.Err() == nil {
+			a.conn.server.failed(a.conn, err)
+		}
+		return err
+	}
+	c.conn, c.pending, c.written = a.conn, p, true
+	if !a.conn.KeepAlive() {
+		a.conn = nil // It takes no other message.
+	}
+	return nil
 }
 
 // maxRatio is how far a message may shrink. Receivers take what expands further

@@ -115,7 +115,8 @@ func (a *attempt) answer(c *chunk) error {
 	case !c.written:
 		return errNotWritten
 	case c.pending == nil:
-		if err := c.conn.Err(); err != nil {
+		// A server that takes one message on a connection closes it after that.
+		if err := c.conn.Err(); err != nil && c.conn.KeepAlive() {
 			c.conn.server.failed(c.conn, err)
 			return &forward.SendError{Unsure: true, Err: err}
 		}

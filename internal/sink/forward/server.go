@@ -40,13 +40,6 @@ func (c *conn) release() {
 	}
 }
 
-// retire takes a connection out of use.
-func (c *conn) retire() {
-	c.server.mu.Lock()
-	defer c.server.unlock()
-	c.server.retire(c)
-}
-
 // server is one receiver and the connections to it.
 type server struct {
 	Server
