@@ -20,6 +20,9 @@ import (
 // which is memory beside the limit.
 const fluentdSendBuffer = 256 << 10
 
+// fluentdMaxChunk bounds a message, which is made of lines in the heap.
+const fluentdMaxChunk = 1 << 20
+
 // openFluentd makes the destination of Docker's fluentd driver: its records, to
 // one server, in order.
 func openFluentd(r *config.Resolved, s Surroundings) (*Destination, error) {
@@ -39,6 +42,7 @@ func openFluentd(r *config.Resolved, s Surroundings) (*Destination, error) {
 		Servers: []forward.Server{{Dial: dial, Weight: 1}}, NoAck: !o.Ack, MaxConnectionAge: o.Reconnect,
 		// With one request under way records stay in order, as they do with Docker.
 		InFlight:     1,
+		MaxChunk:     fluentdMaxChunk,
 		Tag:          func(*record.Stream) string { return made.Tag },
 		Lines:        lines.of,
 		LineOverhead: lines.overhead,

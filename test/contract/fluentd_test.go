@@ -208,3 +208,22 @@ func TestFluentdLoggerIsSmall(t *testing.T) {
 	}
 	container.CheckEnd(container.Remove())
 }
+
+// TestFluentdLoggerIsBounded: a flood while the server is away, of lines that take many times their size as records.
+func TestFluentdLoggerIsBounded(t *testing.T) {
+	ours(t)
+	c := newCollector(t)
+	container := toFluentd(c, "--mode", "non-blocking", "--max-buffer-size", "1m").Start(t)
+	container.Shell("yes '' | head -n 2000000; yes x | head -n 1000000")
+	c.start()
+	container.Shell("head -c 3000000 /dev/zero | tr '\\0' y; echo")
+	end := container.Remove()
+	container.CheckEnd(end)
+	if end.Exit == nil || end.Exit.LinesRead != 3_000_001 {
+		t.Error("not every line was read")
+	}
+	if most := int64(1+24) << 20; int64(end.PeakRSS) > most {
+		t.Errorf("it took %d bytes, at most %d may be", end.PeakRSS, most)
+	}
+	t.Logf("at most %.1f MiB", float64(end.PeakRSS)/(1<<20))
+}
