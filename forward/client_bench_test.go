@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -71,6 +73,9 @@ func BenchmarkAcked(b *testing.B) { benchmarkAcked(b, fastServer(b), 1) }
 // BenchmarkAckedTags is the same with records of 200 tags in turn.
 func BenchmarkAckedTags(b *testing.B) { benchmarkAcked(b, fastServer(b), 200) }
 
+// BenchmarkAckedManyTags has 10,000.
+func BenchmarkAckedManyTags(b *testing.B) { benchmarkAcked(b, fastServer(b), 10_000) }
+
 func benchmarkAcked(b *testing.B, o DialOptions, tags int) {
 	c, err := NewClient(ClientOptions{Servers: []Endpoint{{DialOptions: o}}})
 	if err != nil {
@@ -102,8 +107,8 @@ func benchmarkAcked(b *testing.B, o DialOptions, tags int) {
 	b.ReportMetric(float64(s.Acked.Bytes)/took/1e6, "MB/s")
 }
 
-// BenchmarkServer is BenchmarkAcked into our own server, which checks each entry.
-func BenchmarkServer(b *testing.B) {
+// BenchmarkAckedByServer is BenchmarkAcked into our own server, which checks each entry.
+func BenchmarkAckedByServer(b *testing.B) {
 	server, err := NewServer(ServerConfig{Receiver: ReceiverFunc(func(_ *Received, done func(bool)) { done(true) })})
 	if err != nil {
 		b.Fatal(err)
@@ -152,5 +157,49 @@ func BenchmarkPost(b *testing.B) {
 				b.Fatal(err)
 			}
 		})
+	}
+}
+
+// BenchmarkSlog is one call of log/slog, beside its own JSON handler.
+func BenchmarkSlog(b *testing.B) {
+	c, err := NewClient(ClientOptions{Servers: []Endpoint{{DialOptions: fastServer(b)}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, h := range map[string]slog.Handler{"forward": NewHandler(c, "app", nil), "json": slog.NewJSONHandler(io.Discard, nil)} {
+		b.Run(name, func(b *testing.B) {
+			l := slog.New(h).With("service", "shop", "version", 3)
+			b.ReportAllocs()
+			for b.Loop() {
+				l.Info("request served", "path", "/cart", "status", 200, "took", time.Millisecond)
+			}
+		})
+	}
+	if err := c.Close(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkPostParallel is Post from as many goroutines as there are processors,
+// each with a tag of its own.
+func BenchmarkPostParallel(b *testing.B) {
+	c, err := NewClient(ClientOptions{Servers: []Endpoint{{DialOptions: fastServer(b)}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var tags atomic.Int32
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		tag := fmt.Sprint("app.", tags.Add(1))
+		record := map[string]string{"log": "a line as an application writes it, of usual length", "stream": "stdout", "n": "17"}
+		for pb.Next() {
+			if err := c.Post(context.Background(), tag, time.Time{}, record); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	b.StopTimer()
+	if err := c.Close(context.Background()); err != nil {
+		b.Fatal(err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -260,4 +261,40 @@ func TestBlockManyTags(t *testing.T) {
 		}
 		w.group.Wait()
 	})
+}
+
+// A full buffer takes no more of the heap than its limit, descriptors and all,
+// with one tag or with one for each record.
+func TestMemory(t *testing.T) {
+	for _, tags := range []int{1, 100, 1 << 20} {
+		for _, size := range []int{1, 100, 3000} {
+			t.Run(fmt.Sprintf("%d tags, %d bytes", tags, size), func(t *testing.T) {
+				const limit = 8 << 20
+				pad := strings.Repeat("x", size)
+				heap := func() int64 {
+					var m runtime.MemStats
+					runtime.GC()
+					runtime.ReadMemStats(&m)
+					return int64(m.HeapAlloc)
+				}
+				before := heap()
+				c, _ := away(t, ClientOptions{WhenFull: DropNewest, BufferBytes: limit, ChunkAge: time.Hour})
+				n := 0
+				for ; ; n++ {
+					if err := c.Post(t.Context(), fmt.Sprint("a.tag.of.some.length.", n%tags), time.Now(), map[string]string{"pad": pad}); err != nil {
+						break
+					}
+				}
+				if taken := heap() - before; taken > limit {
+					t.Errorf("%d records take %d bytes of the heap; the limit is %d, counted are %d", n, taken, limit, c.BufferedBytes())
+				}
+				balance(t, c)
+				ctx, cancel := context.WithCancel(t.Context())
+				cancel()
+				if err := c.Close(ctx); err == nil {
+					t.Error("all was delivered without a server")
+				}
+			})
+		}
+	}
 }

@@ -33,6 +33,10 @@ func (c *Count) take(records int, bytes int64) { c.add(-records, -bytes) }
 // is in exactly one place:
 //
 //	Accepted + Recovered = Acked + Unacked + DroppedOverflow + Returned + Pending + InSpill
+//
+// It can be published as it is:
+//
+//	expvar.Publish("forward", expvar.Func(func() any { return client.Stats() }))
 type Stats struct {
 	// Accepted records are those for which Post returned nil.
 	Accepted Count `json:"accepted"`
@@ -100,8 +104,10 @@ type ServerStats struct {
 	Aside bool `json:"aside"`
 	// Failures counts connections and attempts that failed, all in all.
 	Failures int64 `json:"failures"`
-	// Error is the cause of the last one; nil since the next success.
-	Error error `json:"-"`
+	// Error is the cause of the last one; nil since the next success. Cause is its
+	// text.
+	Error error  `json:"-"`
+	Cause string `json:"error,omitempty"`
 	// InFlight is how many chunks it was given and has not settled.
 	InFlight int `json:"in_flight"`
 	// Settled records were acknowledged by it, or sent to it without acks.

@@ -28,10 +28,14 @@ func newSender(c *Client, to *Endpoint) *sender {
 }
 
 func (s *sender) report() ServerStats {
-	return ServerStats{
+	stats := ServerStats{
 		Address: s.to.Address, Hostname: s.hostname, Connected: s.connected, Aside: s.aside, Failures: s.failures,
 		Error: s.lastErr, InFlight: s.flying, Settled: s.settled,
 	}
+	if s.lastErr != nil {
+		stats.Cause = s.lastErr.Error()
+	}
+	return stats
 }
 
 // wake makes a sender look for what it was given.
