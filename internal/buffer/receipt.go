@@ -49,6 +49,10 @@ type answer struct {
 // unlock gives the lock back, and then tells the sources what became of their
 // chunks: what they do then may come back here.
 func (b *Buffer) unlock() {
+	if len(b.answers) == 0 {
+		b.mu.Unlock()
+		return
+	}
 	answers := b.answers
 	b.answers = nil
 	b.mu.Unlock()

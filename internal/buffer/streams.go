@@ -181,6 +181,9 @@ func (b *Buffer) Open(name string) *record.Stream {
 // there is none: it may have been forgotten.
 func (b *Buffer) streamOf(s *record.Stream, name string) *stream {
 	if s != nil {
+		if st := b.streams.last; st != nil && st.Stream == s {
+			return st
+		}
 		if st := b.streams.at(s.Index); st != nil && st.Stream == s {
 			return st
 		}
@@ -202,7 +205,7 @@ func (b *Buffer) newStream(name string) *stream {
 		b.forgetOne()
 	}
 	s := &record.Stream{Index: b.streams.next, Name: name}
-	rand.Read(s.Incarnation[:]) //nolint:errcheck // It never fails: see crypto/rand.
+	rand.Read(s.Incarnation[:]) // It never fails: see crypto/rand.
 	st := &stream{Stream: s, account: b.ledger.Open(name), used: true}
 	b.streams.add(st)
 	return st

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -158,6 +159,7 @@ func TestDeadLettersOfChunks(t *testing.T) {
 		})
 		r.lines += 3
 		time.Sleep(time.Second)
+		synctest.Wait()
 		want := []record.Letter{{
 			Destination: "test", Tag: "app.web", Origin: "ab0000000000000000000000000000cd/1", Seq: 2, Encoding: record.EncodingEntry,
 			Body: []byte(one), Reason: "rejected-invalid", Attempts: 1,

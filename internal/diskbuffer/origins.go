@@ -69,7 +69,7 @@ func readOrigins(dir FS, name string, t tag) (list []Origin, ok bool) {
 	if err != nil {
 		return nil, errors.Is(err, fs.ErrNotExist) // It was settled.
 	}
-	defer f.Close() //nolint:errcheck // It was read, so that there is nothing to lose.
+	defer f.Close() // It was read, so that there is nothing to lose.
 	off := int64(segmentHeaderSize)
 	for {
 		var buf [frameHeaderSize]byte

@@ -109,7 +109,7 @@ func entries(frames []byte, n int) int {
 // entrySize is the size of the entry at the start of src, or -1 where there is
 // none: an array of two, the second of which is a map.
 func entrySize(src []byte) int {
-	at := 0
+	var at int
 	switch {
 	case len(src) > 0 && src[0] == 0x92:
 		at = 1
