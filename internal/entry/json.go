@@ -195,6 +195,12 @@ func (w *writer) key(src []byte, depth int) ([]byte, error) {
 
 // text writes a string.
 func (w *writer) text(s []byte) {
+	if jsontext.Plain(s) {
+		dst := append(w.dst, '"')
+		dst = append(dst, s...)
+		w.dst = append(dst, '"')
+		return
+	}
 	var n int
 	w.dst, n = jsontext.AppendASCII(append(w.dst, '"'), s)
 	if n < len(s) {
