@@ -3,6 +3,7 @@ package buffer_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -23,6 +24,7 @@ type levels struct {
 	disk         *disktest.Disk
 	fails, after atomic.Int64
 	buf          *buffer.Buffer
+	mu           sync.Mutex
 	answers      map[record.Level][]bool
 	stop         context.CancelFunc
 	stopped      chan struct{}
@@ -70,7 +72,11 @@ func (l *levels) end(clean bool) {
 
 func (l *levels) each(f func(record.Level, record.Origin, func(bool))) {
 	for level := record.LevelMemory; level <= record.LevelDelivered; level++ {
-		f(level, record.Origin{Key: [16]byte{1, byte(level)}}, func(ok bool) { l.answers[level] = append(l.answers[level], ok) })
+		f(level, record.Origin{Key: [16]byte{1, byte(level)}}, func(ok bool) {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.answers[level] = append(l.answers[level], ok)
+		})
 	}
 }
 
@@ -96,6 +102,8 @@ func (l *levels) attach() {
 func (l *levels) want(when string, memory, kernel, power, delivered []bool) {
 	l.Helper()
 	synctest.Wait()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	want := map[record.Level][]bool{}
 	for level, answers := range [][]bool{memory, kernel, power, delivered} {
 		if answers != nil {
