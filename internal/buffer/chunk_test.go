@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/spillway/spillway/internal/buffer"
+	"github.com/spillway/spillway/internal/diskbuffer/disktest"
 	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/record"
 	"github.com/spillway/spillway/internal/sink"
@@ -205,6 +206,46 @@ func TestManyTags(t *testing.T) {
 	if got := b.Balance(); got.Delivered != tags+1 || got.Unaccounted != 0 || len(got.Streams) != ledger.MaxNamedStreams+1 {
 		t.Errorf("the balance is %+v with %d streams", got.Sheet, len(got.Streams))
 	}
+}
+
+// TestManyTagsOnADisk: the disk forgets streams, too, once nothing of them is there,
+// and knows those of which something is.
+func TestManyTagsOnADisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const tags = 30_000
+		l := &levels{T: t, disk: disktest.New(1)}
+		l.begin(buffer.Kernel)
+		one := []byte(entry("x"))
+		for i := range tags {
+			l.buf.Admit(nil, &record.Chunk{Tag: fmt.Sprint("tag", i), Encoding: record.EncodingEntry, Bodies: one, Count: 1})
+			if i%1000 == 999 && i < tags-1 {
+				l.settle()
+				time.Sleep(time.Second)
+			}
+		}
+		if n := len(l.buf.Streams()); n > 4*4096 {
+			t.Errorf("%d streams are kept", n)
+		}
+		before := l.buf.Balance()
+		l.end(false)
+		l.begin(buffer.Kernel)
+		if got := l.buf.Balance(); got.Recovered != 1000 || before.Pending != 1000 || before.Unaccounted != 0 {
+			t.Errorf("%d are recovered of %d", got.Recovered, before.Pending)
+		}
+		r := l.buf.Take(true)
+		i := tags - 1000
+		for _, batch := range r.Batches() {
+			if s := r.Stream(batch.Stream); s.Name != fmt.Sprint("tag", i) || s.Incarnation == [12]byte{} {
+				t.Fatalf("a batch is of %+v, not of tag%d", s, i)
+			}
+			i++
+		}
+		l.buf.Settle(r, buffer.Fate{})
+		if b := l.buf.Balance(); i != tags || b.Pending != 0 || b.Unaccounted != 0 {
+			t.Errorf("the last is tag%d, the balance %+v", i-1, b.Sheet)
+		}
+		l.end(true)
+	})
 }
 
 // TestChunkIsSentAsAWhole: a request ends before a chunk that does not fit as a

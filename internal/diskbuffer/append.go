@@ -13,6 +13,10 @@ import (
 // spaceEvery is how much is written before the free space is looked at again.
 const spaceEvery = 4 << 20
 
+// maxIntroduced is how many streams may become known in one segment: what is in a
+// segment keeps its streams from being forgotten.
+const maxIntroduced = 1 << 12
+
 // appender is what a writer needs from one append to the next, so that none
 // takes new memory.
 type appender struct {
@@ -28,6 +32,7 @@ type appender struct {
 	// taken some of them.
 	origins       []Origin
 	originsHidden bool
+	introduced    int // streams that became known in the last segment
 }
 
 // AddStream makes a stream known, before its first batch. It goes to the disk
@@ -180,7 +185,7 @@ func (s *Store) write(h *frameHeader, stored, payload []byte) (Place, error) {
 	}
 	h.First = s.end
 	seg := s.active()
-	fresh := seg == nil || seg.written > seg.head && (seg.written+s.announceSize()+h.size() > s.segment || len(s.origins) >= maxOrigins)
+	fresh := seg == nil || seg.written > seg.head && (seg.written+s.announceSize()+h.size() > s.segment || len(s.origins) >= maxOrigins || s.introduced >= maxIntroduced)
 	s.lead = s.lead[:0]
 	if fresh {
 		seg = s.open()
@@ -299,6 +304,7 @@ func (s *Store) publish(seg *segment, fresh bool, size int64) {
 	seg.size, seg.cooled = seg.written, false
 	s.used += size
 	s.free -= size
+	s.introduced += len(s.announce)
 	s.announce = s.announce[:0]
 }
 
@@ -310,7 +316,7 @@ func (s *Store) join(seg *segment) {
 	s.segments = append(s.segments, seg)
 	s.next = seg.number + 1
 	s.unnamed = true
-	s.origins, s.originsHidden = s.origins[:0], false
+	s.origins, s.originsHidden, s.introduced = s.origins[:0], false, 0
 }
 
 // closing leaves what ends the buffer in lead; the lock is held.
