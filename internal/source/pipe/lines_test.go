@@ -221,3 +221,19 @@ func TestTheBufferOfALongLineIsGivenBack(t *testing.T) {
 		t.Errorf("after the line the buffer still has %d of %d bytes, want %d", len(r.buf), cap(r.buf), bufferSize)
 	}
 }
+
+// TestAFullReadIsHandedOverTogether though it is longer than the longest record: in
+// mode spill each call may be a write of its own.
+func TestAFullReadIsHandedOverTogether(t *testing.T) {
+	calls := 0
+	intake := &recorder{max: bufferSize - 52, before: func() { calls++ }}
+	r := &Reader{intake: intake, stream: &record.Stream{}}
+	text := bytes.Repeat([]byte("1234567\n"), bufferSize/8)
+	r.lines(1, bytes.Clone(text))
+	if err := checkLines(text, intake.max, intake); err != nil {
+		t.Error(err)
+	}
+	if calls > 3 {
+		t.Errorf("%d bytes of short lines took %d calls", len(text), calls)
+	}
+}

@@ -169,15 +169,29 @@ func (r *Reader) cut(t int64, limit int) {
 func (r *Reader) lines(t int64, lines []byte) {
 	limit := r.maxLine()
 	valid := utf8.Valid(lines)
-	if r.part.Ordinal == 0 && r.joiner == nil && (len(lines) <= limit && valid || len(lines) <= limit/3) {
-		r.intake.Lines(r.stream, t, lines, valid)
-		return
-	}
 	for len(lines) > 0 {
-		n := bytes.IndexByte(lines, '\n')
-		r.line(t, lines[:n+1], limit, valid)
-		lines = lines[n+1:]
+		n := r.together(lines, limit, valid)
+		if n > 0 {
+			r.intake.Lines(r.stream, t, lines[:n], valid)
+		} else {
+			n = bytes.IndexByte(lines, '\n') + 1
+			r.line(t, lines[:n], limit, valid)
+		}
+		lines = lines[n:]
 	}
+}
+
+// together is how many bytes of the lines can be handed over at once: as many lines
+// as are no longer than one may be, so that none of them is. In mode spill each
+// call may be a write of its own.
+func (r *Reader) together(lines []byte, limit int, valid bool) int {
+	if r.part.Ordinal > 0 || r.joiner != nil {
+		return 0
+	}
+	if !valid {
+		limit /= 3 // What is not valid becomes as much longer, at most.
+	}
+	return bytes.LastIndexByte(lines[:min(len(lines), limit)], '\n') + 1
 }
 
 // line hands over one complete line, with its newline, in parts where it is too
