@@ -589,3 +589,32 @@ func TestResendRefused(t *testing.T) {
 	}
 	deliverAll(t, c, time.Second)
 }
+
+// PostFunc posts what a function appends, and PostEntries entries of others;
+// both are all or nothing.
+func TestPostFunc(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, server := newWorld(), new(counting)
+		w.serve("a:1", server.serve)
+		c := newClient(t, ClientOptions{Servers: []Endpoint{w.endpoint("a:1")}})
+		if err := c.PostFunc(t.Context(), "t", time.Now(), func(dst []byte) ([]byte, error) { return append(dst, recordOf(0)...), nil }); err != nil {
+			t.Error(err)
+		}
+		var two []byte
+		for i := 1; i <= 2; i++ {
+			two = append(AppendTime(append(two, entryHead), time.Now()), recordOf(i)...)
+		}
+		if err := c.PostEntries(t.Context(), "t", two); err != nil {
+			t.Error(err)
+		}
+		if err := c.PostEntries(t.Context(), "t", nil); err != nil {
+			t.Error(err)
+		}
+		deliverAll(t, c, time.Second)
+		hasAll(t, server.records(), 3)
+		if server.messages[0].Size != 3 {
+			t.Errorf("the message says %d", server.messages[0].Size)
+		}
+		w.group.Wait()
+	})
+}

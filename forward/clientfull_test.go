@@ -298,3 +298,62 @@ func TestMemory(t *testing.T) {
 		}
 	}
 }
+
+// A record for which nothing can be dropped, because all is under way, is
+// refused.
+func TestDropOldestAllUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.serve("a:1", func(nc net.Conn) { // receives, and is silent
+			p := newPeer(nc)
+			for {
+				if _, err := p.receive(); err != nil {
+					return
+				}
+			}
+		})
+		c := newClient(t, ClientOptions{
+			Servers: []Endpoint{w.endpoint("a:1")}, WhenFull: DropOldest, BufferBytes: MinBufferBytes, ChunkAge: time.Millisecond,
+		})
+		// Half of the buffer, almost, then a quarter more: what is left is too small for
+		// another quarter.
+		var err error
+		sizes := []int{7000, 7000, 7000, 3500, 900, MinBufferBytes/4 - 100, MinBufferBytes/4 - 100}
+		for i, size := range sizes {
+			if err != nil {
+				t.Fatalf("record %d: %v", i-1, err)
+			}
+			err = c.Post(t.Context(), "t", time.Now(), map[string]string{"pad": strings.Repeat("x", size)})
+			time.Sleep(10 * time.Millisecond)
+		}
+		s := c.Stats()
+		if !errors.Is(err, ErrBufferFull) || s.DroppedOverflow.Records != 0 || s.InFlight != len(sizes)-1 || s.RefusedFull.Records != 1 {
+			t.Errorf("%v: %+v", err, s)
+		}
+		if left := finish(t, c, time.Second); left == nil || left.Left.Records != int64(len(sizes)-1) {
+			t.Errorf("%+v", left)
+		}
+		w.group.Wait()
+	})
+}
+
+// What is open is dropped, too, where nothing waits.
+func TestDropOldestOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, w := away(t, ClientOptions{WhenFull: DropOldest, ChunkAge: time.Hour})
+		const n = 1000
+		for i := range n {
+			post(t, c, fmt.Sprint("tag", i), i)
+			balance(t, c)
+		}
+		s := c.Stats()
+		server := new(counting)
+		w.serve("a:1", server.serve)
+		deliverAll(t, c, time.Minute)
+		got := server.records()
+		if s.DroppedOverflow.Records == 0 || int64(len(got)) != n-s.DroppedOverflow.Records || !slices.Contains(got, recordOf(n-1)) {
+			t.Errorf("received %d: %+v", len(got), s)
+		}
+		w.group.Wait()
+	})
+}

@@ -42,9 +42,13 @@ func write(t *testing.T, c *Conn, chunk *OutChunk) *Pending {
 func TestAcksInAnyOrder(t *testing.T) {
 	noLeaks(t)
 	o, conns := loopback(t)
+	o.SendBuffer = 64 << 10
 	c := dial(t, o)
 	server := newPeer(<-conns)
 	defer server.Close()
+	if c.RemoteAddr().String() != o.Address || c.LocalAddr().String() != server.RemoteAddr().String() {
+		t.Errorf("from %v to %v; expected %s", c.LocalAddr(), c.RemoteAddr(), o.Address)
+	}
 	var pending []*Pending
 	for i := range 5 {
 		pending = append(pending, write(t, c, chunkOf(fmt.Sprint("id-", i), i+1)))
@@ -580,6 +584,40 @@ func TestTransports(t *testing.T) {
 			<-served
 		})
 	}
+}
+
+// Chunks that no server would understand are refused, and harm nothing.
+func TestChunksRefused(t *testing.T) {
+	o, conns := loopback(t)
+	c := dial(t, o)
+	defer (<-conns).Close()
+	for _, chunk := range []*OutChunk{
+		{}, {Tag: strings.Repeat("x", MaxTag+1)}, {Tag: "t", ID: strings.Repeat("x", MaxChunkID+1)}, {Tag: "t", Compression: CompressionUnknown},
+		{Tag: "t", Entries: slices.Repeat([][]byte{make([]byte, 1<<20)}, 4096)},
+	} {
+		var sending *SendError
+		if _, err := c.Write(t.Context(), chunk); !errors.As(err, &sending) || sending.Unsure || c.Err() != nil {
+			t.Errorf("%v, and the connection %v", err, c.Err())
+		}
+	}
+	if c.Unacked() != nil {
+		t.Error("a connection that lives has chunks without acks")
+	}
+}
+
+// A dial that is called off in the handshake ends at once.
+func TestHandshakeCalledOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, peers := pipe()
+		o.Auth = &Credentials{SharedKey: "key"}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		if _, err := Dial(ctx, o); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Second {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		(<-peers).Close()
+	})
 }
 
 // Options that cannot work are refused before anything is connected.

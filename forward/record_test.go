@@ -142,3 +142,50 @@ func TestAppendRecordAllocates(t *testing.T) {
 		}
 	}
 }
+
+// failing cannot be text, and is no map.
+type failing struct{}
+
+func (failing) MarshalText() ([]byte, error) { return nil, errors.New("no text") }
+
+// Values of values.
+func TestAppendRecordValues(t *testing.T) {
+	type bytes []byte
+	for _, tt := range []struct {
+		in   any
+		want any // nil: an error
+	}{
+		{map[string]any{"v": bytes("x")}, []byte("x")},
+		{map[string]any{"v": true}, true},
+		{map[string]any{"v": new(Fields).Int("n", 1)}, map[string]any{"n": int64(1)}},
+		{map[string]any{"v": badMarshaler("map")}, nil},
+		{map[string]any{"v": badMarshaler("string")}, "no map"},
+		{map[string]any{"v": badMarshaler("two")}, nil},
+		{map[string]any{"v": badMarshaler("nothing")}, nil},
+		{map[string]any{"v": failing{}}, nil},
+		{map[string]any{"v": []any{func() {}}}, nil},
+		{map[string]any{"v": map[int]int{}}, nil},
+		{map[string]func(){"v": nil}, nil},
+		{struct{ V func() }{}, nil},
+		{struct {
+			V any `msg:"v"`
+		}{struct{ X uint8 }{7}}, map[string]any{"X": int64(7)}},
+	} {
+		before := []byte("before")
+		b, err := AppendRecord(before, tt.in)
+		if tt.want == nil {
+			if err == nil || string(b) != "before" {
+				t.Errorf("%v: %v and %q; expected an error and nothing more", tt.in, err, b)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%v: %v", tt.in, err)
+			continue
+		}
+		got, _, err := msgp.ReadMapStrIntfBytes(b[len(before):], nil)
+		if diff := cmp.Diff(tt.want, got["v"]); err != nil || diff != "" {
+			t.Errorf("%v: %v\n%s", tt.in, err, diff)
+		}
+	}
+}
