@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/tinylib/msgp/msgp"
 	"pgregory.net/rapid"
 
 	"github.com/spillway/spillway/internal/entry"
@@ -136,6 +137,9 @@ func FuzzAppendJSON(f *testing.F) {
 			if skipErr != nil {
 				t.Fatalf("%x is written and not skipped: %v", src, skipErr)
 			}
+		}
+		if theirs, err := msgp.Skip(src); (err == nil) != (skipErr == nil) || err == nil && len(theirs) != len(rest) {
+			t.Fatalf("of %x %d bytes are left, %v; msgp leaves %d, %v", src, len(rest), skipErr, len(theirs), err)
 		}
 		if skipErr == nil && len(rest) >= len(src) {
 			t.Fatalf("nothing of %x was skipped", src)

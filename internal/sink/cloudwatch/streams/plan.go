@@ -172,16 +172,22 @@ func (c *call) Events() int { return c.last - c.first }
 // Stream implements sink.Request.
 func (c *call) Stream(uint32) *record.Stream { return &record.Stream{} }
 
-// Batches implements sink.Request. Each event is a batch of its own.
+// Batches implements sink.Request. A batch is a run of events of one millisecond
+// that lie one behind the other, as those do that came in the order of time.
 func (c *call) Batches() iter.Seq2[int, *record.Batch] {
 	return func(yield func(int, *record.Batch) bool) {
 		var b record.Batch
-		for i := c.first; i < c.last; i++ {
-			e := &c.plan.events[i]
-			b = record.Batch{Kind: record.KindRecords, Count: 1, Time: e.time, Frames: c.plan.frames[e.from:e.to]}
-			if !yield(i-c.first, &b) {
+		for first := c.first; first < c.last; {
+			events := c.plan.events[first:c.last]
+			n := 1
+			for n < len(events) && events[n].from == events[n-1].to && millisecond(events[n].time) == millisecond(events[0].time) {
+				n++
+			}
+			b = record.Batch{Kind: record.KindRecords, Count: n, Time: events[0].time, Frames: c.plan.frames[events[0].from:events[n-1].to]}
+			if !yield(first-c.first, &b) {
 				return
 			}
+			first += n
 		}
 	}
 }
