@@ -2,6 +2,8 @@ package forward_test
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"testing"
 
 	"github.com/tinylib/msgp/msgp"
@@ -112,6 +114,59 @@ func FuzzHandshake(f *testing.F) {
 		}
 		if chunk, size, err := forward.ParseAck(b); err == nil && (size > len(b) || len(chunk) > size) {
 			t.Errorf("%d bytes of %d", size, len(b))
+		}
+	})
+}
+
+// FuzzServer gives foreign bytes to a connection of a server, in two pieces.
+func FuzzServer(f *testing.F) {
+	one := array(forward.AppendNanoseconds(nil, 1), mapOf(text("k"), text("v")))
+	option := mapOf(text("chunk"), text("id"), text("compressed"), text("zstd"))
+	f.Add(array(text("t"), []byte{1}, mapOf(), option), 3)
+	f.Add(array(text("t"), str32(compress(f, one, forward.CompressionZstd)), option), 30)
+	f.Add([]byte(`["t",5,{"a":[1.5,"\ud83d\ude00"]},{"chunk":"id"}] ["t",[[1,{}]]]`), 11)
+	f.Add(append(forward.AppendHead(nil, "t", 300<<10), make([]byte, 300<<10)...), 5)
+	f.Fuzz(func(t *testing.T, b []byte, cut int) {
+		var entries, invalid int64
+		s, err := forward.NewServer(forward.ServerConfig{
+			Memory: 1 << 20, Limits: forward.Limits{Message: 64 << 10, Decompressed: 1 << 20}, MaxSpooled: 1 << 20,
+			Spool: forward.NewDirSpool(t.TempDir(), 0),
+			Receiver: forward.ReceiverFunc(func(r *forward.Received, done func(bool)) {
+				err := r.Each(func(m *forward.Message) error {
+					if r.Spooled == nil {
+						entries, invalid = entries+int64(m.Count), invalid+int64(m.InvalidCount)
+					}
+					checkCounts(t, m)
+					return nil
+				})
+				done(err == nil)
+			}),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := newPipes()
+		served := make(chan error, 1)
+		go func() { served <- s.Serve(l) }()
+		c := l.dial()
+		read := make(chan error, 1)
+		go func() {
+			_, err := io.Copy(io.Discard, c)
+			read <- err
+		}()
+		if cut = max(0, min(cut, len(b))); len(b) > 0 {
+			_, _ = c.Write(b[:cut]) // the server may have closed it
+			_, _ = c.Write(b[cut:])
+		}
+		if err := errors.Join(c.Close(), s.Close(t.Context())); err != nil {
+			t.Error(err)
+		}
+		<-read
+		if err := <-served; !errors.Is(err, forward.ErrServerClosed) {
+			t.Error(err)
+		}
+		if st := s.Stats(); st.Memory != 0 || st.Due != 0 || st.Entries != entries || st.Invalid != invalid || st.MemoryPeak > 1<<20 {
+			t.Errorf("%+v with %d entries and %d invalid", st, entries, invalid)
 		}
 	})
 }

@@ -203,6 +203,9 @@ func TestServerTLS(t *testing.T) {
 	for n := 1; n > 0; {
 		n, err = plain.Read(make([]byte, 100))
 	}
+	if err == nil {
+		t.Error("a client without TLS is served")
+	}
 	if err := plain.Close(); err != nil {
 		t.Error(err)
 	}
