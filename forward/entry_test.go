@@ -181,6 +181,8 @@ func TestInvalidEntriesAreNamed(t *testing.T) {
 		"expected a time: an integer of seconds or an EventTime at byte 13, found a float": append(
 			msgp.AppendFloat64([]byte{0x92}, 1), 0x80),
 		"expected a record: a map at byte 14, found nil": {0x92, 1, 0xc0},
+		"expected a time: an integer of seconds or an EventTime at byte 13, found an extension": {
+			0x92, 0xd7, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0x80},
 		"nesting of at least 65 bytes exceeds the limit": deep,
 	} {
 		b := append(append(bytes.Clone(good), bad...), good...)

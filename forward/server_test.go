@@ -351,10 +351,11 @@ func TestLargeMessages(t *testing.T) {
 			l := listen(t, "tcp")
 			s := serve(t, l, forward.ServerConfig{Receiver: h, Memory: 4 << 20, Spool: spool})
 			conn := connect(t, l)
-			go func() { _, _ = conn.Write(append(c.b, packed(t, "next", 1)...)) }() // an error shows in what comes
+			go func() { _, _ = conn.Write(append(append(c.b, c.b...), packed(t, "next", 1)...)) }() // an error shows in what comes
+			expect(t, conn, forward.AppendAck(nil, "i"))
 			expect(t, conn, forward.AppendAck(nil, "i"))
 			expect(t, conn, forward.AppendAck(nil, "next"))
-			g := h.wait(t, 2)[0]
+			g := h.wait(t, 3)[1]
 			if g.tag != "large" || g.count != c.count || g.invalidCount != c.invalid || g.refused != nil {
 				t.Errorf("%q: %d valid, %d invalid, %v", g.tag, g.count, g.invalidCount, g.refused)
 			}
