@@ -67,6 +67,7 @@ var layers = []layer{
 		"internal/source/stdin", []string{"forward", "internal/ledger", "internal/record", "internal/source/pipe"}, []string{"golang.org/x/sys/"},
 		"a source never imports the buffer, nor the routes to it",
 	},
+	{"internal/source/sourcetest", []string{"internal/record"}, nil, "the conformance suite knows the contract alone"},
 	{"internal/ecs", nil, nil, "one question to the node's agent"},
 	{"internal/route", []string{"internal/record"}, nil, "it joins sources and legs by contracts, so it knows neither"},
 	{
@@ -270,6 +271,7 @@ var neverInShim = []struct{ prefix, why string }{
 	{module + "internal/sandbox", "a sandbox is for tests and demonstrations"},
 	{module + "internal/config/runfile", "a logger has no sources, sinks and routes"},
 	{module + "internal/sink/sinktest", "tests alone"},
+	{module + "internal/source/sourcetest", "tests alone"},
 	{"testing", "tests alone"},
 }
 

@@ -47,6 +47,8 @@ type Source struct {
 	once   sync.Once
 	err    error
 
+	started atomic.Bool
+
 	records, bytes, invalid atomic.Int64
 	scratch, entries        []byte
 }
@@ -83,6 +85,7 @@ func Open() (int, error) {
 
 // Start begins to read.
 func (s *Source) Start() {
+	s.started.Store(true)
 	go func() {
 		s.err = s.reader.Run()
 		s.end()
@@ -93,6 +96,9 @@ func (s *Source) end() { s.once.Do(func() { close(s.done) }) }
 
 // Stop ends the reading once nothing is there at the moment.
 func (s *Source) Stop() {
+	if !s.started.Load() {
+		s.end()
+	}
 	if err := s.reader.Stop(); err != nil {
 		s.err = err
 	}
