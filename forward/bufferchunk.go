@@ -92,6 +92,11 @@ func (ch *bufferedChunk) pieces(into [][]byte) [][]byte {
 	return into
 }
 
+// out is the chunk as others see it.
+func (ch *bufferedChunk) out() OutChunk {
+	return OutChunk{Tag: ch.tag, Entries: ch.pieces(nil), Records: ch.records, ID: ch.id, Compression: ch.method}
+}
+
 // cut takes the oldest block off a chunk that nobody has seen yet.
 func (ch *bufferedChunk) cut() (records int, size, held int64) {
 	first := ch.blocks[0]

@@ -33,7 +33,8 @@ type Client struct {
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced when room or progress was made; nil if nobody waits
-	closed  bool
+	closed  bool          // nothing is accepted any more
+	ended   bool          // Close has done all that it does
 	// Every chunk of the buffer is in one of these.
 	open     map[string]*bufferedChunk
 	opens    chunkList // the same
@@ -195,7 +196,7 @@ func (c *Client) oldest() (seq uint64, opened time.Time) {
 
 // Flush sends everything that was accepted before the call, and waits until it
 // is settled or ctx ends. Nil means that all of it is delivered; ErrDropped that
-// some was dropped while it waited; ErrClosed that Close has handed some back.
+// some was dropped while it waited; ErrClosed that Close left some undelivered.
 // What is in a spill is waited for, too.
 func (c *Client) Flush(ctx context.Context) error {
 	c.mu.Lock()
@@ -205,7 +206,7 @@ func (c *Client) Flush(ctx context.Context) error {
 	last := c.seq
 	for {
 		seq, _ := c.oldest()
-		if seq > last && (c.spill == nil || c.spill.settledUpTo(last)) {
+		if c.ended || seq > last && (c.spill == nil || c.spill.settledUpTo(last)) {
 			break
 		}
 		if err := c.sleep(ctx); err != nil {
@@ -215,7 +216,7 @@ func (c *Client) Flush(ctx context.Context) error {
 	switch {
 	case c.stats.DroppedOverflow != dropped:
 		return ErrDropped
-	case c.stats.Returned.Records > 0:
+	case c.ended && c.stats.Returned.Records+c.stats.InSpill.Records > 0:
 		return ErrClosed
 	}
 	return nil

@@ -559,16 +559,18 @@ func TestTimes(t *testing.T) {
 // Flush that waits while Close gives up says so.
 func TestFlushClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, _ := away(t, ClientOptions{})
-		post(t, c, "t", 0)
-		flushed := make(chan error)
-		go func() { flushed <- c.Flush(context.Background()) }()
-		synctest.Wait()
-		if left := finish(t, c, time.Second); left == nil {
-			t.Error("all was delivered without a server")
-		}
-		if err := <-flushed; !errors.Is(err, ErrClosed) {
-			t.Errorf("Flush: %v", err)
+		for _, spill := range []Spill{nil, new(memorySpill)} {
+			c, _ := away(t, ClientOptions{Spill: spill})
+			post(t, c, "t", 0)
+			flushed := make(chan error)
+			go func() { flushed <- c.Flush(context.Background()) }()
+			synctest.Wait()
+			if left := finish(t, c, time.Second); left == nil {
+				t.Error("all was delivered without a server")
+			}
+			if err := <-flushed; !errors.Is(err, ErrClosed) {
+				t.Errorf("Flush: %v", err)
+			}
 		}
 	})
 }

@@ -3,12 +3,14 @@ package forward
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // Close refuses new records, delivers what is there until ctx ends, then closes
 // the connections. It returns nil if everything was delivered, else an
-// *UndeliveredError with all that was not; what a Spill holds, stays there. Only
-// the first call does this; others return ErrClosed.
+// *UndeliveredError with all that was not. A Spill is given what is left, and
+// keeps it for the next client; only what it refuses is handed back. Only the
+// first call does this; others return ErrClosed.
 func (c *Client) Close(ctx context.Context) error {
 	c.mu.Lock()
 	if c.closed {
@@ -28,12 +30,21 @@ func (c *Client) Close(ctx context.Context) error {
 	c.running.Wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.gather()
+	if c.spill != nil {
+		patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), spillPatience)
+		defer cancel()
+		c.spill.last(patience)
+	}
 	return c.handBack(cause)
 }
 
-// handBack makes the report of Close. Nothing runs any more.
-func (c *Client) handBack(cause error) error {
-	left := &UndeliveredError{InSpill: c.stats.InSpill, Cause: cause}
+// spillPatience limits what a Spill may take in Close, beyond its context.
+const spillPatience = 5 * time.Second
+
+// gather puts everything that is left into one list, in its order. Nothing runs
+// any more.
+func (c *Client) gather() {
 	for _, l := range []*chunkList{&c.flying, &c.behind} {
 		for l.first != nil {
 			ch := l.first
@@ -42,16 +53,22 @@ func (c *Client) handBack(cause error) error {
 			c.waiting.insert(ch)
 		}
 	}
+}
+
+// handBack makes the report of Close.
+func (c *Client) handBack(cause error) error {
+	left := &UndeliveredError{InSpill: c.stats.InSpill, Cause: cause}
 	for c.waiting.first != nil {
 		ch := c.waiting.first
 		c.waiting.remove(ch)
 		if !ch.spilled {
-			out := OutChunk{Tag: ch.tag, Entries: ch.pieces(nil), Records: ch.records, ID: ch.id, Compression: ch.method}
-			left.Chunks = append(left.Chunks, Returned{OutChunk: out, Unsure: ch.tried})
+			left.Chunks = append(left.Chunks, Returned{OutChunk: ch.out(), Unsure: ch.tried})
 			left.Left.add(ch.records, ch.size)
 		}
 		c.release(ch, false)
 	}
+	c.ended = true
+	c.progress() // those in Flush
 	c.stats.Returned = left.Left
 	c.stats.Pending.take(int(left.Left.Records), left.Left.Bytes)
 	if len(left.Chunks) == 0 && left.InSpill.Records == 0 {
@@ -64,6 +81,9 @@ func (c *Client) handBack(cause error) error {
 		if s.lastErr != nil {
 			left.Cause = errors.Join(left.Cause, s.lastErr)
 		}
+	}
+	if c.spill != nil && c.spill.err != nil {
+		left.Cause = errors.Join(left.Cause, c.spill.err)
 	}
 	return left
 }

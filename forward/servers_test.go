@@ -293,29 +293,34 @@ func TestVerify(t *testing.T) {
 // A connection that the server closes while nothing waits is no failure, and is
 // renewed when there is something to send.
 func TestIdleClose(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w, server := newWorld(), new(counting)
-		w.serve("a:1", func(nc net.Conn) {
-			p := newPeer(nc)
-			if m, err := p.receive(); err == nil {
+	for _, noAcks := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w, server := newWorld(), new(counting)
+			w.serve("a:1", func(nc net.Conn) {
+				p := newPeer(nc)
+				m, err := p.receive()
+				if err != nil {
+					return
+				}
 				server.note(m)
-				if p.ack(m.ID) == nil {
+				if m.ID == "" || p.ack(m.ID) == nil {
 					time.Sleep(time.Second)
 				}
+			})
+			c := newClient(t, ClientOptions{Servers: []Endpoint{w.endpoint("a:1")}, NoAcks: noAcks})
+			for i := range 5 {
+				post(t, c, "t", i)
+				time.Sleep(10 * time.Second)
 			}
+			s := c.Stats()
+			if s.Acked.Records+s.Unacked.Records != 5 || s.Servers[0].Failures != 0 || s.Servers[0].Connected || s.Retried.Records != 0 {
+				t.Errorf("%+v", s)
+			}
+			deliverAll(t, c, time.Second)
+			hasAll(t, server.records(), 5)
+			w.group.Wait()
 		})
-		c := newClient(t, ClientOptions{Servers: []Endpoint{w.endpoint("a:1")}})
-		for i := range 5 {
-			post(t, c, "t", i)
-			time.Sleep(10 * time.Second)
-		}
-		if s := c.Stats(); s.Acked.Records != 5 || s.Servers[0].Failures != 0 || s.Servers[0].Connected || s.Retried.Records != 0 {
-			t.Errorf("%+v", s)
-		}
-		deliverAll(t, c, time.Second)
-		hasAll(t, server.records(), 5)
-		w.group.Wait()
-	})
+	}
 }
 
 // Options that contradict each other are refused.

@@ -191,16 +191,43 @@ func (sp *spilling) divide() bool {
 func (sp *spilling) put(ctx context.Context) error {
 	c := sp.c
 	ch := c.behind.first // only this goroutine takes chunks off behind
-	out := OutChunk{Tag: ch.tag, Entries: ch.pieces(nil), Records: ch.records, ID: ch.id, Compression: ch.method}
+	out := ch.out()
 	if err := sp.unlocked(func() error { return sp.to.Put(ctx, &out) }); err != nil {
 		return err
 	}
 	c.behind.remove(ch)
-	sp.unread = append(sp.unread, unread{ch.seq, ch.size})
-	c.stats.Pending.take(ch.records, ch.size)
-	c.stats.InSpill.add(ch.records, ch.size)
-	c.release(ch, !ch.foreign)
+	sp.taken(ch)
 	return nil
+}
+
+// taken notes that the spill has a chunk.
+func (sp *spilling) taken(ch *bufferedChunk) {
+	sp.unread = append(sp.unread, unread{ch.seq, ch.size})
+	sp.c.stats.Pending.take(ch.records, ch.size)
+	sp.c.stats.InSpill.add(ch.records, ch.size)
+	sp.c.release(ch, !ch.foreign)
+}
+
+// last tells the spill what it does not know yet, and gives it all that is left,
+// until its first error. The client's goroutines have ended.
+func (sp *spilling) last(ctx context.Context) {
+	for len(sp.tell) > 0 {
+		if sp.err = sp.forget(ctx); sp.err != nil {
+			return
+		}
+	}
+	for ch := sp.c.waiting.first; ch != nil; {
+		next := ch.next
+		if !ch.spilled {
+			out := ch.out()
+			if sp.err = sp.unlocked(func() error { return sp.to.Put(ctx, &out) }); sp.err != nil {
+				return
+			}
+			sp.c.waiting.remove(ch)
+			sp.taken(ch)
+		}
+		ch = next
+	}
 }
 
 // fetch brings the oldest chunk of the spill back.

@@ -118,26 +118,34 @@ func TestSpillRecovered(t *testing.T) {
 		}
 		synctest.Wait()
 		left := finish(t, c, time.Second)
-		if left == nil || left.InSpill.Records == 0 || left.Left.Records+left.InSpill.Records != 5000 {
+		if left == nil || left.InSpill.Records != 5000 || len(left.Chunks) != 0 {
 			t.Fatalf("%+v", left)
 		}
 		sp.reopen()
 		server := new(counting)
 		w.serve("a:1", server.serve)
 		second := newClient(t, ClientOptions{Servers: []Endpoint{w.endpoint("a:1")}, Spill: sp})
-		for i := range left.Chunks {
-			if err := second.Resend(t.Context(), &left.Chunks[i]); err != nil {
-				t.Error(err)
-			}
-		}
-		if left := finish(t, second, time.Minute); left != nil {
-			t.Error(left)
-		}
+		deliverAll(t, second, time.Minute)
 		if s := second.Stats(); s.Recovered != left.InSpill || s.Acked.Records != 5000 || s.InSpill != (Count{}) {
 			t.Errorf("%+v", s)
 		}
 		hasAll(t, server.records(), 5000)
 		w.group.Wait()
+	})
+}
+
+// What a spill refuses when its client closes is handed back.
+func TestSpillRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sp := &memorySpill{fail: true}
+		c, _ := away(t, ClientOptions{Spill: sp})
+		for i := range 100 {
+			post(t, c, "t", i)
+		}
+		left := finish(t, c, time.Second)
+		if left == nil || left.Left.Records != 100 || left.InSpill.Records != 0 || !errors.Is(left, errDisk) {
+			t.Errorf("%+v", left)
+		}
 	})
 }
 
