@@ -47,6 +47,10 @@ type Destination struct {
 	Warnings []string
 	// FlushInterval is how long a record may wait for company; 0 is the default.
 	FlushInterval time.Duration
+	// AttemptTimeout ends an attempt that gets no answer; 0 is the default. It is set
+	// where the destination has limits of its own, which must come first: an attempt that
+	// is cut off in the middle of a message costs the connection.
+	AttemptTimeout time.Duration
 	// start matches the first line of a multiline event; nil where each line is one.
 	start *regexp.Regexp
 

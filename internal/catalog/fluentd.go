@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	protocol "github.com/spillway/spillway/forward"
 	"github.com/spillway/spillway/internal/config"
@@ -50,7 +51,10 @@ func openFluentd(r *config.Resolved, s Surroundings) (*Destination, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Destination{Name: "fluentd " + o.Address + " " + made.Tag, Sink: to, Warnings: warnings, record: made}, nil
+	return &Destination{
+		Name: "fluentd " + o.Address + " " + made.Tag, Sink: to, Warnings: warnings, record: made,
+		AttemptTimeout: cmp.Or(o.WriteTimeout, protocol.DefaultWriteTimeout) + cmp.Or(o.ReadTimeout, protocol.DefaultAckTimeout) + time.Second,
+	}, nil
 }
 
 // sourceLines are the forms of lines by their stream: the fields of the

@@ -141,6 +141,9 @@ func TestFluentdRecords(t *testing.T) {
 	if f.tags[0] != "0123456789ab" || f.acks != 3 || !f.times[0].Equal(noon) || d.Name != "fluentd "+f.address+" 0123456789ab" {
 		t.Errorf("tags %q, %d acks, at %s, called %s", f.tags, f.acks, f.times[0], d.Name)
 	}
+	if d.AttemptTimeout != 2*time.Minute+time.Second {
+		t.Errorf("an attempt ends after %v, before the limits of the connection do", d.AttemptTimeout)
+	}
 	if n := d.Sink.Limits().InFlight; n != 1 {
 		t.Errorf("%d requests at once, so that the order would go", n)
 	}

@@ -192,7 +192,7 @@ var table = []Option{
 	{Name: "fluentd-sub-second-precision", Kind: KindBool, Default: "true",
 		Help:    "Sends times in nanoseconds; false sends whole seconds.",
 		Drivers: fluentd, Programs: bothPrograms},
-	{Name: "fluentd-write-timeout", Kind: KindDuration, Default: "5s",
+	{Name: "fluentd-write-timeout", Kind: KindDuration, Default: "0",
 		Help:    "Limits how long the server may take nothing of what is sent to it; 0 means a minute.",
 		Drivers: fluentd, Programs: bothPrograms, check: setting.NoNegativeDuration},
 	{Name: "fluentd-read-timeout", Kind: KindDuration, Default: "0",

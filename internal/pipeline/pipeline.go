@@ -35,7 +35,7 @@ func For(o config.Buffer, disk *buffer.Disk, d *catalog.Destination, log *slog.L
 			MaxBlock: o.MaxBlock, NoLossMarkers: !o.LossMarkers, Disk: disk,
 		},
 		Sink:    d.Sink,
-		Deliver: deliver.Config{Name: d.Name, FlushInterval: d.FlushInterval},
+		Deliver: deliver.Config{Name: d.Name, FlushInterval: d.FlushInterval, AttemptTimeout: d.AttemptTimeout},
 		Log:     log,
 	}
 }

@@ -222,7 +222,7 @@ func TestFluentdLoggerIsBounded(t *testing.T) {
 	if end.Exit == nil || end.Exit.LinesRead != 3_000_001 {
 		t.Error("not every line was read")
 	}
-	if most := int64(1+24) << 20; int64(end.PeakRSS) > most {
+	if most := int64(1+24) << 20; end.PeakRSS > most {
 		t.Errorf("it took %d bytes, at most %d may be", end.PeakRSS, most)
 	}
 	t.Logf("at most %.1f MiB", float64(end.PeakRSS)/(1<<20))

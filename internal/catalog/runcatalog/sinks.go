@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"strings"
+	"time"
 
 	protocol "github.com/spillway/spillway/forward"
 	"github.com/spillway/spillway/internal/catalog"
@@ -39,7 +40,10 @@ func (s *Surroundings) forwardSink(plan *runfile.ForwardSink) (*catalog.Destinat
 	if err != nil {
 		return nil, err
 	}
-	return &catalog.Destination{Name: "forward " + strings.Join(names, ","), Sink: made, FlushInterval: plan.FlushInterval}, nil
+	return &catalog.Destination{
+		Name: "forward " + strings.Join(names, ","), Sink: made, FlushInterval: plan.FlushInterval,
+		AttemptTimeout: plan.SendTimeout + plan.AckTimeout + time.Second,
+	}, nil
 }
 
 func (s *Surroundings) server(plan *runfile.ForwardSink, to *runfile.Server) (forward.Server, error) {
