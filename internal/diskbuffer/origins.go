@@ -138,6 +138,7 @@ func parseOrigins(src []byte) (list []Origin, ok bool) {
 	if len(src) < originsHeadSize || uint64(len(src)-originsHeadSize) != uint64(le.Uint32(src))*originSize {
 		return nil, false
 	}
+	list = make([]Origin, 0, le.Uint32(src))
 	for src = src[originsHeadSize:]; len(src) > 0; src = src[originSize:] {
 		o := Origin{
 			Records: le.Uint32(src[24:]), Stream: le.Uint32(src[28:]), FirstSeq: le.Uint64(src[32:]), At: le.Uint64(src[40:]),
