@@ -172,14 +172,16 @@ func TestEntriesAreRefused(t *testing.T) {
 // TestDeepEntry: depth costs neither stack nor memory.
 func TestDeepEntry(t *testing.T) {
 	deep := append([]byte{0x92, 1, 0x81, 0xa1, 'a'}, bytes.Repeat([]byte{0x91}, 10<<20)...)
-	if n := testing.AllocsPerRun(1, func() {
-		if _, ok := record.CheckEntries(append(deep[:len(deep):len(deep)], 0xc0)); !ok {
+	if _, ok := record.CheckEntries(deep); ok {
+		t.Error("ten million arrays in each other with nothing inside are taken")
+	}
+	deep = append(deep, 0xc0)
+	// The runtime may allocate beside it, but not each time.
+	if n := testing.AllocsPerRun(5, func() {
+		if _, ok := record.CheckEntries(deep); !ok {
 			t.Error("ten million arrays in each other are refused")
 		}
-		if _, ok := record.CheckEntries(deep); ok {
-			t.Error("ten million arrays in each other with nothing inside are taken")
-		}
-	}); n > 1 {
+	}); n > 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
