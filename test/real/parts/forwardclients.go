@@ -1,0 +1,195 @@
+package parts
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// The clients of the forward protocol that others wrote, as skips and failures spell them.
+const (
+	FluentLoggerGolang = "fluent-logger-golang"
+	FluentForwardGo    = "fluent-forward-go"
+	Fluency            = "fluency"
+)
+
+// clientsDir has a program for each client; a test runs in test/real.
+const clientsDir = "../clients"
+
+// ForwardOrder is what a client is to send, and where. Record i has the tag real.T, T being i modulo
+// Tags, the fields n = i and text, and the time of its client: 1700000000 s + i/1000 s and, unless
+// the client sends whole seconds, (i mod 1000) * 1000003 ns.
+type ForwardOrder struct {
+	// Network is tcp, tls or unix, and Address host:port or a path.
+	Network string `json:"network"`
+	Address string `json:"address"`
+	// Mode is the client's own name of a mode, where it has several.
+	Mode      string `json:"mode,omitempty"`
+	SharedKey string `json:"sharedKey,omitempty"`
+	User      string `json:"user,omitempty"`
+	Password  string `json:"password,omitempty"`
+	Ack       bool   `json:"ack,omitempty"`
+	Async     bool   `json:"async,omitempty"`
+	JSON      bool   `json:"json,omitempty"`
+	Seconds   bool   `json:"seconds,omitempty"`
+	Records   int    `json:"records"`
+	Tags      int    `json:"tags"`
+}
+
+// ForwardClient is a client of the forward protocol that others wrote.
+type ForwardClient struct {
+	Name    string
+	command func(ctx context.Context, order *ForwardOrder) (*exec.Cmd, error)
+}
+
+// Send sends what the order says, and returns when the client says that it is sent: acknowledged,
+// where the order asks for that.
+func (c *ForwardClient) Send(order ForwardOrder) error {
+	ctx, cancel := context.WithTimeout(context.Background(), commandWithin)
+	defer cancel()
+	cmd, err := c.command(ctx, &order)
+	if err != nil {
+		return err
+	}
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", c.Name, err, strings.TrimSpace(stderr.String()))
+	}
+	if want := fmt.Sprintf("sent %d\n", order.Records); string(out) != want {
+		return fmt.Errorf("%s printed %q, expected %q: %s", c.Name, out, want, stderr.String())
+	}
+	return nil
+}
+
+// ordered is a command whose last argument is the order as JSON.
+func ordered(ctx context.Context, order *ForwardOrder, program string, args ...string) (*exec.Cmd, error) {
+	text, err := json.Marshal(order)
+	if err != nil {
+		return nil, fmt.Errorf("encode an order: %w", err)
+	}
+	return exec.CommandContext(ctx, program, append(args, string(text))...), nil
+}
+
+// GoClient is a client in Go: FluentLoggerGolang or FluentForwardGo. Each is a module of its own, and
+// is built with what the module proxy has of it.
+func GoClient(t testing.TB, name string) *ForwardClient {
+	t.Helper()
+	folder := map[string]string{FluentLoggerGolang: "fluentlogger", FluentForwardGo: "fluentforward"}[name]
+	program := filepath.Join(WorkDir(t, "client"), folder)
+	build := exec.Command("go", "build", "-C", filepath.Join(clientsDir, folder), "-o", program, ".")
+	build.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off", "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		need(t, name, fmt.Errorf("%v (it needs a Go module proxy): %w: %s", build.Args, err, out))
+	}
+	return &ForwardClient{Name: name, command: func(ctx context.Context, order *ForwardOrder) (*exec.Cmd, error) {
+		return ordered(ctx, order, program)
+	}}
+}
+
+// FluentLoggerClient is the client of @fluent-org/logger, in Node.
+func FluentLoggerClient(t testing.TB) *ForwardClient {
+	t.Helper()
+	node, err := lookPath("nodejs", "node")
+	need(t, FluentLogger, err)
+	dir, err := installFluentLogger()
+	need(t, FluentLogger, err)
+	return &ForwardClient{Name: FluentLogger, command: func(ctx context.Context, order *ForwardOrder) (*exec.Cmd, error) {
+		cmd, err := ordered(ctx, order, node, filepath.Join(clientsDir, "fluentnode", "client.js"))
+		if err == nil {
+			cmd.Env = append(os.Environ(), "NODE_PATH="+filepath.Join(dir, "node_modules"))
+		}
+		return cmd, err
+	}}
+}
+
+// FluencyClient is the published Fluency. The first start on a machine fetches it, by Maven, into the
+// cache directory.
+func FluencyClient(t testing.TB) *ForwardClient {
+	t.Helper()
+	java, err := lookPath("default-jdk-headless", "java")
+	need(t, Fluency, err)
+	lib, err := installFluency()
+	need(t, Fluency, err)
+	return &ForwardClient{Name: Fluency, command: func(ctx context.Context, order *ForwardOrder) (*exec.Cmd, error) {
+		host, port, err := net.SplitHostPort(order.Address)
+		if err != nil {
+			return nil, fmt.Errorf("order %s: %w", Fluency, err)
+		}
+		cmd := exec.CommandContext(ctx, java, "-Xmx256m", "-cp", filepath.Join(lib, "*"), filepath.Join(clientsDir, "fluency", "Sender.java"),
+			host, port, strconv.Itoa(order.Records), strconv.Itoa(order.Tags), strconv.FormatBool(order.Ack))
+		return cmd, nil
+	}}
+}
+
+// installFluency returns a directory of the cache with its jars.
+func installFluency() (string, error) {
+	pom, err := os.ReadFile(filepath.Join(clientsDir, "fluency", "pom.xml"))
+	if err != nil {
+		return "", fmt.Errorf("see what %s needs: %w", Fluency, err)
+	}
+	sum := sha256.Sum256(pom)
+	return cached("fluency-"+hex.EncodeToString(sum[:6]), func(dir string) error {
+		maven, err := lookPath("maven", "mvn")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, "pom.xml"), pom, 0o644); err != nil {
+			return err
+		}
+		fetch := exec.Command(maven, "-q", "-B", "-f", dir, "dependency:copy-dependencies", "-DoutputDirectory="+dir)
+		if out, err := fetch.CombinedOutput(); err != nil {
+			return fmt.Errorf("%v (it needs Maven's central repository): %w: %s", fetch.Args, err, out)
+		}
+		return nil
+	})
+}
+
+// cached returns a directory of the cache that fill has filled, now or in an earlier run. A lock lets
+// several test runs share one cache; what was interrupted is made anew.
+func cached(name string, fill func(dir string) error) (string, error) {
+	cache, err := cacheDir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, name)
+	lock, err := os.OpenFile(dir+".lock", os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return "", fmt.Errorf("open the lock of %s: %w", dir, err)
+	}
+	if err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err == nil {
+		err = fillOnce(dir, fill)
+	}
+	// Closing gives the lock back.
+	if err := errors.Join(err, lock.Close()); err != nil {
+		return "", fmt.Errorf("fill %s: %w", dir, err)
+	}
+	return dir, nil
+}
+
+func fillOnce(dir string, fill func(dir string) error) error {
+	mark := filepath.Join(dir, "complete")
+	if _, err := os.Stat(mark); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
+		return err
+	}
+	if err := fill(dir); err != nil {
+		return err
+	}
+	return os.WriteFile(mark, nil, 0o644)
+}
