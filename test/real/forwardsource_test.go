@@ -29,6 +29,12 @@ type relay struct {
 	process        *runProcess
 }
 
+// Secrets of the tests; a configuration names variables of the environment.
+const (
+	sharedKey = "the key"
+	password  = "secret"
+)
+
 // startRelay starts one. settings are further lines of the source, such as a shared key.
 func startRelay(t *testing.T, bin *harness.Programs, settings string) *relay {
 	t.Helper()
@@ -49,7 +55,7 @@ sinks:
 routes:
   - {match: "real.**", to: kept}
 `, r.tcp, r.tls, r.unix, filepath.Join(r.dir, "cert.pem"), filepath.Join(r.dir, "key.pem"), settings, r.file))
-	r.process = startRun(t, bin.Spillway, config, filepath.Join(r.dir, "state"))
+	r.process = startRun(t, bin.Spillway, config, filepath.Join(r.dir, "state"), "SHARED_KEY="+sharedKey, "PASSWORD="+password)
 	for _, address := range []struct{ network, at string }{{"tcp", r.tcp}, {"tcp", r.tls}, {"unix", r.unix}} {
 		r.process.await(address.network, address.at)
 	}
@@ -59,7 +65,7 @@ routes:
 // order is one to this relay.
 func (r *relay) order(network string) parts.ForwardOrder {
 	address := map[string]string{"tcp": r.tcp, "tls": r.tls, "unix": r.unix}[network]
-	return parts.ForwardOrder{Network: network, Address: address, Records: 2000, Tags: 7}
+	return parts.ForwardOrder{Network: network, Address: address, Records: 500, Tags: 7}
 }
 
 // check ends the run and compares what is in the file with what was ordered: every record once, with
@@ -152,12 +158,12 @@ func TestForwardFromFluentForwardGo(t *testing.T) {
 	client, bin := parts.GoClient(t, parts.FluentForwardGo), buildSpillway(t)
 	for i, mode := range []string{"message", "message-ext", "forward", "packed", "compressed"} {
 		for _, ack := range []bool{false, true} {
-			for _, key := range []string{"", "a shared key"} {
+			for _, key := range []string{"", sharedKey} {
 				network := []string{"tcp", "tls", "unix"}[i%3]
 				t.Run(fmt.Sprintf("%s %s ack=%t key=%t", network, mode, ack, key != ""), func(t *testing.T) {
 					settings := ""
 					if key != "" {
-						settings = fmt.Sprintf("    shared-key: %q", key)
+						settings = `    shared-key: "${SHARED_KEY}"`
 					}
 					r := startRelay(t, bin, settings)
 					order := r.order(network)
@@ -173,7 +179,7 @@ func TestForwardFromFluentForwardGo(t *testing.T) {
 func TestForwardFromStranger(t *testing.T) {
 	parts.Need(t, parts.FluentForwardGo)
 	client, bin := parts.GoClient(t, parts.FluentForwardGo), buildSpillway(t)
-	r := startRelay(t, bin, `    shared-key: "the key"`)
+	r := startRelay(t, bin, `    shared-key: "${SHARED_KEY}"`)
 	order := r.order("tcp")
 	order.Mode, order.SharedKey = "packed", "another key"
 	if err := client.Send(order); err == nil {
@@ -205,10 +211,10 @@ func TestForwardFromFluentLogger(t *testing.T) {
 	for i, mode := range []string{"Message", "Forward", "PackedForward", "CompressedPackedForward"} {
 		network := []string{"tcp", "tls"}[i%2]
 		t.Run(network+" "+mode, func(t *testing.T) {
-			r := startRelay(t, bin, `    shared-key: "the key"
-    users: [{name: ada, password: secret}]`)
+			r := startRelay(t, bin, `    shared-key: "${SHARED_KEY}"
+    users: [{name: ada, password: "${PASSWORD}"}]`)
 			order := r.order(network)
-			order.Mode, order.Ack, order.SharedKey, order.User, order.Password = mode, true, "the key", "ada", "secret"
+			order.Mode, order.Ack, order.SharedKey, order.User, order.Password = mode, true, sharedKey, "ada", password
 			r.send(client, order)
 		})
 	}

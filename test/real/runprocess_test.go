@@ -30,8 +30,8 @@ type runBalance struct {
 	DeadLettered                                                  int64 `json:"dead_lettered"`
 }
 
-// startRun starts it; the test's end ends it.
-func startRun(t *testing.T, program, config, stateDir string) *runProcess {
+// startRun starts it, with further variables of the environment; the test's end ends it.
+func startRun(t *testing.T, program, config, stateDir string, env ...string) *runProcess {
 	t.Helper()
 	p := &runProcess{t: t, stderr: filepath.Join(filepath.Dir(config), "run.log"), ended: make(chan struct{})}
 	log, err := os.Create(p.stderr)
@@ -40,7 +40,7 @@ func startRun(t *testing.T, program, config, stateDir string) *runProcess {
 	}
 	defer log.Close()
 	p.cmd = exec.Command(program, "run", "-c", config, "--state-dir", stateDir, "--json")
-	p.cmd.Stderr = log
+	p.cmd.Stderr, p.cmd.Env = log, append(os.Environ(), env...)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -144,7 +144,12 @@ func newSink(o Options, d disk) (*Sink, error) {
 
 // Limits implements sink.Sink.
 func (s *Sink) Limits() sink.Limits {
-	return sink.Limits{RequestBytes: maxRequest, PerEvent: len(s.opts.TimeKey) + len(s.opts.TagKey) + 64, BodyBytes: maxBody, InFlight: 1}
+	// One sync is under way at a time, so what comes meanwhile shares the next: a
+	// pause between small requests would only hold up senders that wait for an
+	// acknowledgement.
+	return sink.Limits{
+		RequestBytes: maxRequest, PerEvent: len(s.opts.TimeKey) + len(s.opts.TagKey) + 64, BodyBytes: maxBody, InFlight: 1, Eager: true,
+	}
 }
 
 // Check implements sink.Sink: a file can be made in the folder that all paths
