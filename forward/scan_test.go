@@ -114,7 +114,7 @@ func TestDepthOfAMillionCostsNothing(t *testing.T) {
 		}
 		m.Check()
 	})
-	if m.Count != 1 || m.InvalidCount != 1 || allocs > 10 {
+	if m.Count != 1 || m.InvalidCount != 1 || allocs > 100 { // of a million levels; the race detector adds some
 		t.Errorf("%d valid, %d invalid, %v allocations", m.Count, m.InvalidCount, allocs)
 	}
 }
