@@ -148,7 +148,6 @@ type rig struct {
 	sources  []*source
 	letters  letters
 	broken   string // the sink or source of that name cannot be opened
-	log      strings.Builder
 	*run.Run
 }
 

@@ -23,10 +23,10 @@ type sent struct {
 
 // load is what to send.
 type load struct {
-	to, tag                         string
-	connections, records, size, ids int
-	bytes                           int64
-	inFlight                        int
+	to, tag                    string
+	connections, records, size int
+	bytes                      int64
+	inFlight                   int
 }
 
 func send(args []string) (*sent, error) {

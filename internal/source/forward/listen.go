@@ -39,8 +39,9 @@ type port struct {
 
 	mu      sync.Mutex
 	holder  *lease
-	started bool // somebody accepts; before the first lease connections wait in the kernel
-	done    chan struct{}
+	started bool          // somebody accepts; before the first lease connections wait in the kernel
+	over    chan struct{} // closed when the port is
+	done    chan struct{} // closed when nobody accepts any more
 }
 
 // lease is a port for one source. It implements net.Listener; closing the last
@@ -71,7 +72,7 @@ func openPort(a Address, mode fs.FileMode) (*port, error) {
 			return nil, errors.Join(fmt.Errorf("listen on %s: %w", a, err), l.Close())
 		}
 	}
-	return &port{address: a, Listener: l, done: make(chan struct{})}, nil
+	return &port{address: a, Listener: l, over: make(chan struct{}), done: make(chan struct{})}, nil
 }
 
 // clearSocket removes a socket on which nobody listens any more.
@@ -126,7 +127,10 @@ func (p *port) accept() {
 		}
 		if err != nil {
 			// Descriptors or memory have run out: others may give some back.
-			time.Sleep(acceptPause)
+			select {
+			case <-time.After(acceptPause):
+			case <-p.over:
+			}
 			continue
 		}
 		p.give(conn)
@@ -199,6 +203,13 @@ func (l *lease) Close() error {
 func (p *port) abandon() error {
 	p.mu.Lock()
 	held, started := p.holder != nil, p.started
+	select {
+	case <-p.over:
+	default:
+		if !held {
+			close(p.over)
+		}
+	}
 	p.mu.Unlock()
 	if held {
 		return nil

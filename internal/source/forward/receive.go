@@ -179,15 +179,9 @@ func (r *receiver) keyOf(m *protocol.Received) (seen.Key, error) {
 		h.Write(n[:])
 		io.WriteString(h, text) //nolint:errcheck // A hash takes everything.
 	}
-	size, sum := int64(len(m.Payload)), uint64(0)
-	if m.Spooled != nil {
-		d := xxhash.New()
-		if _, err := io.Copy(d, m.Spooled.Reader()); err != nil {
-			return seen.Key{}, err
-		}
-		size, sum = m.Spooled.Size, d.Sum64()
-	} else {
-		sum = xxhash.Sum64(m.Payload)
+	size, sum, err := sumOf(m)
+	if err != nil {
+		return seen.Key{}, err
 	}
 	binary.LittleEndian.PutUint64(n[:], uint64(size))
 	h.Write(n[:])
@@ -196,6 +190,19 @@ func (r *receiver) keyOf(m *protocol.Received) (seen.Key, error) {
 	key := seen.Key(h.Sum(nil)[:16])
 	copy(key[:], r.mark[:])
 	return key, nil
+}
+
+// sumOf is the size of what a message has in the place of its entries, and a hash
+// of it.
+func sumOf(m *protocol.Received) (size int64, sum uint64, err error) {
+	if m.Spooled == nil {
+		return int64(len(m.Payload)), xxhash.Sum64(m.Payload), nil
+	}
+	d := xxhash.New()
+	if _, err := io.Copy(d, m.Spooled.Reader()); err != nil {
+		return 0, 0, err
+	}
+	return m.Spooled.Size, d.Sum64(), nil
 }
 
 // take hands over the records of a message, after changing them where the source

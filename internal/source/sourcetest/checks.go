@@ -253,8 +253,8 @@ func stops(e *env) {
 	go func() { closed <- e.Source.Close() }()
 	if acked != nil {
 		select {
-		case <-closed:
-			e.Fatal("it was closed while an answer was due")
+		case err := <-closed:
+			e.Fatalf("it was closed while an answer was due: %v", err)
 		case <-time.After(moment):
 		}
 	}

@@ -27,7 +27,7 @@ func subject(t *testing.T, r *sourcetest.Router, json bool) sourcetest.Subject {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { out.Close() }) //nolint:errcheck // The test may have closed it.
+	t.Cleanup(func() { out.Close() })
 	fd, err := unix.Dup(int(in.Fd()))
 	if err == nil {
 		err = in.Close()
