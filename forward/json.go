@@ -20,6 +20,7 @@ type JSONScanner struct {
 	depth   int64
 	text    bool // inside a string
 	escaped bool
+	whole   bool
 }
 
 // Scan looks at b, which holds the message from its beginning on: the bytes of
@@ -29,6 +30,9 @@ func (s *JSONScanner) Scan(b []byte) (size int64, err error) {
 	limit := s.Limit
 	if limit <= 0 {
 		limit = DefaultMaxMessage
+	}
+	if s.whole {
+		return s.pos, nil
 	}
 	for ; s.pos < int64(len(b)); s.pos++ {
 		if s.pos >= limit {
@@ -54,7 +58,8 @@ func (s *JSONScanner) Scan(b []byte) (size int64, err error) {
 			if s.depth < 0 {
 				return 0, &SyntaxError{Want: "a JSON array", Found: strconv.QuoteRune(rune(c)), Offset: s.pos}
 			}
-			return s.pos + 1, nil
+			s.pos, s.whole = s.pos+1, true
+			return s.pos, nil
 		case ' ', '\t', '\r', '\n':
 		default:
 			return 0, &SyntaxError{Want: "a JSON array", Found: strconv.QuoteRune(rune(c)), Offset: s.pos}

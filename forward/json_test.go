@@ -39,6 +39,9 @@ func TestJSONMessages(t *testing.T) {
 	} {
 		var s forward.JSONScanner
 		size, err := s.Scan([]byte(in + `["next"`))
+		if again, err2 := s.Scan([]byte(in)); again != size || err2 != nil {
+			t.Errorf("%s: asked again, its size is said to be %d, %v", in, again, err2)
+		}
 		if err != nil || int(size) != len(in) {
 			t.Errorf("%s: its size is said to be %d, %v", in, size, err)
 			continue

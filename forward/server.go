@@ -335,8 +335,8 @@ func (s *Server) ServePacket(pc net.PacketConn) error {
 	}
 }
 
-// Close stops the server: listeners are closed, connections read no further,
-// messages that are handed over are waited for until their done is called, and
+// Close stops the server: listeners are closed, connections read no further than
+// what has come already, messages that are handed over are waited for until their done is called, and
 // acknowledged. It returns when all of that is done and all goroutines have
 // ended. When ctx ends first, all connections are closed at once, and it returns
 // the error of ctx; goroutines whose Receiver does not return live on until it

@@ -517,6 +517,51 @@ func TestCloseWaits(t *testing.T) {
 	}
 }
 
+// TestCloseHandsOverWhatHasCome has a client that wants no acknowledgements, and
+// takes for sent what the system has taken.
+func TestCloseHandsOverWhatHasCome(t *testing.T) {
+	for _, network := range []string{"tcp", "unix", "tls"} {
+		gate, entered := make(chan struct{}), make(chan struct{}, 1000)
+		l := listen(t, strings.Replace(network, "tls", "tcp", 1))
+		served := l
+		if network == "tls" {
+			served = &plainReads{l}
+		}
+		s := serve(t, served, forward.ServerConfig{Receiver: forward.ReceiverFunc(func(_ *forward.Received, done func(bool)) {
+			entered <- struct{}{}
+			<-gate
+			done(true)
+		})})
+		c := connect(t, l)
+		send(t, c, packed(t, "", 1))
+		<-entered
+		for range 30 {
+			send(t, c, packed(t, "", 10))
+		}
+		closed := make(chan error, 1)
+		go func() { closed <- s.Close(t.Context()) }()
+		for !errors.Is(s.Serve(newPipes()), forward.ErrServerClosed) { // it is closing
+		}
+		close(gate)
+		_ = c.Close() // the server may have closed it
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+		if st := s.Stats(); st.Messages != 31 || st.Entries != 301 || len(st.Reasons) > 0 {
+			t.Errorf("%s: %+v", network, st)
+		}
+	}
+}
+
+// plainReads hides what its connections are, so that they are read by their own
+// method.
+type plainReads struct{ net.Listener }
+
+func (p *plainReads) Accept() (net.Conn, error) {
+	c, err := p.Listener.Accept()
+	return struct{ net.Conn }{c}, err
+}
+
 // TestCloseGivesUp when its context ends.
 func TestCloseGivesUp(t *testing.T) {
 	h := newCollector()

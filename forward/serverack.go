@@ -2,7 +2,6 @@ package forward
 
 import (
 	"crypto/tls"
-	"io"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -19,6 +18,7 @@ type ackQueue struct {
 	unwritten int    // acknowledgements in out
 	out       []byte // what is to be written
 	writing   bool   // by a goroutine of its own
+	no        bool   // the Receiver did not take a message
 	changed   chan struct{}
 }
 
@@ -52,15 +52,24 @@ func (d *dueAck) done(ok bool) {
 		write = !q.writing
 		q.writing = true
 	}
+	no := !ok && d.wanted
+	q.no = q.no || no
 	q.signal()
 	q.mu.Unlock()
 	if write {
 		go q.write()
 	}
-	if !ok && d.wanted {
+	if no {
 		q.c.complain(d.tag, reasonNotTaken, nil)
 		q.c.stop()
 	}
+}
+
+// saidNo reports whether a message was not taken.
+func (q *ackQueue) saidNo() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.no
 }
 
 // signal wakes the reader, if it waits.
@@ -120,17 +129,18 @@ func (q *ackQueue) wait(until func() bool, end <-chan struct{}, deadline <-chan 
 	}
 }
 
-// expect counts one more message, as soon as there are not too many; false means
-// that nothing more is to be handed over.
-func (q *ackQueue) expect() bool {
+// room waits until there are not too many; false means that nothing more is to
+// be handed over.
+func (q *ackQueue) room() bool {
 	most := q.c.s.cfg.MaxDue
-	return q.wait(func() bool {
-		room := q.due+q.unwritten < most
-		if room {
-			q.due++
-		}
-		return room
-	}, q.c.stopped, nil)
+	return q.wait(func() bool { return q.due+q.unwritten < most }, q.c.halt(), nil)
+}
+
+// expect counts one more message. Only the reader calls it, after room.
+func (q *ackQueue) expect() {
+	q.mu.Lock()
+	q.due++
+	q.mu.Unlock()
 }
 
 // settle waits for what is due, and until it is written.
@@ -227,24 +237,4 @@ func (c *serverConn) resume() error {
 		return os.ErrDeadlineExceeded
 	}
 	return c.nc.SetReadDeadline(time.Time{})
-}
-
-// Bounds of the farewell.
-const (
-	drainTime  = 500 * time.Millisecond
-	drainBytes = 16 << 20
-)
-
-// shut closes the connection. What the peer still sends is read for a moment, or
-// the system would answer it in a way that takes the acknowledgements away from
-// the peer.
-func (c *serverConn) shut() {
-	if c.isKilled() {
-		return
-	}
-	half, ok := c.nc.(interface{ CloseWrite() error })
-	if ok && !c.ended && half.CloseWrite() == nil && c.nc.SetReadDeadline(time.Now().Add(drainTime)) == nil {
-		_, _ = io.CopyBuffer(struct{ io.Writer }{io.Discard}, io.LimitReader(c.nc, drainBytes), make([]byte, 4096))
-	}
-	_ = c.nc.Close() // what was due is written, and nobody is to be told
 }

@@ -1,6 +1,7 @@
 package forward_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,38 @@ func cpu(t testing.TB) time.Duration {
 		t.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkServerMessages sends single records in mode Message, as Docker's driver
+// does, a thousand in one write.
+func BenchmarkServerMessages(b *testing.B) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	s, err := forward.NewServer(forward.ServerConfig{Receiver: forward.ReceiverFunc(func(_ *forward.Received, done func(bool)) { done(true) })})
+	if err != nil {
+		b.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	one, err := forward.AppendMessage(nil, "tag", forward.ModeMessage, typical(1), 1, forward.Option{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(one)))
+	b.ReportAllocs()
+	b.ResetTimer()
+	pump(b, l.Addr(), bytes.Repeat(one, 1000), b.N/1000)
+	if err := s.Close(context.Background()); err != nil {
+		b.Error(err)
+	}
+	if err := <-served; !errors.Is(err, forward.ErrServerClosed) {
+		b.Error(err)
+	}
+	if n := s.Stats().Messages; n != int64(b.N/1000*1000) {
+		b.Errorf("%d messages of %d", n, b.N)
+	}
 }
 
 // BenchmarkServer sends 250 kB messages over two connections, with
@@ -87,6 +120,9 @@ func pump(b *testing.B, addr net.Addr, message []byte, n int) {
 	acks := make(chan error, 1)
 	go func() {
 		size := len(forward.AppendAck(nil, "0123456789abcdef01234567"))
+		if !bytes.Contains(message, []byte("0123456789abcdef01234567")) {
+			size = 0
+		}
 		_, err := io.CopyN(io.Discard, c, int64(n*size))
 		acks <- err
 	}()

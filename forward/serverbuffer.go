@@ -279,7 +279,7 @@ func (c *serverConn) wait(size int64) ([]byte, bool) {
 	before := c.state
 	c.state = stateWaiting
 	c.mu.Unlock()
-	block, ok, err := c.s.pool.wait(size, c.stopped)
+	block, ok, err := c.s.pool.wait(size, c.halt())
 	c.enter(before)
 	if err != nil {
 		c.complain("", reasonTooLarge, err)

@@ -34,12 +34,15 @@ type serverConn struct {
 	peer atomic.Pointer[Peer]
 
 	// What follows belongs to the reader.
-	recv  receiveBuffer
-	scan  Scanner
-	json  *JSONScanner // where the connection speaks JSON
-	begun bool         // the first byte was seen
-	ended bool         // the peer sends no more
-	r     *Received    // used again for each message
+	recv   receiveBuffer
+	scan   Scanner
+	json   *JSONScanner // where the connection speaks JSON
+	begun  bool         // the first byte was seen
+	ended  bool         // the peer sends no more
+	ready  bool         // the handshakes are made
+	handed bool         // the message at hand was handed over
+	last   bool         // the server closes, and what has come already is handed over
+	r      *Received    // used again for each message
 
 	mu       sync.Mutex
 	state    connState
@@ -81,7 +84,7 @@ func (c *serverConn) useRaw(conn syscall.Conn) {
 // connection that is idle for a while goes on in a new goroutine: the stack of
 // one that has called a Receiver would stay large.
 func (c *serverConn) serve(opened bool, end func()) {
-	if opened || c.open() {
+	if c.ready = opened || c.open(); c.ready {
 		for c.messages() && c.fill() {
 			if c.recv.idle {
 				c.recv.idle, c.r = false, nil
@@ -89,6 +92,9 @@ func (c *serverConn) serve(opened bool, end func()) {
 				return
 			}
 		}
+	}
+	if c.s.isClosed() {
+		c.drain()
 	}
 	c.recv.release()
 	c.acks.settle()
@@ -215,11 +221,17 @@ func (c *serverConn) messages() bool {
 			c.recv.need = need
 			return true
 		}
-		if !c.message(b[:size]) {
+		// From here on the message is handed over, or stays as it is: reading it may
+		// change its bytes.
+		if isClosed(c.halt()) || !c.acks.room() {
 			return false
 		}
-		c.recv.advance(int(size))
-		if c.s.cfg.DenyKeepalive || c.isStopped() {
+		c.handed = false
+		goOn := c.message(b[:size])
+		if goOn || c.handed {
+			c.recv.advance(int(size))
+		}
+		if !goOn || c.s.cfg.DenyKeepalive {
 			return false
 		}
 	}
@@ -242,6 +254,8 @@ func (c *serverConn) unreadable(b []byte, err error) bool {
 		c.complain("", reasonSyntax, err)
 	case c.json != nil || c.s.cfg.Spool == nil || limit.Bytes > c.s.cfg.MaxSpooled:
 		c.complain(c.scan.peekTag(b), reasonTooLarge, err)
+	case c.last:
+		c.complain(c.scan.peekTag(b), reasonCutOff, errStopped)
 	default:
 		return c.spooled()
 	}
@@ -343,9 +357,8 @@ var errStopped = errors.New("the connection is closed")
 
 // handOver gives the message to the Receiver, and says whether to go on.
 func (c *serverConn) handOver(r *Received) bool {
-	if c.isStopped() || !c.acks.expect() {
-		return false
-	}
+	c.handed = true
+	c.acks.expect()
 	st := &c.s.stats
 	st.messages.Add(1)
 	st.entries.Add(int64(r.Count))
@@ -359,7 +372,7 @@ func (c *serverConn) handOver(r *Received) bool {
 	c.mu.Unlock()
 	c.s.cfg.Receiver.Receive(r, due.done)
 	c.enter(stateBusy)
-	return !c.isStopped()
+	return !isClosed(c.halt())
 }
 
 // complain counts and tells what went wrong.

@@ -41,6 +41,10 @@ func (c *serverConn) spooled() (goOn bool) {
 		c.complain(tag, why, err)
 	}
 	if size == 0 {
+		c.ready = false // what comes now is the middle of a message
+		if err == nil && !c.ended && !c.isKilled() {
+			c.complain(tag, reasonCutOff, errStopped)
+		}
 		return false
 	}
 	c.s.stats.bytes.Add(size)

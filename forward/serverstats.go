@@ -44,9 +44,9 @@ func (r reason) String() string {
 
 // counters are a server's numbers.
 type counters struct {
-	accepted, heartbeats, messages, bytes, entries, invalid atomic.Int64
-	taken, notTaken, acks                                   atomic.Int64
-	reasons                                                 [reasons]atomic.Int64
+	accepted, heartbeats, messages, bytes, entries, invalid, discarded atomic.Int64
+	taken, notTaken, acks                                              atomic.Int64
+	reasons                                                            [reasons]atomic.Int64
 }
 
 // ServerCounters are a server's numbers since it was made.
@@ -61,6 +61,10 @@ type ServerCounters struct {
 	// Taken and NotTaken are those of which the Receiver said so; the others are Due.
 	// Acks were asked for, and are written or about to be.
 	Taken, NotTaken, Due, Acks int64
+	// Discarded are bytes that came while a connection was being closed, after a
+	// no of the Receiver or of the server: what wants an acknowledgement is sent
+	// again by its sender.
+	Discarded int64
 	// Memory is what is in use for receiving now, MemoryPeak the most that was held;
 	// in bytes.
 	Memory, MemoryPeak int64
@@ -95,7 +99,7 @@ func (s *Server) Stats() ServerCounters {
 	c, m := &s.stats, s.pool.state()
 	st := ServerCounters{
 		Connections: open, Accepted: c.accepted.Load(), Heartbeats: c.heartbeats.Load(),
-		Bytes: c.bytes.Load(), Entries: c.entries.Load(), Invalid: c.invalid.Load(),
+		Bytes: c.bytes.Load(), Discarded: c.discarded.Load(), Entries: c.entries.Load(), Invalid: c.invalid.Load(),
 		Taken: c.taken.Load(), NotTaken: c.notTaken.Load(), Acks: c.acks.Load(),
 		Memory: m.used, MemoryPeak: m.peak, Reasons: make(map[string]int64),
 	}

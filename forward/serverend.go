@@ -1,0 +1,88 @@
+package forward
+
+import (
+	"errors"
+	"io"
+	"time"
+)
+
+// Bounds of the farewell.
+const (
+	drainTime  = 500 * time.Millisecond
+	drainBytes = 16 << 20
+	// nothingMore is how long a connection that cannot be asked is given to show
+	// what has come.
+	nothingMore = 20 * time.Millisecond
+)
+
+// halt is closed when nothing more is to be handed over.
+func (c *serverConn) halt() <-chan struct{} {
+	if c.last {
+		return c.killed
+	}
+	return c.stopped
+}
+
+// drain hands over what has come already when the server closes. A client that
+// wants no acknowledgements takes it for sent.
+func (c *serverConn) drain() {
+	if !c.ready || c.ended || c.s.cfg.DenyKeepalive || c.acks.saidNo() || c.isKilled() {
+		return
+	}
+	if c.nc.SetReadDeadline(time.Time{}) != nil {
+		return // it is closed
+	}
+	c.last = true
+	end := time.Now().Add(drainTime)
+	for c.messages() {
+		if time.Now().After(end) || !c.more() {
+			break
+		}
+	}
+	if rest := c.recv.bytes(); len(rest) > 0 && !c.isKilled() {
+		c.complain(c.scan.peekTag(rest), reasonCutOff, errors.New("the server closes"))
+	}
+}
+
+// more reads what is there, without waiting for it.
+func (c *serverConn) more() bool {
+	r := &c.recv
+	for {
+		r.n, r.err = 0, nil
+		switch {
+		case c.raw != nil:
+			if err := c.raw.Read(func(fd uintptr) bool { r.readReady(fd); return true }); err != nil {
+				return false
+			}
+		case !r.room():
+			r.err = errNoMemory
+		case c.nc.SetReadDeadline(time.Now().Add(nothingMore)) == nil:
+			r.n, r.err = c.nc.Read(r.mem[r.to:r.readTo])
+		}
+		if errors.Is(r.err, errNoMemory) {
+			if block, ok := c.wait(r.want); ok {
+				r.replace(block)
+				continue
+			}
+		}
+		r.to += r.n
+		c.ended = errors.Is(r.err, io.EOF)
+		return r.n > 0
+	}
+}
+
+// shut closes the connection. What the peer still sends is read for a moment, or
+// the system would answer it in a way that takes the acknowledgements away from
+// the peer.
+func (c *serverConn) shut() {
+	if c.isKilled() {
+		return
+	}
+	half, ok := c.nc.(interface{ CloseWrite() error })
+	if ok && !c.ended && half.CloseWrite() == nil && c.nc.SetReadDeadline(time.Now().Add(drainTime)) == nil {
+		// An error ends it, which is all that is wanted.
+		n, _ := io.CopyBuffer(struct{ io.Writer }{io.Discard}, io.LimitReader(c.nc, drainBytes), make([]byte, 4096))
+		c.s.stats.discarded.Add(n)
+	}
+	_ = c.nc.Close() // what was due is written, and nobody is to be told
+}
