@@ -40,6 +40,7 @@ func TestRunKilledWhileItWritesFiles(t *testing.T) {
 				acked[s.tag] = s.end(t)
 				total += acked[s.tag]
 			}
+			r.drained()
 			report := r.stop()
 			if report.Pending != 0 || report.Dropped != 0 {
 				t.Errorf("seed %d: %d are pending at the end, %d dropped", seed, report.Pending, report.Dropped)

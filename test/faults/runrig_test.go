@@ -119,6 +119,30 @@ func (r *relay) stop() runReport {
 	return report
 }
 
+// drained waits until nothing is pending: at the end of a run what a slow destination has not taken stays on the disk.
+func (r *relay) drained() {
+	r.t.Helper()
+	over := time.After(120 * time.Second)
+	for {
+		out, err := exec.Command(programs.Spillway, "status", "--json", "--state-dir", filepath.Join(r.dir, "state")).Output()
+		var status struct {
+			Pending   int64
+			Processes []json.RawMessage
+		}
+		if err == nil {
+			err = json.Unmarshal(out, &status)
+		}
+		if err == nil && len(status.Processes) == 1 && status.Pending == 0 {
+			return
+		}
+		select {
+		case <-over:
+			r.t.Fatalf("%d records are still pending, %v", status.Pending, err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
 // receiver is a destination of the forward protocol. It knows a chunk that is sent again by its id.
 type receiver struct {
 	t      *testing.T
