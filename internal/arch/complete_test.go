@@ -17,6 +17,7 @@ import (
 	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/pipeline"
 	"github.com/spillway/spillway/internal/record"
+	"github.com/spillway/spillway/internal/run"
 )
 
 // names fails the test for each name that the page does not have in backticks.
@@ -77,6 +78,21 @@ func TestEveryKeyIsExplained(t *testing.T) {
 	found := keys(all, nil)
 	// The time since when is left out while it is zero.
 	names(t, "docs/accounting.md", "the key", append(found, "since"))
+}
+
+// TestEveryKeyOfARunIsExplained takes those that a run has beside a pipeline's.
+func TestEveryKeyOfARunIsExplained(t *testing.T) {
+	text, err := json.Marshal(run.Report{
+		Legs: []run.LegReport{{Leaving: true}}, Sources: []run.SourceStatus{{Detail: 1}}, Unmatched: []run.Stray{{}}, Orphaned: []run.Orphan{{}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all any
+	if err := json.Unmarshal(text, &all); err != nil {
+		t.Fatal(err)
+	}
+	names(t, "docs/accounting.md", "the key", keys(all, nil))
 }
 
 // keys are the keys of all objects in v.
