@@ -69,8 +69,9 @@ type Config struct {
 type Source struct {
 	cfg Config
 	receiver
-	ports  []*port
-	server *protocol.Server
+	ports     []*port
+	server    *protocol.Server
+	hostnames hostnames
 
 	// handing is held for reading while something is handed over.
 	handing sync.RWMutex
@@ -86,7 +87,7 @@ type Source struct {
 // New makes a source and opens what it listens on, but for what it takes over. It
 // takes nothing before Start. note is for the log.
 func New(cfg Config) (s *Source, note string, err error) {
-	s = &Source{cfg: cfg, closed: make(chan struct{})}
+	s = &Source{cfg: cfg, closed: make(chan struct{}), hostnames: hostnames{lookup: net.DefaultResolver.LookupAddr}}
 	s.receiver = receiver{name: cfg.Name, router: cfg.Router, level: cfg.Level, fields: &fields{},
 		rename: renamer(cfg.Tag, cfg.AddTagPrefix), mark: markOf(cfg.Name), report: cfg.Report}
 	for _, f := range cfg.Fields {
@@ -226,7 +227,9 @@ func (s *Source) handle(r *protocol.Received, done func(ok bool)) {
 	}
 	var add fields
 	add.add(s.cfg.AddressKey, addressOf(r.Peer))
-	add.add(s.cfg.HostnameKey, r.Peer.Hostname)
+	if s.cfg.HostnameKey != "" {
+		add.add(s.cfg.HostnameKey, s.hostnames.of(r.Peer))
+	}
 	s.receive(r, &add, done)
 }
 
