@@ -40,7 +40,8 @@ type Received struct {
 	// Peer is who sent it. It is the same for all messages of a connection, and does
 	// not change.
 	Peer *Peer
-	// Time is when the message was complete.
+	// Time is when the message was complete; messages that were read at once share
+	// one.
 	Time time.Time
 	// Refused says why the payload could not be taken apart: it does not decompress,
 	// or expands beyond the limits. Payload then holds it as it was received, and

@@ -34,15 +34,16 @@ type serverConn struct {
 	peer atomic.Pointer[Peer]
 
 	// What follows belongs to the reader.
-	recv   receiveBuffer
-	scan   Scanner
-	json   *JSONScanner // where the connection speaks JSON
-	begun  bool         // the first byte was seen
-	ended  bool         // the peer sends no more
-	ready  bool         // the handshakes are made
-	handed bool         // the message at hand was handed over
-	last   bool         // the server closes, and what has come already is handed over
-	r      *Received    // used again for each message
+	recv    receiveBuffer
+	scan    Scanner
+	json    *JSONScanner // where the connection speaks JSON
+	begun   bool         // the first byte was seen
+	ended   bool         // the peer sends no more
+	ready   bool         // the handshakes are made
+	handed  bool         // the message at hand was handed over
+	last    bool         // the server closes, and what has come already is handed over
+	r       *Received    // used again for each message
+	arrived time.Time    // when the messages at hand were read; zero until one is handed over
 
 	mu       sync.Mutex
 	state    connState
@@ -268,7 +269,10 @@ func (c *serverConn) message(b []byte) bool {
 		c.r = new(Received)
 	}
 	r := c.r
-	*r = Received{Message: Message{Tag: r.Tag}, Peer: c.peer.Load(), Time: time.Now()}
+	if c.arrived.IsZero() {
+		c.arrived = time.Now()
+	}
+	*r = Received{Message: Message{Tag: r.Tag}, Peer: c.peer.Load(), Time: c.arrived}
 	c.s.stats.bytes.Add(int64(len(b)))
 	if c.json != nil {
 		return c.jsonMessage(b, r)
@@ -382,6 +386,7 @@ func (c *serverConn) complain(tag string, why reason, err error) {
 
 // fill reads more, and says whether there is any.
 func (c *serverConn) fill() bool {
+	c.arrived = time.Time{}
 	for {
 		n, err := c.recv.read()
 		switch {

@@ -46,6 +46,7 @@ func (c *serverConn) drain() {
 
 // more reads what is there, without waiting for it.
 func (c *serverConn) more() bool {
+	c.arrived = time.Time{}
 	r := &c.recv
 	for {
 		r.n, r.err = 0, nil
