@@ -66,8 +66,10 @@ func (r *Run) commit(n *next) {
 
 // retire ends a source that takes nothing more, once what it took is answered.
 func (r *Run) retire(s *source) {
+	r.handing.Add(1)
 	r.leavers.Go(func() {
 		s.Wait()
+		r.handing.Done()
 		if err := s.Close(); err != nil {
 			r.cfg.Log.Warn("a source did not end well", "source", s.plan.Name, "error", err)
 		}
@@ -103,8 +105,8 @@ func (r *Run) end(l *leg) error {
 }
 
 // Stop ends the run in order: no source takes anything more, what is held is
-// delivered until the deadline, or goes to the disk, the sources give their last
-// answers, and everything is closed. A zero deadline is none. It returns the last
+// delivered until the deadline, or goes to the disk, the legs are closed, and the
+// sources, once they have given their last answers. A zero deadline is none. It returns the last
 // balance.
 func (r *Run) Stop(deadline time.Time) (Report, error) {
 	r.changing.Lock()
@@ -126,18 +128,21 @@ func (r *Run) Stop(deadline time.Time) (Report, error) {
 	for _, s := range sources {
 		s.Wait()
 	}
+	r.handing.Wait()
 	r.replay.stop()
 	for _, l := range legs {
 		l.Drain()
 	}
+	// A source gives its last answers, and a leg that leaves chunks to the disk tells
+	// of them when it ends.
 	var errs []error
+	for _, l := range append(slices.Clone(r.legs), r.rejects) {
+		errs = append(errs, r.end(l))
+	}
 	for _, s := range sources {
 		errs = append(errs, s.Close())
 	}
 	r.leavers.Wait()
-	for _, l := range append(slices.Clone(r.legs), r.rejects) {
-		errs = append(errs, r.end(l))
-	}
 	r.replay.wait()
 	report := r.Report()
 	r.file = nil

@@ -55,6 +55,20 @@ func (r *rig) has(name, tag string, bodies []string) {
 	}
 }
 
+// TestStopAnswersForWhatIsLeft: a chunk that goes to the disk before it has reached
+// the level which its source asks for is not vouched for, and its source, which
+// waits for that answer, ends all the same.
+func TestStopAnswersForWhatIsLeft(t *testing.T) {
+	r := newRig(t)
+	r.places["one"].is(true)
+	s := r.start(r.file(64<<10, "app.** spill: one"))
+	told := s.hand("app.x", "a")
+	if report := r.stop(100 * time.Millisecond); report.Pending != 1 || report.Dropped != 0 {
+		t.Errorf("the balance is %+v", report.Sheet)
+	}
+	r.expect(told, false)
+}
+
 // TestRouteIsGone: a disk buffer whose route is gone goes to the sink of its name,
 // and nowhere else.
 func TestRouteIsGone(t *testing.T) {

@@ -86,6 +86,7 @@ type source struct {
 	o                        run.SourceOptions
 	started, stopped, closed atomic.Bool
 	records                  atomic.Int64
+	due                      sync.WaitGroup // chunks that nobody was told of
 
 	mu      sync.Mutex
 	settled [][16]byte
@@ -100,7 +101,13 @@ func (s *source) Settled(keys [][16]byte) {
 	s.settled = append(s.settled, keys...)
 }
 func (s *source) Done() <-chan struct{} { return nil }
-func (s *source) Close() error          { s.closed.Store(true); return nil }
+
+// Close waits for the answers that are due, as every source does.
+func (s *source) Close() error {
+	s.due.Wait()
+	s.closed.Store(true)
+	return nil
+}
 func (s *source) Status() run.SourceStatus {
 	return run.SourceStatus{RecordsIn: s.records.Load()}
 }
@@ -112,11 +119,12 @@ func (s *source) hand(tag string, bodies ...string) <-chan bool {
 
 func (s *source) handAt(level record.Level, tag string, bodies ...string) <-chan bool {
 	told := make(chan bool, 1)
-	c := record.Chunk{Tag: tag, Time: time.Now().UnixNano(), Level: level, Count: len(bodies), Done: func(ok bool) { told <- ok }}
+	c := record.Chunk{Tag: tag, Time: time.Now().UnixNano(), Level: level, Count: len(bodies), Done: func(ok bool) { told <- ok; s.due.Done() }}
 	for _, b := range bodies {
 		c.Bodies, _ = record.AppendBody(append(make([]byte, 0, len(c.Bodies)+len(b)+record.FrameSize), c.Bodies...), []byte(b))
 	}
 	s.records.Add(int64(len(bodies)))
+	s.due.Add(1)
 	s.o.Router.Admit(&c)
 	return told
 }

@@ -70,6 +70,8 @@ type Run struct {
 	stopping bool
 
 	leavers sync.WaitGroup
+	// handing are the sources among them that may still hand something over.
+	handing sync.WaitGroup
 	replay  replay
 }
 
