@@ -34,6 +34,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -77,17 +78,22 @@ type Store struct {
 	group *group
 }
 
-// Open opens the store in dir and makes it, readable for its owner alone, where it
-// is missing. A file that is damaged so that it takes no letters is set aside.
+// Open opens the store in dir. It makes the directory, and looks whether it may write
+// there; the file is made or opened when the first letter comes, because most
+// processes never have one, and a database takes memory. A file that is damaged so
+// that it takes no letters is set aside then.
 func Open(dir string, o Options) (*Store, error) {
 	s, err := newStore(dir, o)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*s.o.Wait)
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the directory of the dead letters: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), s.o.Wait)
 	defer cancel()
-	if err := s.writing(ctx, func(f *file) error { return f.writable(ctx) }); err != nil {
-		return nil, errors.Join(err, s.Close())
+	if err := s.locked(ctx, func() error { return nil }); err != nil {
+		return nil, fmt.Errorf("open the dead letters in %s: %w", s.dir, err)
 	}
 	return s, nil
 }
@@ -136,14 +142,13 @@ func (s *Store) Close() error {
 // set aside, and do runs once more, on a new one.
 func (s *Store) writing(ctx context.Context, do func(*file) error) error {
 	f, err := s.present(ctx)
-	if err != nil {
+	if err == nil {
+		err = do(f)
+	}
+	if f == nil || !damaged(err) {
 		return err
 	}
-	why := do(f)
-	if !damaged(why) {
-		return why
-	}
-	if err := s.setAside(ctx, f, why); err != nil {
+	if err := s.setAside(ctx, f, err); err != nil {
 		return err
 	}
 	if f, err = s.present(ctx); err != nil {
@@ -152,8 +157,8 @@ func (s *Store) writing(ctx context.Context, do func(*file) error) error {
 	return do(f)
 }
 
-// present is the file that takes letters, which is made if there is none. It is the
-// one that is open, unless it has been deleted since or another process has set it
+// present is the file that takes letters, which is made if there is none; where it is
+// damaged, there is an error beside it. It is the one that is open, unless it has been deleted since or another process has set it
 // aside: what would be written to that one nobody would look for.
 func (s *Store) present(ctx context.Context) (*file, error) {
 	s.mu.Lock()
@@ -179,8 +184,18 @@ func (s *Store) present(ctx context.Context) (*file, error) {
 			return nil, err
 		}
 	}
-	s.file, err = s.openFile(number, s.bounds(files, number))
-	return s.file, err
+	f, err := s.openFile(number, s.bounds(files, number))
+	if err != nil {
+		return nil, err
+	}
+	if err := f.ours(ctx); err != nil {
+		if closed := f.close(); !damaged(closed) {
+			err = errors.Join(err, closed)
+		}
+		return f, err
+	}
+	s.file = f
+	return f, nil
 }
 
 // setAside makes the successor of f, which is damaged. Nothing of f is deleted, and

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/url"
 	"os"
 	"strconv"
@@ -92,7 +93,7 @@ type file struct {
 
 // openFile opens the file of that number, which is there.
 func (s *Store) openFile(number int, b bounds) (*file, error) {
-	f, err := openPath(s.path(number), b, s.o.Wait)
+	f, err := openPath(s.path(number), b, s.o.Wait, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +101,11 @@ func (s *Store) openFile(number int, b bounds) (*file, error) {
 	return f, nil
 }
 
-func openPath(path string, b bounds, wait time.Duration) (*file, error) {
+// fresh are settings of a file that has nothing in it yet. They would take the lock of
+// writing each time, also where they change nothing.
+var fresh = url.Values{"_auto_vacuum": {"INCREMENTAL"}}
+
+func openPath(path string, b bounds, wait time.Duration, more url.Values) (*file, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return nil, fmt.Errorf("open the dead letters: %w", err)
@@ -111,7 +116,6 @@ func openPath(path string, b bounds, wait time.Duration) (*file, error) {
 	q := url.Values{
 		"mode":          {"rw"},
 		"_busy_timeout": {strconv.FormatInt(wait.Milliseconds(), 10)},
-		"_auto_vacuum":  {"INCREMENTAL"},
 		"_journal_mode": {"WAL"},
 		// A commit returns when it is synced.
 		"_synchronous": {"FULL"},
@@ -125,6 +129,7 @@ func openPath(path string, b bounds, wait time.Duration) (*file, error) {
 			fmt.Sprintf("max_page_count(%d)", b.file/pageSize),
 		},
 	}
+	maps.Copy(q, more)
 	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String())
 	if err != nil {
 		return nil, fmt.Errorf("open the dead letters in %s: %w", path, err)
@@ -170,19 +175,6 @@ func (f *file) close() error {
 		return fmt.Errorf("close the dead letters in %s: %w", f.path, err)
 	}
 	return nil
-}
-
-// writable looks whether the file is one of ours, and takes letters.
-func (f *file) writable(ctx context.Context) error {
-	if err := f.ours(ctx); err != nil {
-		return err
-	}
-	tx, err := f.db.BeginTx(ctx, nil)
-	if err != nil {
-		return f.explain("begin to write", err)
-	}
-	_, err = tx.ExecContext(ctx, "UPDATE total SET letters = letters")
-	return errors.Join(f.explain("look whether they can be written", err), f.explain("look whether they can be written", tx.Rollback()))
 }
 
 // ours looks whether the file is one of ours.

@@ -18,6 +18,7 @@ const (
 	newName    = "new.db"
 	lockName   = "lock"   // held while a file is made
 	replayName = "replay" // held by the process that replays
+	askedName  = "asked"  // there while something is to be replayed
 	// idsOfFile is how far apart the ids of successive files begin, so that an id
 	// names one letter, and its file.
 	idsOfFile = 1_000_000_000_000
@@ -98,7 +99,7 @@ func (s *Store) bounds(all files, number int) bounds {
 // makeFile makes the file of that number if it is missing. It appears with its
 // tables in it or not at all.
 func (s *Store) makeFile(ctx context.Context, number int) error {
-	path, fresh := s.path(number), filepath.Join(s.dir, newName)
+	path, made := s.path(number), filepath.Join(s.dir, newName)
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return fmt.Errorf("make dead letters: %w", err)
 	}
@@ -107,14 +108,14 @@ func (s *Store) makeFile(ctx context.Context, number int) error {
 			return err
 		}
 		for _, suffix := range companions {
-			if err := os.Remove(fresh + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err := os.Remove(made + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 		}
-		if err := s.fill(ctx, fresh, int64(number-1)*idsOfFile); err != nil {
+		if err := s.fill(ctx, made, int64(number-1)*idsOfFile); err != nil {
 			return err
 		}
-		if err := os.Rename(fresh, path); err != nil {
+		if err := os.Rename(made, path); err != nil {
 			return err
 		}
 		return syncDir(s.dir)
@@ -135,7 +136,7 @@ func (s *Store) fill(ctx context.Context, path string, after int64) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	made, err := openPath(path, s.bounds(files{}, 0), s.o.Wait)
+	made, err := openPath(path, s.bounds(files{}, 0), s.o.Wait, fresh)
 	if err != nil {
 		return err
 	}

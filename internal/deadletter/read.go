@@ -108,8 +108,24 @@ func (s *Store) Get(ctx context.Context, id int64) (e Entry, err error) {
 		e = *found
 		return err
 	})
-	if errors.Is(err, fs.ErrNotExist) {
+	var row *rowError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return e, none
+	case damaged(err) && !errors.As(err, &row):
+		return s.getAround(ctx, id, err)
+	}
+	return e, err
+}
+
+// getAround returns a letter of a file in which something is damaged.
+func (s *Store) getAround(ctx context.Context, id int64, why error) (e Entry, err error) {
+	report, err := s.List(ctx, Query{IDs: []int64{id}}, func(found *Entry) error {
+		e = *found
+		return nil
+	})
+	if err == nil && report.Matched == 0 {
+		err = fmt.Errorf("dead letter %d: %w", id, why)
 	}
 	return e, err
 }

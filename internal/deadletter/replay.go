@@ -26,7 +26,12 @@ func (s *Store) Ask(ctx context.Context, q Query) (asked int64, err error) {
 	q.Heads = true
 	var ids []int64
 	ask := func() error {
-		err := s.eachFile(ctx, ids, func(f *file, ids []int64) error { return f.ask(ctx, ids) })
+		err := s.locked(ctx, func() error {
+			if err := s.eachFile(ctx, ids, func(f *file, ids []int64) error { return f.ask(ctx, ids) }); err != nil || len(ids) == 0 {
+				return err
+			}
+			return s.markAsked()
+		})
 		asked += int64(len(ids))
 		ids = ids[:0]
 		return err
@@ -38,6 +43,29 @@ func (s *Store) Ask(ctx context.Context, q Query) (asked int64, err error) {
 		return ask()
 	})
 	return asked, errors.Join(err, ask())
+}
+
+// markAsked makes the file by whose presence a process sees, at the cost of a look at
+// the directory, that there is something to replay.
+func (s *Store) markAsked() error {
+	f, err := os.OpenFile(filepath.Join(s.dir, askedName), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("ask for a replay: %w", err)
+	}
+	return f.Close()
+}
+
+// unmarkAsked removes that file when nothing is asked for any more.
+func (s *Store) unmarkAsked(ctx context.Context) error {
+	return s.locked(ctx, func() error {
+		if n, err := s.Asked(ctx); err != nil || n > 0 {
+			return err
+		}
+		if err := os.Remove(filepath.Join(s.dir, askedName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("end a replay: %w", err)
+		}
+		return nil
+	})
 }
 
 // Withdraw takes back what was asked for and not replayed yet.
@@ -141,16 +169,16 @@ type Give func(e *Entry, c *record.Chunk)
 // to do.
 func (s *Store) Replay(ctx context.Context, give Give) (Replayed, error) {
 	r := replay{store: s, give: give, slots: make(chan struct{}, mostGiven)}
-	// Where nobody has asked, nothing is locked or made.
-	if n, err := s.Asked(ctx); err != nil || n == 0 {
-		return r.sum, err
+	// Where nobody has asked, nothing is opened, locked or made.
+	if _, err := os.Lstat(filepath.Join(s.dir, askedName)); errors.Is(err, fs.ErrNotExist) {
+		return r.sum, nil
 	}
 	lock, err := s.tryReplay()
 	if err != nil || lock == nil {
 		return r.sum, err
 	}
 	err = r.run(ctx)
-	return r.sum, errors.Join(err, lock.Close())
+	return r.sum, errors.Join(err, s.unmarkAsked(context.WithoutCancel(ctx)), lock.Close())
 }
 
 // tryReplay takes the lock of the one process that replays; nil is that another one

@@ -114,6 +114,12 @@ func TestReplay(t *testing.T) {
 	if err := s.Withdraw(t.Context()); err != nil || asked(t, s) != 0 {
 		t.Errorf("%d letters are asked for still (%v)", asked(t, s), err)
 	}
+	if sum, err := s.Replay(t.Context(), func(*Entry, *record.Chunk) { t.Error("nothing is asked for") }); err != nil || sum != (Replayed{}) {
+		t.Errorf("%+v, %v", sum, err)
+	}
+	if got := filesOf(t, dir); slices.Contains(got, askedName) {
+		t.Errorf("the files are %q, and nothing is asked for", got)
+	}
 }
 
 // TestARefusalElsewhere: a letter that is replayed to another destination, which
