@@ -34,6 +34,7 @@ type receiveBuffer struct {
 	readTo   int   // how far the next read may go
 	kind     uint8 // whose mem is
 	bulk     bool
+	resting  bool  // moved to memory of the size of what there is, with a little room
 	idle     bool  // nothing came for a while, and nothing is half read
 	fresh    bool  // a message was whole since the last read
 	trust    int64 // the largest message so far
@@ -118,6 +119,10 @@ func (r *receiveBuffer) room() bool {
 		r.readTo = len(r.mem)
 		return true
 	}
+	if r.resting && r.to < len(r.mem) {
+		r.readTo = len(r.mem)
+		return true
+	}
 	need := max(r.need, int64(have)+1)
 	size := need
 	if size > 2*r.trust {
@@ -180,6 +185,7 @@ func (r *receiveBuffer) read() (n int, err error) {
 	}
 	c.enter(stateBusy)
 	if r.n > 0 {
+		r.resting = false
 		if r.to += r.n; r.to == r.readTo && r.to == len(r.mem) {
 			r.bulk = true
 		}
@@ -213,7 +219,8 @@ func (r *receiveBuffer) readReady(fd uintptr) bool {
 	return true
 }
 
-// shrink moves what is half read to memory of its size.
+// shrink moves what is half read to memory of its size, with room for a byte at
+// least: into that is read until there is more.
 func (r *receiveBuffer) shrink() {
 	have := r.to - r.from
 	r.bulk = false
@@ -227,14 +234,15 @@ func (r *receiveBuffer) shrink() {
 		return
 	}
 	if have > smallRest {
-		if bitsFor(int64(have)) < bitsFor(int64(len(r.mem))) {
-			if block, ok := r.c.s.pool.get(int64(have)); ok {
+		if bitsFor(int64(have)+1) < bitsFor(int64(len(r.mem))) {
+			if block, ok := r.c.s.pool.get(int64(have) + 1); ok {
 				r.replace(block)
+				r.resting = true
 			}
 		}
 		return
 	}
-	size := (have + 127) &^ 127
+	size := (have + 128) &^ 127
 	if !r.c.s.pool.charge(int64(size)) {
 		return
 	}
@@ -242,6 +250,7 @@ func (r *receiveBuffer) shrink() {
 	n := copy(small, r.mem[r.from:r.to])
 	r.free()
 	r.mem, r.from, r.to, r.kind = small, 0, n, memSmall
+	r.resting = true
 }
 
 // reading says that the connection waits for its peer.

@@ -67,6 +67,7 @@ func (c *serverConn) more() bool {
 			}
 		}
 		r.to += r.n
+		r.resting = false
 		c.ended = errors.Is(r.err, io.EOF)
 		return r.n > 0
 	}

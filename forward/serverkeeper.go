@@ -57,7 +57,7 @@ func (h *holder) shrinks() bool {
 	if h.got <= smallRest {
 		return h.held > h.got+128
 	}
-	return bitsFor(h.got) < bitsFor(h.held)
+	return bitsFor(h.got+1) < bitsFor(h.held)
 }
 
 // look closes connections on which a message has stalled, and nudges those that

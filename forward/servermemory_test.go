@@ -138,3 +138,38 @@ func TestIdleConnections(t *testing.T) {
 	}
 	runtime.KeepAlive(conns)
 }
+
+// TestWhatWaitsTakesLittle has a connection that has shown that it sends much,
+// and then stops in mid-message: the memory goes to others, the bytes stay.
+func TestWhatWaitsTakesLittle(t *testing.T) {
+	l, h := listen(t, "tcp"), newCollector()
+	s := serve(t, l, forward.ServerConfig{Receiver: h})
+	c := connect(t, l)
+	// until waits for what the server does after a while.
+	until := func(most int64) {
+		t.Helper()
+		for range 100 {
+			if s.Stats().Memory <= most {
+				return
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		t.Errorf("%d bytes of memory are in use, want at most %d", s.Stats().Memory, most)
+	}
+	next := packed(t, "b", 1000)
+	for _, half := range []struct {
+		sent int
+		most int64
+	}{{100, 128}, {5000, 8192}, {0, 0}} {
+		send(t, c, append(packed(t, "a", 1000), next[:half.sent]...))
+		expect(t, c, forward.AppendAck(nil, "a"))
+		until(half.most)
+		send(t, c, next[half.sent:])
+		expect(t, c, forward.AppendAck(nil, "b"))
+	}
+	for _, g := range h.wait(t, 6) {
+		if g.count != 1000 || g.invalidCount > 0 || g.entries != string(typical(1000)) {
+			t.Errorf("%s: %d entries, %d invalid", g.chunk, g.count, g.invalidCount)
+		}
+	}
+}

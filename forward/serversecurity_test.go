@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
@@ -210,6 +211,41 @@ func TestServerTLS(t *testing.T) {
 		t.Error(err)
 	}
 	if st := s.Stats(); st.Messages != 6 || st.Entries != 110_112 || st.Reasons["tls"] != 1 {
+		t.Errorf("%+v", st)
+	}
+}
+
+// TestServerReadsWhatFollowsPing has a client that does not wait for PONG.
+func TestServerReadsWhatFollowsPing(t *testing.T) {
+	noLeaks(t)
+	l := listenLoopback(t)
+	s := serveFor(t, l, ServerConfig{Security: &Security{Hostname: "server", SharedKey: "key"}})
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	b := make([]byte, 1000)
+	n, err := c.Read(b)
+	var hello Hello
+	if err = errors.Join(err, hello.Parse(b[:n])); err != nil {
+		t.Fatal(err)
+	}
+	credentials := &Credentials{Hostname: "client", SharedKey: "key"}
+	ping := NewPing(&hello, credentials)
+	message, err := AppendMessage(ping.Append(nil), "tag", ModePackedForward, entries(100), 100, Option{Chunk: "id"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Write(message); err != nil {
+		t.Fatal(err)
+	}
+	want := append(NewPong(&hello, ping, &Credentials{Hostname: "server", SharedKey: "key"}).Append(nil), AppendAck(nil, "id")...)
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(c, got); err != nil || string(got) != string(want) {
+		t.Errorf("% x, %v; want % x", got, err, want)
+	}
+	if st := s.Stats(); st.Entries != 100 {
 		t.Errorf("%+v", st)
 	}
 }
