@@ -97,8 +97,16 @@ func Start(file *runfile.File, cfg Config) (*Run, error) {
 // options, the balance, the scratch of compression. In bytes.
 const heapBeside = 14 << 20
 
+// heapGrowth is how much the Go heap may grow between collections, in per cent.
+// Nothing is allocated for a record, so that collecting twice as often as usual
+// costs little, and half of what is garbage counts for nothing.
+const heapGrowth = 50
+
 // limitHeap gives the Go heap its share. Records that wait are outside of it.
-func limitHeap(file *runfile.File) { debug.SetMemoryLimit(receiving(file) + heapBeside) }
+func limitHeap(file *runfile.File) {
+	debug.SetGCPercent(heapGrowth)
+	debug.SetMemoryLimit(receiving(file) + heapBeside)
+}
 
 // receiving is the share of the memory in which is received: half-read messages,
 // decompression, connections, remembered chunks, and what no route takes.
