@@ -22,6 +22,7 @@ import (
 	"github.com/spillway/spillway/internal/console"
 	"github.com/spillway/spillway/internal/diskbuffer"
 	"github.com/spillway/spillway/internal/pipeline"
+	"github.com/spillway/spillway/internal/run"
 	"github.com/spillway/spillway/internal/statedir"
 	"github.com/spillway/spillway/internal/version"
 )
@@ -134,6 +135,10 @@ func (l *leftBuffer) readAbout() (owner diskbuffer.Owner, err error) {
 	meta, err := diskbuffer.ReadMeta(dir)
 	if err := errors.Join(err, dir.Close()); err != nil {
 		return owner, fmt.Errorf("nothing says where its records were going: %w; \"spillway buffer export\" prints them", err)
+	}
+	if route, sink, ok := run.ParseIdentity(meta.Identity); ok {
+		return owner, fmt.Errorf("it is of spillway run, of its route %q, and holds what goes to the sink %q; "+
+			"spillway run delivers it where its file has a sink of that name", route, sink)
 	}
 	l.options, err = config.FromAbout(meta.About, config.Input{Node: l.node, Getenv: os.Getenv, Checks: catalog.Checks()})
 	if err != nil {

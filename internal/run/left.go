@@ -86,7 +86,7 @@ func lookAt(path string) (l *left, err error) {
 	}
 	l = &left{path: path}
 	var ours bool
-	if l.route, l.sink, ours = parseIdentity(meta.Identity); !ours {
+	if l.route, l.sink, ours = ParseIdentity(meta.Identity); !ours {
 		return nil, nil
 	}
 	if u, ok := dir.(interface{ InUse() (bool, error) }); ok {

@@ -14,8 +14,9 @@ func identityOf(route, sink string) string {
 	return identityPrefix + strconv.Quote(route) + "/" + strconv.Quote(sink)
 }
 
-// parseIdentity is the inverse of identityOf.
-func parseIdentity(identity string) (route, sink string, ok bool) {
+// ParseIdentity tells, of the identity of a disk buffer, whether it is one of a
+// run, and then of which route, to which sink.
+func ParseIdentity(identity string) (route, sink string, ok bool) {
 	rest, ok := strings.CutPrefix(identity, identityPrefix)
 	if !ok {
 		return "", "", false
