@@ -38,7 +38,7 @@ func (b *Buffer) loadOne() bool {
 // wanted for what arrives.
 func (b *Buffer) slot(drop bool) *block {
 	d := b.disk
-	if d == nil || !d.backlog || d.loading || d.handedOver || b.abandoned {
+	if d == nil || !d.backlog || d.loading || !drop && (d.handedOver || b.abandoned) {
 		return nil
 	}
 	if !b.moreToRead() {
@@ -61,6 +61,11 @@ func (b *Buffer) slot(drop bool) *block {
 		return nil
 	}
 	mem, ok, err := b.arena.Get(size)
+	if !ok && drop && b.tail != nil && b.tail.items == 0 {
+		// It has the room for what arrives, which is no use before the disk has some.
+		b.releaseTail()
+		mem, ok, err = b.arena.Get(size)
+	}
 	if err != nil {
 		b.fault = err
 	}

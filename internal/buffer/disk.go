@@ -85,6 +85,11 @@ type disk struct {
 	tidied     time.Time     // belongs to Keep
 }
 
+// syncs reports whether something of what the store holds may have been promised to
+// survive a power cut: by the level, to a source that waited for a sync, or by a
+// predecessor.
+func (d *disk) syncs() bool { return d.Durability == Power || d.wanted > 0 || d.Found != nil }
+
 // newDisk takes over what a predecessor left.
 func (b *Buffer) newDisk(given Disk) {
 	d := &disk{Disk: given, chores: make(chan struct{}, 1), urgent: make(chan struct{}, 1)}

@@ -140,6 +140,7 @@ func (b *Buffer) handOver(anyway bool) bool {
 	b.unload()
 	if !d.backlog {
 		d.backlog, d.from = true, d.Store.End()
+		d.Store.Seek(diskbuffer.Place{Position: d.from})
 	}
 	b.leaveTail()
 	b.changed.Broadcast()

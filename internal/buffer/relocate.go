@@ -143,23 +143,23 @@ func (b *Buffer) behindOrder() diskbuffer.Position {
 	return b.disk.Store.End()
 }
 
-// unpin relocates what is not settled of the requests in flight, so that room which is made behind them
-// comes free.
+// unpin relocates what is not settled of the requests in flight, and what of them is
+// left to the disk already, so that room which is made behind them comes free.
 func (b *Buffer) unpin() error {
 	d := b.disk
 	behind, end := b.behindOrder(), d.Store.End()
 	var failed error
 	for _, w := range d.order {
-		if at, ok := w.start(); !ok || at.Events >= behind.Events || w.open == 0 {
+		if at, ok := w.start(); !ok || at.Events >= behind.Events || w.open == 0 && !w.kept {
 			continue
 		}
 		var at diskbuffer.Position
-		if at, failed = b.relocate(w.unsettled()); failed != nil {
+		if at, failed = b.relocate(w.undelivered()); failed != nil {
 			break
 		}
 		w.moved = &at
 	}
-	if d.Store.End() == end || d.Durability != Power {
+	if d.Store.End() == end || !d.syncs() {
 		return failed
 	}
 	// Where they were they may be deleted next, so here they must be as durable.

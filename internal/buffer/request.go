@@ -183,8 +183,9 @@ func (w *whole) replace(part *Request, by ...*Request) {
 	w.parts = slices.Replace(w.parts, i, i+1, by...)
 }
 
-// unsettled returns the ranges of which nothing is settled, in order.
-func (w *whole) unsettled() (runs []run) {
+// undelivered returns the ranges that are not settled, or left to the disk.
+func (w *whole) undelivered() []run {
+	runs := slices.Clone(w.keptRuns)
 	for _, part := range w.parts {
 		runs = append(runs, part.runs...)
 	}

@@ -1,8 +1,10 @@
 package buffer
 
 import (
+	"errors"
 	"time"
 
+	"github.com/spillway/spillway/internal/diskbuffer"
 	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/record"
 )
@@ -54,12 +56,12 @@ func (b *Buffer) makeRoomOnDisk(need int, patience *patience) (ledger.Reason, bo
 		switch {
 		case refused && b.reclaim():
 			refused = false
+		case refused && d.WhenFull == DropOldestFull && b.evictFromDisk():
+			refused = false
 		case refused && b.abandoned:
 			return ledger.Shutdown, false
 		case refused && d.WhenFull == Block && !b.gaveUp:
 			patience.wait()
-			refused = false
-		case refused && d.WhenFull == DropOldestFull && b.evictFromDisk():
 			refused = false
 		case refused && d.WhenFull == Block:
 			return ledger.MaxBlock, false
@@ -79,9 +81,13 @@ func (b *Buffer) makeRoomOnDisk(need int, patience *patience) (ledger.Reason, bo
 }
 
 // evictFromDisk drops the oldest that waits, in memory or else on the disk, and
-// reports whether there was any.
+// reports whether there was any. For a disk that fails nothing goes: room is not
+// what it wants.
 func (b *Buffer) evictFromDisk() bool {
 	d := b.disk
+	if !errors.Is(d.trouble, diskbuffer.ErrFull) {
+		return false
+	}
 	for d.loading {
 		b.changed.Wait()
 	}
@@ -114,7 +120,11 @@ func (b *Buffer) reclaim() bool {
 	if !b.disk.Store.Reclaimable() {
 		return false
 	}
-	if err := b.disk.Store.Tidy(); err != nil {
+	give := b.disk.Store.Reclaim
+	if b.disk.syncs() {
+		give = b.disk.Store.Tidy
+	}
+	if err := give(); err != nil {
 		b.fault = err
 		return false
 	}

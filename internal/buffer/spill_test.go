@@ -208,6 +208,9 @@ func (l *lives) end() {
 		l.Fatalf("close: %v", err)
 	}
 	left := l.buf.Balance()
+	if n := left.ByReason[ledger.Shutdown]; n > 0 {
+		l.Fatalf("%d records are dropped, though the disk has taken what was held", n)
+	}
 	l.possible += left.PossibleDuplicates
 	l.begin()
 	if got := l.begun; got.Recovered != left.Pending || got.Bytes.Recovered != left.Bytes.Pending || got.Pending != left.Pending {

@@ -158,6 +158,16 @@ func (c *cursor) flush() (Position, error) {
 	return c.sync()
 }
 
+// written makes sure that the kernel has the state, and returns what is settled by it.
+func (c *cursor) written() (Position, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.dirty {
+		return c.state.Settled, nil
+	}
+	return c.state.Settled, c.write()
+}
+
 // both makes both slots durable with the present state.
 func (c *cursor) both() error {
 	for range 2 {

@@ -19,17 +19,41 @@ const keepWarm = 64 << 20
 func (s *Store) Tidy() error {
 	s.tidying.Lock()
 	defer s.tidying.Unlock()
+	settled, err := s.cursor.flush()
+	if err != nil {
+		return err
+	}
+	if err := s.deleteSettled(settled, true); err != nil {
+		return err
+	}
+	return s.cool(settled)
+}
+
+// Reclaim deletes the segments that are settled at once, and syncs nothing. The death
+// of the process costs nothing by it, since the kernel is given the cursor before
+// it is asked to delete. After a power cut the cursor on the disk may be that of the
+// last Tidy, and what was deleted since counts as damage then: it is for buffers that
+// promise nothing of a power cut.
+func (s *Store) Reclaim() error {
+	s.tidying.Lock()
+	defer s.tidying.Unlock()
+	settled, err := s.cursor.written()
+	if err != nil {
+		return err
+	}
+	return s.deleteSettled(settled, false)
+}
+
+// deleteSettled deletes the segments before a place which the cursor has; tidying is
+// held.
+func (s *Store) deleteSettled(settled Position, durably bool) error {
 	s.mu.Lock()
 	closed := s.closed
 	s.mu.Unlock()
 	if closed {
 		return errClosed
 	}
-	settled, err := s.cursor.flush()
-	if err != nil {
-		return err
-	}
-	if err := s.roll(settled); err != nil {
+	if err := s.roll(settled, durably); err != nil {
 		return err
 	}
 	for _, seg := range s.below(settled) {
@@ -40,7 +64,7 @@ func (s *Store) Tidy() error {
 			return err
 		}
 	}
-	return s.cool(settled)
+	return nil
 }
 
 // below returns the segments that are settled; never the last one, which says
@@ -86,21 +110,21 @@ func (s *Store) shut(seg *segment) error {
 }
 
 // roll begins a new segment when the last one is large and settled, so that its
-// space comes back. The new one is durable before the old one goes: it says
+// space comes back. Durably, the new one is synced before the old one goes: it says
 // what the streams are. Where there is no room for it, the old one stays.
-func (s *Store) roll(settled Position) error {
+func (s *Store) roll(settled Position, durably bool) error {
 	seg, err := s.successor(settled)
 	if errors.Is(err, ErrFull) {
 		return nil
 	}
-	if seg == nil || err != nil {
+	if seg == nil || err != nil || !durably {
 		return err
 	}
 	_, err = s.syncOnly(seg)
 	return err
 }
 
-// Reclaimable reports whether Tidy would give space back. It is cheap.
+// Reclaimable reports whether Tidy or Reclaim would give space back. It is cheap.
 func (s *Store) Reclaimable() bool {
 	settled := s.cursor.settled()
 	if len(s.below(settled)) > 0 {
