@@ -26,7 +26,7 @@ func dial(t *testing.T, to string, o forward.DialOptions) *forward.Conn {
 		conn, err := forward.Dial(ctx, o)
 		cancel()
 		if err == nil {
-			t.Cleanup(func() { conn.Close() }) //nolint:errcheck // The test is over.
+			t.Cleanup(func() { conn.Close() })
 			return conn
 		}
 		select {
