@@ -72,7 +72,7 @@ func (l *logger) open() error {
 	l.log = l.log.With("container_id", c.ID, "namespace", c.Namespace)
 	var err error
 	l.destination, err = catalog.Open(l.options, catalog.Surroundings{
-		UserAgent: "spillway/" + version.String(), Streams: names[:],
+		UserAgent: "spillway/" + version.String(),
 	})
 	if err != nil {
 		return err

@@ -193,14 +193,10 @@ func (l *leftBuffer) bufferOptions() config.Buffer {
 const drainMemory = 16 << 20
 
 func (l *leftBuffer) start(disk *buffer.Disk) error {
-	names := []string{}
-	for _, s := range disk.Found.Streams {
-		names = append(names, s.Name)
-	}
 	var err error
 	l.destination, err = catalog.Open(l.options, catalog.Surroundings{
 		Provider: awsprofile.Provider, Region: awsprofile.Region, UserAgent: "spillway/" + version.String(),
-		Local: filepath.Join(l.options.StateDir(), statedir.Local), Run: l.options.Run(), Streams: names,
+		Local: filepath.Join(l.options.StateDir(), statedir.Local), Run: l.options.Run(),
 	})
 	if err != nil {
 		return err

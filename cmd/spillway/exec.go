@@ -178,7 +178,7 @@ func (e *execution) start() error {
 	}
 	destination, err := catalog.Open(e.options, catalog.Surroundings{
 		Provider: awsprofile.Provider, Region: awsprofile.Region, UserAgent: "spillway/" + version.String(),
-		Local: local, Run: filepath.Base(e.command[0]), Streams: []string{"stdout", "stderr"},
+		Local: local, Run: filepath.Base(e.command[0]),
 	})
 	if err != nil {
 		return err

@@ -55,7 +55,6 @@ func recall(t *testing.T, text []byte, node string) *config.Resolved {
 // again opens what was remembered.
 func again(t *testing.T, r *config.Resolved, s Surroundings) *Destination {
 	t.Helper()
-	s.Streams = []string{"stdout", "stderr"}
 	d, err := Open(r, s)
 	if err != nil {
 		t.Fatal(err)

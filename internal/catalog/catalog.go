@@ -33,8 +33,6 @@ type Surroundings struct {
 	UserAgent string
 	// Local is the folder of the local store, and Run what it calls this process.
 	Local, Run string
-	// Streams are the names of the streams, by their index.
-	Streams []string
 }
 
 // Destination is one destination, ready to be delivered to. It has contacted
@@ -99,7 +97,7 @@ func Open(r *config.Resolved, s Surroundings) (*Destination, error) {
 	case config.DriverAWSLogs:
 		return openAWSLogs(r, s)
 	case config.DriverJSONFile:
-		return openJSONFile(r, s)
+		return openJSONFile(r)
 	case config.DriverFluentd:
 		return openFluentd(r, s)
 	case config.DriverLocal:
@@ -109,17 +107,8 @@ func Open(r *config.Resolved, s Surroundings) (*Destination, error) {
 	}
 }
 
-// streamName is the name of a stream; a damaged disk may hold records of streams
-// that nobody knows.
-func (s Surroundings) streamName(index uint32) string {
-	if uint64(index) >= uint64(len(s.Streams)) {
-		return fmt.Sprintf("stream%d", index)
-	}
-	return s.Streams[index]
-}
-
 func openLocal(s Surroundings) (*Destination, error) {
-	store, err := local.New(local.Options{Dir: s.Local, Run: s.Run, StreamName: s.streamName})
+	store, err := local.New(local.Options{Dir: s.Local, Run: s.Run})
 	if err != nil {
 		return nil, err
 	}

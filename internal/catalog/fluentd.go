@@ -38,7 +38,7 @@ func openFluentd(r *config.Resolved, s Surroundings) (*Destination, error) {
 	if o.Network == "tls" {
 		dial.Network, dial.TLS = "tcp", &tls.Config{MinVersion: tls.VersionTLS12}
 	}
-	lines := fluentdLines(made.Fields, o.WholeSeconds, s)
+	lines := fluentdLines(made.Fields, o.WholeSeconds)
 	to, err := forward.New(forward.Options{
 		Servers: []forward.Server{{Dial: dial, Weight: 1}}, NoAck: !o.Ack, MaxConnectionAge: o.Reconnect,
 		// With one request under way records stay in order, as they do with Docker.
@@ -62,21 +62,21 @@ func openFluentd(r *config.Resolved, s Surroundings) (*Destination, error) {
 type sourceLines struct {
 	fields   []entry.Field
 	whole    bool
-	streams  []string
-	forms    []*entry.Lines
+	forms    [len(outputs)]*entry.Lines
 	overhead int
 }
 
-func fluentdLines(fields map[string]string, whole bool, s Surroundings) *sourceLines {
-	l := &sourceLines{whole: whole, streams: s.Streams}
+// outputs are the streams of a container and of a command.
+var outputs = [...]string{"stdout", "stderr"}
+
+func fluentdLines(fields map[string]string, whole bool) *sourceLines {
+	l := &sourceLines{whole: whole}
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		l.fields = append(l.fields, entry.Field{Key: key, Value: fields[key]})
 	}
 	l.overhead = l.form("a stream of a name that is longer than most").Overhead()
-	for _, name := range s.Streams {
-		one := l.form(name)
-		l.forms = append(l.forms, one)
-		l.overhead = max(l.overhead, one.Overhead())
+	for i, name := range outputs {
+		l.forms[i] = l.form(name)
 	}
 	return l
 }
@@ -85,10 +85,9 @@ func (l *sourceLines) form(stream string) *entry.Lines {
 	return entry.NewLines("log", l.whole, append(slices.Clone(l.fields), entry.Field{Key: "source", Value: stream})...)
 }
 
-// of is the form of a stream's lines. A stream that nobody told of beforehand is
-// of a damaged disk.
+// of is the form of a stream's lines. Another stream is of a damaged disk.
 func (l *sourceLines) of(s *record.Stream) *entry.Lines {
-	if i := slices.Index(l.streams, s.Name); i >= 0 {
+	if i := slices.Index(outputs[:], s.Name); i >= 0 {
 		return l.forms[i]
 	}
 	return l.form(s.Name)

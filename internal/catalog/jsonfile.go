@@ -10,7 +10,7 @@ import (
 	"github.com/spillway/spillway/internal/tag"
 )
 
-func openJSONFile(r *config.Resolved, s Surroundings) (*Destination, error) {
+func openJSONFile(r *config.Resolved) (*Destination, error) {
 	o := r.JSONFile()
 	attrs, warnings, err := fileAttrs(o, r.Container())
 	if err != nil {
@@ -21,7 +21,7 @@ func openJSONFile(r *config.Resolved, s Surroundings) (*Destination, error) {
 		maxSize = jsonfile.NoMaxSize
 	}
 	file, err := jsonfile.New(jsonfile.Options{
-		Path: o.Path, MaxSize: maxSize, MaxFile: o.MaxFile, Compress: o.Compress, Attrs: attrs, StreamName: s.streamName,
+		Path: o.Path, MaxSize: maxSize, MaxFile: o.MaxFile, Compress: o.Compress, Attrs: attrs,
 	})
 	if err != nil {
 		return nil, err

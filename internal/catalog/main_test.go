@@ -58,9 +58,6 @@ func toAWS(options ...string) config.Input {
 // open opens the destination of the options, which is closed when the test ends.
 func open(t *testing.T, in config.Input, s Surroundings) *Destination {
 	t.Helper()
-	if s.Streams == nil {
-		s.Streams = sinktest.Streams[:]
-	}
 	d, err := Open(resolve(t, in), s)
 	if err != nil {
 		t.Fatal(err)

@@ -12,8 +12,7 @@ import (
 // and time, in this order, no spaces, and a newline within log unless the line
 // goes on in a further part.
 type encoder struct {
-	attrs      []byte
-	streamName func(uint32) string
+	attrs []byte
 
 	end    []byte // what comes after the text of the present batch's entries
 	marker []byte
@@ -21,9 +20,9 @@ type encoder struct {
 
 var entryStart = []byte(`{"log":"`)
 
-// batch writes the entries of one batch.
-func (e *encoder) batch(ctx context.Context, log *rotated, b *record.Batch) error {
-	e.setEnd(b)
+// batch writes the entries of one batch of a stream.
+func (e *encoder) batch(ctx context.Context, log *rotated, stream string, b *record.Batch) error {
+	e.setEnd(stream, b)
 	if b.Kind == record.KindLoss {
 		e.marker = b.Loss().AppendText(e.marker[:0])
 		return e.entry(ctx, log, e.marker, false)
@@ -55,13 +54,13 @@ func (e *encoder) entry(ctx context.Context, log *rotated, text []byte, invalid 
 }
 
 // setEnd makes what all entries of the batch end with.
-func (e *encoder) setEnd(b *record.Batch) {
+func (e *encoder) setEnd(stream string, b *record.Batch) {
 	end := e.end[:0]
 	if b.Part.Ordinal == 0 || b.Part.Last {
 		end = append(end, `\n`...)
 	}
 	end = append(end, `","stream":"`...)
-	end = (jsontext.HTML | jsontext.Repair).AppendString(end, []byte(e.streamName(b.Stream)))
+	end = (jsontext.HTML | jsontext.Repair).AppendString(end, []byte(stream))
 	if len(e.attrs) > 0 {
 		end = append(append(end, `","attrs":`...), e.attrs...)
 		end = append(end, `,"time":"`...)

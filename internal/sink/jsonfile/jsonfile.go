@@ -48,8 +48,6 @@ type Options struct {
 	Compress bool
 	// Attrs is the JSON object of the key attrs, or empty for none.
 	Attrs []byte
-	// StreamName tells the name of a stream by its index.
-	StreamName func(index uint32) string
 }
 
 func (o *Options) check() error {
@@ -90,7 +88,7 @@ func newSink(o Options, d disk) (*Sink, error) {
 	s := &Sink{
 		opts:    o,
 		log:     rotated{path: path, maxSize: o.MaxSize, maxFile: o.MaxFile, compress: o.Compress, disk: d},
-		encoder: encoder{attrs: o.Attrs, streamName: o.StreamName},
+		encoder: encoder{attrs: o.Attrs},
 	}
 	s.log.open() //nolint:errcheck // The next Check or Send meets the same error, and says so.
 	return s, nil
@@ -133,7 +131,7 @@ func (s *Sink) Send(ctx context.Context, req sink.Request) sink.Outcome {
 
 func (s *Sink) write(ctx context.Context, req sink.Request) error {
 	for _, b := range req.Batches() {
-		if err := s.encoder.batch(ctx, &s.log, b); err != nil {
+		if err := s.encoder.batch(ctx, &s.log, req.Stream(b.Stream).Name, b); err != nil {
 			return err
 		}
 	}

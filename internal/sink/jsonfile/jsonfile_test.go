@@ -26,10 +26,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func streamName(i uint32) string { return sinktest.Streams[i] }
-
 func options(path string) Options {
-	return Options{Path: path, MaxSize: NoMaxSize, MaxFile: 1, StreamName: streamName}
+	return Options{Path: path, MaxSize: NoMaxSize, MaxFile: 1}
 }
 
 // open returns a sink that is closed when the test ends, with d for its disk.

@@ -30,7 +30,7 @@ func (nowhere) Write(p []byte) (int, error) { return len(p), nil }
 
 func BenchmarkEncode(b *testing.B) {
 	r, size := accessLog()
-	e := newEncoder("bench", streamName)
+	e := newEncoder("bench")
 	var w appendfile.Writer
 	w.Use(nowhere{}, 0, 0)
 	b.SetBytes(size)
@@ -38,7 +38,7 @@ func BenchmarkEncode(b *testing.B) {
 	for b.Loop() {
 		var c counts
 		for _, batch := range r.Batches() {
-			e.batch(&w, batch, &c)
+			e.batch(&w, r.Stream(batch.Stream).Name, batch, &c)
 		}
 		if err := w.Flush(); err != nil {
 			b.Fatal(err)

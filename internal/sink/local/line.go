@@ -49,32 +49,31 @@ const (
 
 // encoder writes lines.
 type encoder struct {
-	run        []byte // escaped
-	streamName func(uint32) string
-	latest     int64 // the place in time of the last line
+	run    []byte // escaped
+	latest int64  // the place in time of the last line
 
 	head    []byte // of the present batch, up to the sequence number
 	tail    []byte // between that and the text
 	scratch []byte
 }
 
-func newEncoder(run string, streamName func(uint32) string) *encoder {
-	return &encoder{run: jsontext.Repair.AppendString(nil, []byte(run)), streamName: streamName}
+func newEncoder(run string) *encoder {
+	return &encoder{run: jsontext.Repair.AppendString(nil, []byte(run))}
 }
 
-// most is how many bytes the lines of the batch take at most.
-func (e *encoder) most(b *record.Batch) int64 {
-	each := mostPerEvent + len(e.run) + jsontext.MaxEscape*len(e.streamName(b.Stream))
+// most is how many bytes the lines of a batch of a stream take at most.
+func (e *encoder) most(stream string, b *record.Batch) int64 {
+	each := mostPerEvent + len(e.run) + jsontext.MaxEscape*len(stream)
 	if b.Kind == record.KindLoss {
 		return int64(each + mostPerLoss)
 	}
 	return int64(jsontext.MaxEscape*b.Bytes) + int64(b.Count)*int64(each)
 }
 
-// batch writes the lines of a batch, and adds to c what they hold.
-func (e *encoder) batch(w *appendfile.Writer, b *record.Batch, c *counts) {
+// batch writes the lines of a batch of a stream, and adds to c what they hold.
+func (e *encoder) batch(w *appendfile.Writer, stream string, b *record.Batch, c *counts) {
 	e.latest = max(e.latest, b.Time)
-	e.setHead(b)
+	e.setHead(stream, b)
 	added, before := counts{min: b.Time, last: e.latest}, w.Size()
 	if b.Kind == record.KindLoss {
 		e.loss(w, b)
@@ -105,14 +104,14 @@ func (e *encoder) records(w *appendfile.Writer, b *record.Batch) {
 }
 
 // setHead makes what the lines of the batch have in common.
-func (e *encoder) setHead(b *record.Batch) {
+func (e *encoder) setHead(stream string, b *record.Batch) {
 	head := appendTime(append(e.head[:0], timeKey...), b.Time)
 	if e.latest > b.Time {
 		head = appendTime(append(head, sortKey...), e.latest)
 	}
 	head = append(append(head, runKey...), e.run...)
 	head = append(head, streamKey...)
-	head = jsontext.Repair.AppendString(head, []byte(e.streamName(b.Stream)))
+	head = jsontext.Repair.AppendString(head, []byte(stream))
 	e.head = append(head, seqKey...)
 	e.tail = e.tail[:0]
 	if b.Part.Ordinal > 0 {

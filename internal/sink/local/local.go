@@ -54,8 +54,6 @@ type Options struct {
 	MaxSize int64
 	// Run is what readers call this writer, such as the name of a command.
 	Run string
-	// StreamName tells the name of a stream by its index.
-	StreamName func(index uint32) string
 }
 
 // The largest segment, the most segments, and the largest request. A request is at most a sixteenth of a segment,
@@ -103,7 +101,7 @@ func newSink(o Options, f folder, wrap func(*os.File) segmentFile) *Sink {
 			folder: f, wrap: wrap,
 			maxSize: o.MaxSize, segmentSize: min(o.MaxSize/64, maxSegment), leastSize: o.MaxSize / maxSegments,
 		},
-		encoder: newEncoder(o.Run, o.StreamName),
+		encoder: newEncoder(o.Run),
 		next:    segment{writer: hex.EncodeToString(id[:])},
 	}
 }
@@ -139,7 +137,7 @@ func (s *Sink) Send(ctx context.Context, req sink.Request) sink.Outcome {
 	before := s.encoder.latest
 	added := counts{}
 	for _, b := range req.Batches() {
-		s.encoder.batch(&s.log, b, &added)
+		s.encoder.batch(&s.log, req.Stream(b.Stream).Name, b, &added)
 	}
 	err := s.log.Flush()
 	if err == nil {
@@ -165,7 +163,7 @@ func (s *Sink) fit(ctx context.Context, req sink.Request) error {
 		if i == 0 {
 			first = max(b.Time, s.encoder.latest)
 		}
-		need += s.encoder.most(b)
+		need += s.encoder.most(req.Stream(b.Stream).Name, b)
 	}
 	if s.segment != nil && s.log.Size()+need <= s.store.segmentSize {
 		return nil

@@ -29,10 +29,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-func streamName(i uint32) string { return sinktest.Streams[i] }
-
 func options(dir string) Options {
-	return Options{Dir: dir, Run: "test", StreamName: streamName}
+	return Options{Dir: dir, Run: "test"}
 }
 
 // open returns a writer that is closed when the test ends.

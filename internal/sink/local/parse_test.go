@@ -28,13 +28,13 @@ func encode(t testing.TB, run string, streams []string, events ...sinktest.Event
 		t.Fatal(err)
 	}
 	defer f.Close()
-	e := newEncoder(run, func(i uint32) string { return streams[i] })
+	e := newEncoder(run)
 	var w appendfile.Writer
 	w.Use(f, 0, 0)
 	most, c := int64(0), counts{}
 	for _, b := range sinktest.NewRequest(events...).Batches() {
-		most += e.most(b)
-		e.batch(&w, b, &c)
+		most += e.most(streams[b.Stream], b)
+		e.batch(&w, streams[b.Stream], b, &c)
 	}
 	if err := w.Flush(); err != nil {
 		t.Fatal(err)

@@ -20,7 +20,7 @@ import (
 const writerDir = "LOCAL_TEST_WRITER_DIR"
 
 func writeUntilKilled(dir string) error {
-	s, err := New(Options{Dir: dir, Run: strconv.Itoa(os.Getpid()), StreamName: streamName})
+	s, err := New(Options{Dir: dir, Run: strconv.Itoa(os.Getpid())})
 	if err != nil {
 		return err
 	}

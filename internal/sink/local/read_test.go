@@ -260,7 +260,7 @@ func write(rt *rapid.T, t testing.TB) history {
 				if e.Time.After(latest) {
 					latest = e.Time
 				}
-				h.entries = append(h.entries, told{latest, s.next.writer, e.Time, streamName(e.Stream), e.Body})
+				h.entries = append(h.entries, told{latest, s.next.writer, e.Time, sinktest.Streams[e.Stream], e.Body})
 			}
 			if out := s.Send(t.Context(), numbers.NewRequest(events...)); out.Verdict != sink.Delivered {
 				rt.Fatal(out.Err)

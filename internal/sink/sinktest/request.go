@@ -135,10 +135,21 @@ func (b *batch) close() []byte {
 // Stream implements sink.Request. The streams are those of the suite; others are
 // called after their number.
 func (r *Request) Stream(index uint32) *record.Stream {
-	name := fmt.Sprintf("stream%d", index)
-	if int(index) < len(Streams) {
-		name = Streams[index]
+	if int(index) < len(known) {
+		return known[index]
 	}
+	return newStream(index, fmt.Sprintf("stream%d", index))
+}
+
+// known are the streams of the suite, made once: sinks are held to few allocations.
+var known = func() (all [len(Streams)]*record.Stream) {
+	for i, name := range Streams {
+		all[i] = newStream(uint32(i), name)
+	}
+	return all
+}()
+
+func newStream(index uint32, name string) *record.Stream {
 	s := &record.Stream{Index: index, Name: name}
 	copy(s.Incarnation[:], name)
 	return s
