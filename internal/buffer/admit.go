@@ -12,6 +12,10 @@ import (
 // MaxBody is the largest body that is admitted, in bytes after repair.
 func (b *Buffer) MaxBody() int { return b.sizes.body }
 
+// MaxRecord is the largest record of a chunk that is admitted, in bytes as it stands
+// there. A larger one is dropped and counted.
+func (b *Buffer) MaxRecord() int { return b.sizes.piece - record.HeaderSize - record.OriginSize }
+
 // Turn implements source.Intake.
 func (b *Buffer) Turn() (end func()) {
 	b.turn.Lock()

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+
+	"github.com/spillway/spillway/internal/record"
 )
 
 // The layout on disk. docs/disk-format.md says the same for readers in other
@@ -39,7 +41,7 @@ const (
 const MaxPayload = 64 << 20
 
 // MaxName is the longest name of a stream, in bytes.
-const MaxName = 1 << 10
+const MaxName = record.MaxName
 
 // The kinds of frames.
 const (

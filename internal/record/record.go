@@ -85,6 +85,10 @@ type Stream struct {
 	Incarnation [12]byte
 }
 
+// MaxName is the longest name of a stream, in bytes, of which a disk buffer can keep
+// records.
+const MaxName = 1 << 10
+
 // Part tells which part of an over-long line a record is. The zero value is a
 // whole record. A line's parts have consecutive sequence numbers, so the number
 // of its first part identifies the line.

@@ -34,6 +34,9 @@ type Leg interface {
 	Body(tag string, t int64, body []byte, part record.Part)
 	// MaxBody is the largest body that Lines and Body take, in bytes.
 	MaxBody() int
+	// MaxRecord is the largest record of a chunk that can be held, in bytes as it
+	// stands in the chunk.
+	MaxRecord() int
 	// Waits reports that admission may wait for room.
 	Waits() bool
 }
@@ -63,10 +66,6 @@ func (r *Route) arrange() *Route {
 	return &sorted
 }
 
-// admit hands a chunk to every leg. Done is told when the last leg has told, and
-// hears true only if all of them keep it.
-func (r *Route) admit(c *record.Chunk) { admit(r.Legs, c) }
-
 // toward are the legs of the sink of that name, or all where there is none.
 func (r *Route) toward(sink string) []Leg {
 	for i, l := range r.Legs {
@@ -77,7 +76,9 @@ func (r *Route) toward(sink string) []Leg {
 	return r.Legs
 }
 
-func admit(legs []Leg, c *record.Chunk) {
+// admit hands a chunk to legs. Done is told when the last one has told, and hears
+// true only if all of them keep it.
+func (t *Table) admit(legs []Leg, c *record.Chunk) {
 	done := c.Done
 	if done != nil && len(legs) > 1 {
 		j := &joint{done: done}
@@ -90,7 +91,11 @@ func admit(legs []Leg, c *record.Chunk) {
 		if part.Level == AsRoute {
 			part.Level = l.Level()
 		}
-		l.Admit(&part)
+		if most := l.MaxRecord(); len(part.Bodies) > most {
+			t.sift(l, &part, most)
+		} else {
+			l.Admit(&part)
+		}
 	}
 }
 

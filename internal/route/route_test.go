@@ -2,6 +2,7 @@ package route_test
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -22,7 +23,10 @@ type leg struct {
 	body  int
 	log   *[]string
 	held  []func(ok bool)
-	full  chan struct{} // admission waits for it, unless it is nil
+
+	chunks []record.Chunk
+	most   int           // of a record; 0 is any
+	full   chan struct{} // admission waits for it, unless it is nil
 }
 
 func (l *leg) Sink() string        { return l.name }
@@ -30,11 +34,19 @@ func (l *leg) Level() record.Level { return l.level }
 func (l *leg) Waits() bool         { return l.waits }
 func (l *leg) MaxBody() int        { return l.body }
 
+func (l *leg) MaxRecord() int {
+	if l.most == 0 {
+		return math.MaxInt
+	}
+	return l.most
+}
+
 func (l *leg) Admit(c *record.Chunk) {
 	if l.full != nil {
 		<-l.full
 	}
 	*l.log = append(*l.log, fmt.Sprintf("%s gets %s at %s", l.name, c.Tag, c.Level))
+	l.chunks = append(l.chunks, *c)
 	if c.Done != nil {
 		l.held = append(l.held, c.Done)
 	}
@@ -98,6 +110,94 @@ func TestFirstMatchWins(t *testing.T) {
 	if !slices.Equal(w.strays, []string{"", "sys", "", "sys"}) {
 		t.Errorf("told of %q", w.strays)
 	}
+}
+
+// TestLongTag: one that no disk buffer could keep goes nowhere, whatever matches it.
+func TestLongTag(t *testing.T) {
+	w := newWorld()
+	longest := "app." + strings.Repeat("x", record.MaxName-4)
+	w.Admit(&record.Chunk{Tag: longest, Level: record.LevelMemory})
+	w.Admit(&record.Chunk{Tag: longest + "x", Level: record.LevelMemory})
+	if len(w.a.chunks) != 1 || len(w.b.chunks) != 1 || len(w.stray.chunks) != 1 || len(w.strays) != 1 {
+		t.Errorf("%d, %d and %d chunks", len(w.a.chunks), len(w.b.chunks), len(w.stray.chunks))
+	}
+}
+
+// TestTooLong: a record that one leg cannot hold goes to the dead letters for that
+// leg alone, in pieces; its neighbours go their way, the chunk is told when
+// everything has told, and nothing of it passes for the whole chunk.
+func TestTooLong(t *testing.T) {
+	key := record.Origin{Key: [16]byte{1}}
+	chunk := func(told *[]bool, sizes ...int) *record.Chunk {
+		c := &record.Chunk{Tag: "app.x", Level: record.LevelPower, Origin: key, Count: len(sizes), Done: func(ok bool) { *told = append(*told, ok) }}
+		for i, n := range sizes {
+			body := strings.Repeat(string(rune('a'+i)), n)
+			c.Bodies, _ = record.AppendBody(append(make([]byte, 0, len(c.Bodies)+n+record.FrameSize), c.Bodies...), []byte(body))
+		}
+		return c
+	}
+	for _, c := range []struct {
+		sizes []int
+		fit   string
+		long  []int
+		lost  bool // what became of the dead letters
+	}{
+		{[]int{5, 100 << 10, 6}, "aaaaa cccccc", []int{32 << 10, 32 << 10, 32 << 10, 4 << 10}, false},
+		{[]int{2000, 5, 2001}, "bbbbb", []int{2000, 2001}, true},
+		{[]int{2000}, "", []int{2000}, false},
+	} {
+		w := newWorld()
+		w.a.most = 1000
+		var told []bool
+		w.Admit(chunk(&told, c.sizes...))
+		if len(w.b.chunks) != 1 || w.b.chunks[0].Count != len(c.sizes) || w.b.chunks[0].Origin != key {
+			t.Errorf("the other leg gets %+v", w.b.chunks)
+		}
+		if got := strings.Join(bodies(w.a), " "); got != c.fit {
+			t.Errorf("the leg gets %q, want %q", got, c.fit)
+		}
+		var long []int
+		for _, piece := range bodies(w.stray) {
+			long = append(long, len(piece))
+		}
+		if diff := cmp.Diff(c.long, long); diff != "" {
+			t.Error(diff)
+		}
+		for _, part := range append(w.a.chunks, w.stray.chunks...) {
+			if part.Origin.Known() {
+				t.Error("a part passes for the chunk")
+			}
+		}
+		if w.stray.chunks[0].Level != record.LevelDelivered {
+			t.Errorf("the dead letters are to be at %s", w.stray.chunks[0].Level)
+		}
+		for _, done := range append(w.a.held, w.b.held...) {
+			done(true)
+		}
+		if len(told) != 0 {
+			t.Error("told before the dead letters were there")
+		}
+		w.stray.held[0](!c.lost)
+		if !slices.Equal(told, []bool{!c.lost}) {
+			t.Errorf("told %v", told)
+		}
+	}
+}
+
+// bodies are the records that a leg has got.
+func bodies(l *leg) (all []string) {
+	for _, c := range l.chunks {
+		n := 0
+		for rest := c.Bodies; len(rest) > 0; n++ {
+			var body []byte
+			body, _, rest = record.Next(rest)
+			all = append(all, string(body))
+		}
+		if n != c.Count {
+			all = append(all, fmt.Sprintf("%d records, and a count of %d", n, c.Count))
+		}
+	}
+	return all
 }
 
 // TestManyTags: a flood of tags costs no memory for ever, and each goes its way.

@@ -46,7 +46,7 @@ func (r *Router) Admit(c *record.Chunk) {
 	if to == t.unmatched {
 		t.tell(c)
 	}
-	to.admit(c)
+	t.admit(to.Legs, c)
 }
 
 // AdmitTo hands a chunk to the leg of its tag's route that leads to the sink of that
@@ -58,7 +58,7 @@ func (r *Router) AdmitTo(sink string, c *record.Chunk) {
 	if to == t.unmatched {
 		t.tell(c)
 	}
-	admit(to.toward(sink), c)
+	t.admit(to.toward(sink), c)
 }
 
 // Reject hands over what is no record and goes where unmatched records go, under
@@ -66,7 +66,7 @@ func (r *Router) AdmitTo(sink string, c *record.Chunk) {
 func (r *Router) Reject(c *record.Chunk) {
 	t := r.enter()
 	defer t.leave()
-	t.unmatched.admit(c)
+	t.admit(t.unmatched.Legs, c)
 }
 
 // Lines hands over newline-ended lines, as source.Intake does.
@@ -105,4 +105,11 @@ func (r *Router) MaxBody(tag string) int {
 		most = min(most, l.MaxBody())
 	}
 	return most
+}
+
+// Takes reports whether a route matches a tag.
+func (r *Router) Takes(tag string) bool {
+	t := r.enter()
+	defer t.leave()
+	return t.route(tag) != t.unmatched
 }

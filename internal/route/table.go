@@ -35,8 +35,12 @@ func NewTable(routes []*Route, unmatched *Route, tell func(c *record.Chunk)) *Ta
 	return t
 }
 
-// route is where a tag goes.
+// route is where a tag goes. One that no disk buffer could keep goes nowhere: it
+// would hold up all others of its route for ever.
 func (t *Table) route(tag string) *Route {
+	if len(tag) > record.MaxName {
+		return t.unmatched
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if r := t.tags[tag]; r != nil {

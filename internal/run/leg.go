@@ -109,5 +109,8 @@ func (l *leg) stream(tag string) *record.Stream {
 	return s
 }
 
+// MaxRecord implements route.Leg.
+func (l *leg) MaxRecord() int { return l.Intake().MaxRecord() }
+
 // MaxBody implements route.Leg.
 func (l *leg) MaxBody() int { return l.Intake().MaxBody() }

@@ -13,7 +13,10 @@ import (
 // received and cannot decode: it refuses everything, so that it becomes dead
 // letters, or is dropped and counted, by the same way as what a destination
 // refuses.
-type refusal struct{}
+type refusal struct {
+	// takes reports whether a route takes a tag.
+	takes func(tag string) bool
+}
 
 // refuseBytes is what one request to the dead letters holds.
 const refuseBytes = 1 << 20
@@ -26,17 +29,17 @@ func (refusal) Check(context.Context) error {
 	return errors.New("there is no destination for what no route takes")
 }
 
-// Send implements sink.Sink. Sources hand over what is no record as text, and all
-// else is what no route takes.
-func (refusal) Send(_ context.Context, req sink.Request) sink.Outcome {
+// Send implements sink.Sink. What a route would take by its tag was handed over as
+// text, because it is no record, or too long a one; all else is what no route takes.
+func (s refusal) Send(_ context.Context, req sink.Request) sink.Outcome {
 	out := sink.Outcome{Verdict: sink.Delivered}
 	for index, batch := range req.Batches() {
 		r := sink.Rejection{
 			First: index, End: index + batch.Count,
 			Reason: string(ledger.RejectedUnmatched), Detail: "no route takes its tag",
 		}
-		if batch.Kind == record.KindRecords && batch.Encoding == record.EncodingText {
-			r.Reason, r.Detail = string(ledger.RejectedInvalid), "it is no record of the forward protocol"
+		if batch.Kind == record.KindRecords && batch.Encoding == record.EncodingText && s.takes(req.Stream(batch.Stream).Name) {
+			r.Reason, r.Detail = string(ledger.RejectedInvalid), "it is no record of the forward protocol, or longer than its route's buffer takes"
 		}
 		out.Rejected = append(out.Rejected, r)
 	}

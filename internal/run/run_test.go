@@ -65,7 +65,7 @@ func TestUnmatched(t *testing.T) {
 		unmatched runfile.Unmatched
 		letters   []string
 	}{
-		{runfile.UnmatchedDeadLetter, []string{"stray first rejected-invalid", "stray second rejected-invalid"}},
+		{runfile.UnmatchedDeadLetter, []string{"stray first rejected-unmatched", "stray second rejected-unmatched"}},
 		{runfile.UnmatchedDrop, nil},
 	} {
 		t.Run(string(c.unmatched), func(t *testing.T) {

@@ -84,7 +84,11 @@ func rejectsPlan(file *runfile.File) legPlan {
 }
 
 func (r *Run) startRejects(plan legPlan) *leg {
-	to := &sharedSink{Destination: &catalog.Destination{Name: "dead letters", Sink: refusal{}, FlushInterval: time.Second}, users: 1}
+	name := "dead letters"
+	if plan.sink.Name == string(runfile.UnmatchedDrop) {
+		name = "unmatched: drop"
+	}
+	to := &sharedSink{Destination: &catalog.Destination{Name: name, Sink: refusal{r.router.Takes}, FlushInterval: time.Second}, users: 1}
 	cfg := pipeline.For(plan.buffer, nil, to.Destination, r.cfg.Log)
 	if plan.sink.Name != string(runfile.UnmatchedDrop) {
 		cfg.Deliver.DeadLetters = r.cfg.DeadLetters

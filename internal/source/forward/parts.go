@@ -33,6 +33,9 @@ const (
 type parts struct {
 	out func(tag string, t int64, entry []byte)
 
+	// leaving holds one: whoever lets out lines that have waited long enough.
+	leaving chan struct{}
+
 	mu    sync.Mutex
 	lines []*line // the oldest first
 	timer *time.Timer
@@ -48,7 +51,9 @@ type line struct {
 	log     []byte
 }
 
-func newParts(out func(tag string, t int64, entry []byte)) *parts { return &parts{out: out} }
+func newParts(out func(tag string, t int64, entry []byte)) *parts {
+	return &parts{out: out, leaving: make(chan struct{}, 1)}
+}
 
 // maybe reports whether there may be parts among the entries. It is a look at the
 // bytes, which costs next to nothing.
@@ -162,6 +167,8 @@ func (ps *parts) wake() {
 
 // expire lets lines out that have waited long enough, or all of them.
 func (ps *parts) expire(all bool) {
+	ps.leaving <- struct{}{}
+	defer func() { <-ps.leaving }()
 	ps.mu.Lock()
 	var out []*line
 	for len(ps.lines) > 0 && (all || time.Since(ps.lines[0].since) >= partAge) {
@@ -175,7 +182,8 @@ func (ps *parts) expire(all bool) {
 	}
 }
 
-// end lets everything out; what comes after that waits no more.
+// end lets everything out, and returns when it is; what comes after that waits no
+// more.
 func (ps *parts) end() {
 	ps.mu.Lock()
 	ps.ended = true

@@ -70,6 +70,37 @@ func TestJoin(t *testing.T) {
 	j.end()
 }
 
+// TestEndWaitsForLinesThatLeave: nothing is handed over behind the end, also where
+// what has waited long enough is just being.
+func TestEndWaitsForLinesThatLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		room, out := make(chan struct{}), 0
+		ps := newParts(func(string, int64, []byte) {
+			<-room
+			out++
+		})
+		if _, _, err := ps.take("tag", docker(t, 1, "x", 1, false, "ab")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(partAge)
+		synctest.Wait()
+		ended := false
+		go func() {
+			ps.end()
+			ended = true
+		}()
+		synctest.Wait()
+		if ended {
+			t.Error("it ends while a line is handed over")
+		}
+		close(room)
+		synctest.Wait()
+		if !ended || out != 1 {
+			t.Errorf("ended: %t, with %d lines", ended, out)
+		}
+	})
+}
+
 // TestIncompleteGoesOutMarked: too old, too long, too many, or at the end.
 func TestIncompleteGoesOutMarked(t *testing.T) {
 	marked := func(id string, ordinal int, log string) map[string]any {

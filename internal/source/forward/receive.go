@@ -77,6 +77,8 @@ func (r *receiver) pieces(m *protocol.Received, add *fields, c *record.Chunk, ou
 	}
 	err := m.Each(func(p *protocol.Message) error {
 		if p.InvalidCount > 0 {
+			// What is settled of the others must not pass for all of it.
+			c.Origin = record.Origin{}
 			r.counts.invalid.Add(int64(p.InvalidCount))
 			out.left.Add(1)
 			r.reject(p.Invalid, *c)

@@ -274,9 +274,6 @@ func (s *Source) Stop() {
 			defer close(s.closed)
 			s.closeErr = s.server.Close(ctx)
 		}()
-		if s.parts != nil {
-			s.parts.end()
-		}
 	})
 }
 
@@ -284,8 +281,11 @@ func (s *Source) Stop() {
 // handed over by then is not taken.
 func (s *Source) Wait() {
 	s.handing.Lock()
-	defer s.handing.Unlock()
 	s.stopped = true
+	s.handing.Unlock()
+	if s.parts != nil {
+		s.parts.end()
+	}
 }
 
 // Close ends the source, once everything that was taken is answered.

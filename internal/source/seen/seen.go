@@ -32,7 +32,7 @@ type State uint8
 const (
 	// New: it has not been seen, and is under way from now on.
 	New State = iota
-	// UnderWay: it was admitted before, and will be answered when that one is.
+	// UnderWay: it was admitted before and not answered, and will be when that one is.
 	UnderWay
 	// Known: it was answered, or would have been, had its sender been there.
 	Known
@@ -88,16 +88,18 @@ func (c *Chunks) Begin(k Key, answer func(ok bool)) State {
 	c.mu.Lock()
 	_, known := c.index[k]
 	before, underWay := c.underWay[k]
-	if !known {
+	if underWay || !known {
 		c.underWay[k] = answer
 	}
 	c.mu.Unlock()
 	switch {
-	case known:
-		return Known
 	case underWay:
+		// Though it may be settled where it is now to go, somebody else it went to
+		// before a change of the file may not have it yet.
 		before(false)
 		return UnderWay
+	case known:
+		return Known
 	}
 	return New
 }

@@ -56,6 +56,22 @@ func TestTheLastSenderIsAnswered(t *testing.T) {
 	}
 }
 
+// TestSettledIsNotAnswered: while the source waits to hear of a chunk, nobody else is
+// told that it is taken, though somewhere nothing of it is held any more.
+func TestSettledIsNotAnswered(t *testing.T) {
+	c := open(t, "", 10)
+	c.Begin(key(1), func(bool) {})
+	c.Settled(key(1))
+	answered := false
+	if again := c.Begin(key(1), func(ok bool) { answered = ok }); again != seen.UnderWay || answered {
+		t.Error(again, answered)
+	}
+	c.Reached(key(1))
+	if again := c.Begin(key(1), func(bool) {}); again != seen.Known || !answered {
+		t.Error(again, answered)
+	}
+}
+
 // TestRefusedIsForgotten: what was not kept is taken when it comes again.
 func TestRefusedIsForgotten(t *testing.T) {
 	c := open(t, "", 10)
