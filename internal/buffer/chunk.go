@@ -27,9 +27,7 @@ func (b *Buffer) Admit(s *record.Stream, c *record.Chunk) {
 	st.used = true
 	st.users++
 	defer func() { st.users-- }()
-	for st.pieces {
-		b.changed.Wait() // The numbers of a chunk's records follow each other.
-	}
+	b.awaitPieces(st)
 	a := arrival{Chunk: c, stream: st}
 	a.at, _ = b.stamp(st, c.Time, len(c.Bodies))
 	if why, ok := b.mayExpect(c); !ok {
@@ -47,6 +45,15 @@ func (b *Buffer) Admit(s *record.Stream, c *record.Chunk) {
 	b.vouch(&a)
 }
 
+// awaitPieces waits until no chunk of a stream is being admitted in pieces: the
+// numbers of a chunk's records follow each other. It is asked again after each wait
+// for something else.
+func (b *Buffer) awaitPieces(st *stream) {
+	for st.pieces {
+		b.changed.Wait()
+	}
+}
+
 // admitPiece admits a part of a chunk, or a whole one, as a batch of its own:
 // records from the one at index position on. It is copied once and not looked at.
 func (b *Buffer) admitPiece(a *arrival, bodies []byte, added record.Added, position int) (ledger.Reason, bool) {
@@ -57,6 +64,9 @@ func (b *Buffer) admitPiece(a *arrival, bodies []byte, added record.Added, posit
 	}
 	need := batch.Head() + len(bodies)
 	for {
+		if !a.pieces {
+			b.awaitPieces(st)
+		}
 		if b.fitsTail(st, need) {
 			b.tellLost(st)
 			batch.FirstSeq = st.seq + 1
@@ -104,9 +114,12 @@ func (b *Buffer) fitsBlock(p stretch) bool {
 // between its records.
 func (b *Buffer) admitPieces(a *arrival) {
 	pieces, space := b.cut(a.Chunk)
-	if why, ok := b.roomForAll(space); !ok {
-		b.refuse(a, why)
-		return
+	for first := true; first || a.stream.pieces; first = false {
+		b.awaitPieces(a.stream)
+		if why, ok := b.roomForAll(space); !ok {
+			b.refuse(a, why)
+			return
+		}
 	}
 	a.pieces, a.stream.pieces = true, true
 	defer func() {

@@ -2,7 +2,10 @@ package buffer_test
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -170,7 +173,7 @@ func TestReceiptsAreBounded(t *testing.T) {
 	})
 }
 
-// TestManyTags: streams of which nothing is held are forgotten beyond 4,096. One
+// TestManyTags: streams of which nothing is held are forgotten beyond 1,024. One
 // that returns is a new one, and everything is accounted for.
 func TestManyTags(t *testing.T) {
 	const tags = 100_000
@@ -263,4 +266,59 @@ func TestChunkIsSentAsAWhole(t *testing.T) {
 		t.Errorf("events of the requests (-want +got):\n%s", diff)
 	}
 	m.finish()
+}
+
+// TestChunksInPiecesAmongOthers: chunks of one stream come from several connections, and some of them are larger than a
+// block. Whatever waits for room meanwhile, each source is told once, and all of a chunk has numbers that follow each
+// other.
+func TestChunksInPiecesAmongOthers(t *testing.T) {
+	const senders, each = 4, 100
+	b := buffer.New(buffer.Config{Limit: 384 << 10, Mode: buffer.Blocking, Sink: sink.Limits{InFlight: 4}}, ledger.New())
+	var sent, told, refused atomic.Int64
+	var sending, taking sync.WaitGroup
+	sentAll := make(chan struct{})
+	for g := range senders {
+		sending.Go(func() {
+			for n := range each {
+				c := &record.Chunk{Tag: "tag", Encoding: record.EncodingText, Level: record.LevelDelivered, Done: func(ok bool) {
+					told.Add(1)
+					if !ok {
+						refused.Add(1)
+					}
+				}}
+				for size := (n*7919*13 + g*131) % (1 << 20); len(c.Bodies) <= size; c.Count++ {
+					c.Bodies, _ = record.AppendBody(c.Bodies, make([]byte, 32<<10))
+				}
+				sent.Add(int64(c.Count))
+				b.Admit(nil, c)
+			}
+		})
+	}
+	taking.Go(func() {
+		for over := false; ; {
+			r := b.Take(true)
+			if r != nil {
+				b.Settle(r, buffer.Fate{})
+				continue
+			}
+			if over {
+				return
+			}
+			select {
+			case <-sentAll:
+				over = true // What there is now is the last.
+			default:
+				runtime.Gosched()
+			}
+		}
+	})
+	sending.Wait()
+	close(sentAll)
+	taking.Wait()
+	if told.Load() != senders*each || refused.Load() != 0 {
+		t.Errorf("%d of %d sources were told, %d of them no", told.Load(), senders*each, refused.Load())
+	}
+	if got := b.Balance(); got.Delivered != sent.Load() || got.Unaccounted != 0 {
+		t.Errorf("of %d records: %+v", sent.Load(), got.Sheet)
+	}
 }
