@@ -40,7 +40,7 @@ func (r Reason) Rejected() bool { return strings.HasPrefix(string(r), "rejected-
 // MaxNamedStreams is how many streams are kept by name; stream names are
 // foreign data, and the rest are summed under OtherStreams.
 const (
-	MaxNamedStreams = 4096
+	MaxNamedStreams = 1024
 	OtherStreams    = "(other)"
 )
 

@@ -175,8 +175,8 @@ func TestManyStreams(t *testing.T) {
 		t.Errorf("a stream that returns is %+v, want its old account with 2 received", s)
 	}
 	other := b.Streams[ledger.MaxNamedStreams]
-	if other.Stream != ledger.OtherStreams || other.Received != 10 || other.Bytes.Received != 10*4096+45 || other.Pending != 4 {
-		t.Errorf("the rest is %+v, want 10 records of %d bytes in %q, 4 pending", other, 10*4096+45, ledger.OtherStreams)
+	if other.Stream != ledger.OtherStreams || other.Received != 10 || other.Bytes.Received != 10*ledger.MaxNamedStreams+45 || other.Pending != 4 {
+		t.Errorf("the rest is %+v, want 10 records of %d bytes in %q, 4 pending", other, 10*ledger.MaxNamedStreams+45, ledger.OtherStreams)
 	}
 	if b.Received != ledger.MaxNamedStreams+11 {
 		t.Errorf("%d received in all, want %d", b.Received, ledger.MaxNamedStreams+11)
