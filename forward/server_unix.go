@@ -30,5 +30,16 @@ func readNow(fd uintptr, b []byte) (n int, again bool, err error) {
 	}
 }
 
+// peekNow reports whether there is something to read, or an end; b has room for a
+// byte of it.
+func peekNow(fd uintptr, b []byte) bool {
+	for {
+		_, _, err := syscall.Recvfrom(int(fd), b, syscall.MSG_PEEK)
+		if !errors.Is(err, syscall.EINTR) {
+			return !errors.Is(err, syscall.EAGAIN)
+		}
+	}
+}
+
 // readsNow says that readNow works here.
 const readsNow = true

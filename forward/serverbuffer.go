@@ -37,7 +37,9 @@ type receiveBuffer struct {
 	resting  bool  // moved to memory of the size of what there is, with a little room
 	idle     bool  // nothing came for a while, and nothing is half read
 	fresh    bool  // a message was whole since the last read
+	quick    bool  // the last message was whole soon after it had begun
 	trust    int64 // the largest message so far
+	peeked   [1]byte
 	need     int64 // size of the message at hand, as far as it is known
 	left     int64 // what is read at most, of a message that is put aside; 0 otherwise
 
@@ -155,7 +157,7 @@ func (r *receiveBuffer) next(have int64) int64 {
 }
 
 func (r *receiveBuffer) move(size int64) bool {
-	block, ok := r.c.s.pool.get(size)
+	block, ok := r.c.s.pool.get(size, r.quick)
 	if !ok {
 		r.want = size
 		return false
@@ -201,13 +203,21 @@ func (r *receiveBuffer) read() (n int, err error) {
 // called again then when there is something.
 func (r *receiveBuffer) readReady(fd uintptr) bool {
 	if !r.room() {
+		// Who has nothing to read needs no memory.
+		if !peekNow(fd, r.peeked[:]) {
+			return false
+		}
 		r.err = errNoMemory
 		return true
 	}
 	n, again, err := readNow(fd, r.mem[r.to:r.readTo])
 	if again {
-		if r.from == r.to && r.left == 0 {
+		switch have := r.to - r.from; {
+		case r.left > 0:
+		case have == 0:
 			r.release()
+		case have <= smallRest && !r.quick && r.kind == memPool && r.c.s.pool.tight():
+			r.toSmall()
 		}
 		r.c.holds(cap(r.mem))
 		return false
@@ -230,27 +240,32 @@ func (r *receiveBuffer) shrink() {
 		r.c.deep = false
 		r.c.mu.Unlock()
 	}
+	if have > 0 {
+		r.quick = false
+	}
 	if r.kind != memPool || have == 0 || r.left > 0 {
 		return
 	}
 	if have > smallRest {
 		if bitsFor(int64(have)+1) < bitsFor(int64(len(r.mem))) {
-			if block, ok := r.c.s.pool.get(int64(have) + 1); ok {
+			if block, ok := r.c.s.pool.get(int64(have)+1, r.quick); ok {
 				r.replace(block)
 				r.resting = true
 			}
 		}
 		return
 	}
-	size := (have + 128) &^ 127
-	if !r.c.s.pool.charge(int64(size)) {
-		return
-	}
-	small := make([]byte, size)
-	n := copy(small, r.mem[r.from:r.to])
-	r.free()
-	r.mem, r.from, r.to, r.kind = small, 0, n, memSmall
+	r.toSmall()
+}
+
+// toSmall moves what is half read, which is little, to the Go heap.
+func (r *receiveBuffer) toSmall() {
+	have := r.to - r.from
+	block, small := r.mem, make([]byte, (have+128)&^127)
+	copy(small, r.mem[r.from:r.to])
+	r.mem, r.from, r.to, r.kind = small, 0, have, memSmall
 	r.resting = true
+	r.c.s.pool.swap(block, int64(len(small)))
 }
 
 // reading says that the connection waits for its peer.
@@ -258,6 +273,9 @@ func (c *serverConn) reading(got, held int) {
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.recv.fresh {
+		c.recv.quick = c.progress.Sub(c.since) < slowAfter
+	}
 	c.state, c.progress, c.held = stateReading, now, int64(held)
 	if got == 0 || c.got == 0 || c.recv.fresh {
 		c.since, c.recv.fresh = now, false
@@ -281,14 +299,14 @@ func (c *serverConn) enter(state connState) {
 
 // wait waits for a block of the pool; false means that the connection is closed.
 func (c *serverConn) wait(size int64) ([]byte, bool) {
-	if block, ok := c.s.pool.get(size); ok {
+	if block, ok := c.s.pool.get(size, c.recv.quick); ok {
 		return block, true
 	}
 	c.mu.Lock()
 	before := c.state
 	c.state = stateWaiting
 	c.mu.Unlock()
-	block, ok, err := c.s.pool.wait(size, c.halt())
+	block, ok, err := c.s.pool.wait(size, c.recv.quick, c.halt())
 	c.enter(before)
 	if err != nil {
 		c.complain("", reasonTooLarge, err)

@@ -122,12 +122,12 @@ func (r *Received) parseSpooled(c *serverConn, file io.ReaderAt) error {
 	if err != nil {
 		return err
 	}
+	if first := int64(textHead(tag[0])); first > 0 && end-from-first > MaxTag {
+		return &LimitError{What: "tag", Bytes: end - from - first, Limit: MaxTag}
+	}
 	name, _, ok := text(tag, 0)
 	if !ok {
 		return unexpected("a tag: a string", tag, 0)
-	}
-	if len(name) > MaxTag {
-		return &LimitError{What: "tag", Bytes: int64(len(name)), Limit: MaxTag}
 	}
 	r.Message = Message{Tag: string(name), Size: -1}
 	from, end = s.element(1)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 	"sync"
 	"time"
 )
@@ -25,8 +26,10 @@ const (
 
 // pool is the memory into which a Server receives: blocks outside the Go heap,
 // because a heap that holds n bytes grows to twice that between collections, and
-// never more of them than the limit. Whoever waits for a block gets it in the
-// order of asking.
+// never more of them than the limit. A quarter of it is for connections that are
+// quick: those whose last message was whole soon after it had begun. They go
+// before the others, so that no number of slow ones holds them up. Beside that,
+// whoever waits for a block gets it in the order of asking.
 type pool struct {
 	limit  int64
 	budget Budget
@@ -36,12 +39,14 @@ type pool struct {
 	used    int64 // mapped without the blocks kept
 	peak    int64
 	free    [maxBlockBits + 1][][]byte // by size
-	waiters []*memoryWaiter
-	err     error // the last of the system's
+	waiters []*memoryWaiter            // the quick ones first
+	quick   int                        // how many of the waiters are
+	err     error                      // the last of the system's
 }
 
 type memoryWaiter struct {
 	bits  int
+	quick bool
 	since time.Time
 	ready chan []byte // holds one
 }
@@ -53,19 +58,41 @@ func bitsFor(n int64) int {
 	return max(minBlockBits, bits.Len64(uint64(max(n, 1)-1)))
 }
 
-// get returns a block of at least n bytes, if there is one and nobody waits.
-func (p *pool) get(n int64) ([]byte, bool) {
+// get returns a block of at least n bytes, if there is one and nobody waits who
+// goes before.
+func (p *pool) get(n int64, quick bool) ([]byte, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.waiters) > 0 {
+	if p.quick > 0 || len(p.waiters) > 0 && !quick {
 		return nil, false
 	}
-	return p.take(bitsFor(n))
+	return p.take(bitsFor(n), quick)
+}
+
+// fits reports whether n bytes more are within what there is for such a
+// connection.
+func (p *pool) fits(n int64, quick bool) bool {
+	limit := p.limit
+	if !quick {
+		limit -= limit / 4
+	}
+	return p.used+n <= limit
+}
+
+// tight reports whether memory is scarce, so that what is half read should take
+// no more than it needs.
+func (p *pool) tight() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.waiters) > 0 || p.used > p.limit/4
 }
 
 // take returns a block of 1<<b bytes, if there is one.
-func (p *pool) take(b int) ([]byte, bool) {
+func (p *pool) take(b int, quick bool) ([]byte, bool) {
 	size := int64(1) << b
+	if !p.fits(size, quick) {
+		return nil, false
+	}
 	if n := len(p.free[b]); n > 0 {
 		block := p.free[b][n-1]
 		p.free[b] = p.free[b][:n-1]
@@ -145,16 +172,25 @@ func (p *pool) put(block []byte) {
 	p.serve()
 }
 
-// charge counts memory that lies elsewhere, if there is room for it.
-func (p *pool) charge(n int64) bool {
+// swap takes a block back, and counts n bytes less than its size that lie
+// elsewhere.
+func (p *pool) swap(block []byte, n int64) {
+	block = block[:cap(block)]
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.waiters) > 0 || !p.reserve(n) {
-		return false
+	size := int64(len(block))
+	p.used -= size - n
+	if p.budget == nil && p.mapped+n <= p.limit && p.mapped+n-p.used <= p.limit/4 {
+		b := bitsFor(size)
+		p.free[b] = append(p.free[b], block)
+		p.mapped += n
+	} else {
+		if err := unmapMemory(block); err != nil {
+			p.err = fmt.Errorf("give %d bytes back to the system: %w", size, err)
+		}
+		p.unreserve(size - n)
 	}
-	p.used += n
-	p.peak = max(p.peak, p.mapped)
-	return true
+	p.serve()
 }
 
 // uncharge is the opposite of charge.
@@ -172,11 +208,15 @@ func (p *pool) uncharge(n int64) {
 // serve gives memory to those who wait, the first first.
 func (p *pool) serve() {
 	for len(p.waiters) > 0 {
-		block, ok := p.take(p.waiters[0].bits)
+		w := p.waiters[0]
+		block, ok := p.take(w.bits, w.quick)
 		if !ok {
 			return
 		}
-		p.waiters[0].ready <- block
+		if w.quick {
+			p.quick--
+		}
+		w.ready <- block
 		p.waiters[0] = nil
 		p.waiters = p.waiters[1:]
 	}
@@ -191,14 +231,19 @@ func (p *pool) retry() {
 
 // wait returns a block of at least n bytes as soon as there is one, or false
 // once cancel is closed.
-func (p *pool) wait(n int64, cancel <-chan struct{}) ([]byte, bool, error) {
+func (p *pool) wait(n int64, quick bool, cancel <-chan struct{}) ([]byte, bool, error) {
 	b := bitsFor(n)
 	if b > maxBlockBits || int64(1)<<b > p.limit {
 		return nil, false, errNoMemory
 	}
-	w := &memoryWaiter{bits: b, since: time.Now(), ready: make(chan []byte, 1)}
+	w := &memoryWaiter{bits: b, quick: quick, since: time.Now(), ready: make(chan []byte, 1)}
 	p.mu.Lock()
-	p.waiters = append(p.waiters, w)
+	if quick {
+		p.waiters = slices.Insert(p.waiters, p.quick, w)
+		p.quick++
+	} else {
+		p.waiters = append(p.waiters, w)
+	}
 	p.serve()
 	p.mu.Unlock()
 	select {
@@ -209,7 +254,10 @@ func (p *pool) wait(n int64, cancel <-chan struct{}) ([]byte, bool, error) {
 	p.mu.Lock()
 	for i, other := range p.waiters {
 		if other == w {
-			p.waiters = append(p.waiters[:i], p.waiters[i+1:]...)
+			p.waiters = slices.Delete(p.waiters, i, i+1)
+			if quick {
+				p.quick--
+			}
 			break
 		}
 	}
@@ -235,7 +283,7 @@ func (p *pool) trim() {
 type memory struct {
 	used, peak int64
 	waiting    bool
-	first      int64     // what the first waiter needs
+	first      int64     // what the one needs that has waited longest
 	since      time.Time // when it began to wait
 	full       bool      // it is the limit that it waits for, not the budget
 }
@@ -245,8 +293,12 @@ func (p *pool) state() memory {
 	defer p.mu.Unlock()
 	m := memory{used: p.used, peak: p.peak, waiting: len(p.waiters) > 0}
 	if m.waiting {
-		m.first, m.since = 1<<p.waiters[0].bits, p.waiters[0].since
-		m.full = p.used+m.first > p.limit
+		w := p.waiters[0]
+		if p.quick > 0 && p.quick < len(p.waiters) && p.waiters[p.quick].since.Before(w.since) {
+			w = p.waiters[p.quick]
+		}
+		m.first, m.since = 1<<w.bits, w.since
+		m.full = !p.fits(m.first, w.quick)
 	}
 	return m
 }
