@@ -30,7 +30,7 @@ func (r *Run) Reload(file *runfile.File) error {
 
 // commit puts what was made in use. Nothing in it can fail.
 func (r *Run) commit(n *next) {
-	limitHeap(n.file)
+	r.heap.limit.Store(heapLimit(n.file))
 	for i, l := range n.legs {
 		l.place.Store(&n.places[i])
 	}
@@ -144,6 +144,7 @@ func (r *Run) Stop(deadline time.Time) (Report, error) {
 	}
 	r.leavers.Wait()
 	r.replay.wait()
+	r.heap.stop()
 	report := r.Report()
 	r.file = nil
 	return report, errors.Join(errs...)

@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -73,13 +72,14 @@ type Run struct {
 	// handing are the sources among them that may still hand something over.
 	handing sync.WaitGroup
 	replay  replay
+	heap    heap
 }
 
 // Start makes a run of the file and starts it: the legs first, then the sources.
 // Where it fails, nothing is left running.
 func Start(file *runfile.File, cfg Config) (*Run, error) {
 	r := &Run{cfg: cfg, sinks: sinks{open: cfg.OpenSink}, strays: strays{log: cfg.Log}}
-	limitHeap(file)
+	r.heap.limit.Store(heapLimit(file))
 	r.router = route.NewRouter(route.NewTable(nil, &route.Route{}, r.strays.tell))
 	next, err := r.build(file)
 	if err != nil {
@@ -90,22 +90,8 @@ func Start(file *runfile.File, cfg Config) (*Run, error) {
 	r.commit(next)
 	r.adopt()
 	r.replay.start(r.router, r.cfg.Replay)
+	r.heap.start()
 	return r, nil
-}
-
-// heapBeside is what the Go heap may hold beside what is received: connections,
-// options, the balance, the scratch of compression. In bytes.
-const heapBeside = 14 << 20
-
-// heapGrowth is how much the Go heap may grow between collections, in per cent.
-// Nothing is allocated for a record, so that collecting twice as often as usual
-// costs little, and half of what is garbage counts for nothing.
-const heapGrowth = 50
-
-// limitHeap gives the Go heap its share. Records that wait are outside of it.
-func limitHeap(file *runfile.File) {
-	debug.SetGCPercent(heapGrowth)
-	debug.SetMemoryLimit(receiving(file) + heapBeside)
 }
 
 // receiving is the share of the memory in which is received: half-read messages,

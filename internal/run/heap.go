@@ -1,0 +1,75 @@
+package run
+
+import (
+	"runtime/debug"
+	"runtime/metrics"
+	"sync/atomic"
+	"time"
+
+	"github.com/spillway/spillway/internal/config/runfile"
+)
+
+// heapBeside is what the Go runtime may hold beside what is received: options, the
+// balance, the scratch of compression, and some 5 MiB of its own. In bytes.
+const heapBeside = 14 << 20
+
+// heapGrowth is how much the Go heap may grow between collections, in per cent.
+// Nothing is allocated for a record, so that collecting twice as often as usual
+// costs little, and half of what is garbage counts for nothing.
+const heapGrowth = 50
+
+// heapLimit is the share of the Go heap. Records that wait are outside of it, and
+// so are messages that are read; what is remembered of chunks is not.
+func heapLimit(file *runfile.File) int64 { return receiving(file)/4 + heapBeside }
+
+// heap holds the Go heap to its limit, as long as that leaves the collector room. A
+// limit below what is in use would make it collect garbage without end, and
+// thousands of connections are in use: then the heap gets a quarter more than that.
+type heap struct {
+	limit  atomic.Int64
+	ticker *time.Ticker
+	over   chan struct{}
+	ended  chan struct{}
+}
+
+// heapLook is how often it looks, heapRoom what the runtime has at least beside
+// what is in use, in bytes.
+const (
+	heapLook = 500 * time.Millisecond
+	heapRoom = 8 << 20
+)
+
+// start begins to look.
+func (h *heap) start() {
+	debug.SetGCPercent(heapGrowth)
+	h.ticker, h.over, h.ended = time.NewTicker(heapLook), make(chan struct{}), make(chan struct{})
+	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
+	last := int64(0)
+	set := func() {
+		metrics.Read(samples)
+		used := int64(samples[0].Value.Uint64() + samples[1].Value.Uint64())
+		if now := max(h.limit.Load(), used+used/4+heapRoom); now != last {
+			debug.SetMemoryLimit(now)
+			last = now
+		}
+	}
+	set()
+	go func() {
+		defer close(h.ended)
+		for {
+			select {
+			case <-h.over:
+				return
+			case <-h.ticker.C:
+				set()
+			}
+		}
+	}()
+}
+
+// stop ends it.
+func (h *heap) stop() {
+	h.ticker.Stop()
+	close(h.over)
+	<-h.ended
+}
