@@ -18,6 +18,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 
 	"github.com/spillway/spillway/forward"
+	"github.com/spillway/spillway/test/launcher"
 )
 
 // relay is one spillway run that is started again and again in one state directory.
@@ -26,6 +27,9 @@ type relay struct {
 	dir  string
 	file string
 	addr string // where its source listens
+
+	cgroup   *launcher.Cgroup // where it runs; nil is that of the test
+	fewFiles bool             // it is started with a soft limit of 256 open files
 
 	cmd    *exec.Cmd
 	stderr *bytes.Buffer
@@ -67,8 +71,11 @@ func (r *relay) start() {
 	r.t.Helper()
 	r.stderr = &bytes.Buffer{}
 	r.cmd = exec.Command(programs.Spillway, "run", "-c", r.file, "--state-dir", filepath.Join(r.dir, "state"), "--json")
+	if r.fewFiles {
+		r.cmd = exec.Command("/bin/sh", append([]string{"-c", `ulimit -S -n 256; exec "$0" "$@"`}, r.cmd.Args...)...)
+	}
 	r.cmd.Stderr = r.stderr
-	if err := r.cmd.Start(); err != nil {
+	if err := r.cgroup.Start(r.cmd); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -94,6 +101,10 @@ type runReport struct {
 	Sources                                                       []struct {
 		Detail struct {
 			Resends, Invalid, Refused int64
+			Server                    struct {
+				Accepted, MemoryPeak int64
+				Reasons              map[string]int64
+			}
 		}
 	}
 	Unmatched []struct {
@@ -159,9 +170,18 @@ type receiver struct {
 
 func newReceiver(t *testing.T) *receiver {
 	t.Helper()
+	return newReceiverOf(t, nil)
+}
+
+// newReceiverOf is newReceiver with another way to receive; nil means its own.
+func newReceiverOf(t *testing.T, receive forward.ReceiverFunc) *receiver {
+	t.Helper()
 	r := &receiver{t: t, ids: make(map[string]bool), records: make(map[string]map[int64]int)}
+	if receive == nil {
+		receive = r.receive
+	}
 	var err error
-	if r.server, err = forward.NewServer(forward.ServerConfig{Receiver: forward.ReceiverFunc(r.receive)}); err != nil {
+	if r.server, err = forward.NewServer(forward.ServerConfig{Receiver: receive}); err != nil {
 		t.Fatal(err)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -13,8 +13,11 @@ type Memory struct {
 }
 
 // Memory reads the logger's memory. It fails once the logger has ended.
-func (l *Logger) Memory() (Memory, error) {
-	fields, err := l.Status()
+func (l *Logger) Memory() (Memory, error) { return ReadMemory(l.Pid()) }
+
+// ReadMemory reads the memory of a process. It fails once that has ended.
+func ReadMemory(pid int) (Memory, error) {
+	fields, err := readStatus(pid)
 	if err != nil {
 		return Memory{}, err
 	}
@@ -30,10 +33,12 @@ func (l *Logger) Memory() (Memory, error) {
 }
 
 // Status gives the fields of the logger's /proc/PID/status, trimmed: Uid, Gid, Groups, VmHWM and so on.
-func (l *Logger) Status() (map[string]string, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", l.Pid()))
+func (l *Logger) Status() (map[string]string, error) { return readStatus(l.Pid()) }
+
+func readStatus(pid int) (map[string]string, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		return nil, fmt.Errorf("read the logger's status: %w", err)
+		return nil, fmt.Errorf("read the status of a process: %w", err)
 	}
 	fields := make(map[string]string)
 	for line := range bytes.Lines(text) {

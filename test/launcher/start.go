@@ -51,7 +51,7 @@ func Start(ctx context.Context, spec Spec) (*Logger, error) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Groups: spec.Groups}}
 	}
 	l.started = time.Now()
-	if err := startIn(spec.Cgroup, cmd); err != nil {
+	if err := spec.Cgroup.Start(cmd); err != nil {
 		pipes.closeParentEnds()
 		l.closeStderr()
 		return nil, fmt.Errorf("start logger %s: %w", spec.Binary, err)
@@ -139,14 +139,14 @@ func unlinkedFile() (*os.File, error) {
 	return f, nil
 }
 
-// startIn starts cmd inside the group, or plainly where there is none. The starting thread enters the group and forks
-// there, so that no page of the logger is charged elsewhere; it is locked, so that nothing else runs on it meanwhile.
-func startIn(group *Cgroup, cmd *exec.Cmd) error {
-	if group == nil {
+// Start starts cmd inside the group, or plainly where the group is nil. The starting thread enters the group and forks
+// there, so that no page of the program is charged elsewhere; it is locked, so that nothing else runs on it meanwhile.
+func (g *Cgroup) Start(cmd *exec.Cmd) error {
+	if g == nil {
 		return cmd.Start()
 	}
 	runtime.LockOSThread()
-	leave, err := group.enter(cmd)
+	leave, err := g.enter(cmd)
 	if err != nil {
 		runtime.UnlockOSThread()
 		return err
