@@ -32,7 +32,7 @@ func connections(t *testing.T, to string, n int) []net.Conn {
 		if all[i], err = net.DialTimeout("tcp", to, 20*time.Second); err != nil {
 			t.Fatalf("connection %d of %d: %v", i, n, err)
 		}
-		t.Cleanup(func() { all[i].Close() }) //nolint:errcheck // The test is over.
+		t.Cleanup(func() { all[i].Close() })
 	}
 	return all
 }
