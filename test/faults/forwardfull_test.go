@@ -2,7 +2,10 @@ package faults
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -78,6 +81,27 @@ func TestRunOverflowIsNeverAcknowledged(t *testing.T) {
 	}
 }
 
+// waits reports whether a leg of the run makes a source wait.
+func (r *relay) waits() bool {
+	out, err := exec.Command(programs.Spillway, "status", "--json", "--state-dir", filepath.Join(r.dir, "state")).Output()
+	var status struct {
+		Processes []struct {
+			Legs []struct{ Buffer struct{ Waiting int } }
+		}
+	}
+	if bad := json.Unmarshal(out, &status); err != nil || bad != nil {
+		r.t.Fatalf("ask for the status: %v, %v", err, bad)
+	}
+	for _, p := range status.Processes {
+		for _, l := range p.Legs {
+			if l.Buffer.Waiting > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // TestRunBlockingIsBackPressure: the destination is dead, and the route makes its sources wait. Nobody hears a no, no
 // connection is closed, and all is delivered once the destination is back.
 func TestRunBlockingIsBackPressure(t *testing.T) {
@@ -103,7 +127,7 @@ func TestRunBlockingIsBackPressure(t *testing.T) {
 			}
 		}()
 	}
-	time.Sleep(300 * time.Millisecond) // Whatever could go wrong has the time to.
+	waitFor(t, "a source that waits for room", 20*time.Second, r.waits)
 	out.hang(false)
 	for i := range written {
 		n := int64(0)
