@@ -51,6 +51,7 @@ func (r *Run) commit(n *next) {
 	}
 	r.file, r.legs, r.rejects, r.sources = n.file, n.legs, n.rejects, n.sources
 	r.leaving = append(r.leaving, gone...)
+	r.retiring = append(r.retiring, over...)
 	r.mu.Unlock()
 	for _, s := range over {
 		s.Stop()
@@ -73,6 +74,10 @@ func (r *Run) retire(s *source) {
 		if err := s.Close(); err != nil {
 			r.cfg.Log.Warn("a source did not end well", "source", s.plan.Name, "error", err)
 		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.retiring = slices.DeleteFunc(r.retiring, func(other *source) bool { return other == s })
+		r.goneIn += s.Status().RecordsIn
 	})
 }
 

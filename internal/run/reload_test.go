@@ -98,7 +98,9 @@ func TestReloadChangesASource(t *testing.T) {
 	r.places["one"].is(false)
 	r.expect(held, true)
 	r.expect(told, true)
-	r.stop(time.Minute)
+	if report := r.stop(time.Minute); report.RecordsIn != 2 || report.Received != 2 {
+		t.Errorf("%d records in, %d received", report.RecordsIn, report.Received)
+	}
 }
 
 // TestStopFreesAWaitingSource: a source that waits for room of a leg to a

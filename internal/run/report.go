@@ -17,8 +17,8 @@ type Report struct {
 	// File is the path of the run's file.
 	File string `json:"file"`
 	ledger.Balance
-	// RecordsIn counts each record that a source took once; Received counts it in
-	// each leg.
+	// RecordsIn counts each record that a source took once, one that is gone
+	// included; Received counts it in each leg.
 	RecordsIn int64          `json:"records_in"`
 	Legs      []LegReport    `json:"legs"`
 	Sources   []SourceStatus `json:"sources"`
@@ -55,6 +55,10 @@ func (r *Run) Report() Report {
 		report.Legs = append(report.Legs, LegReport{Route: l.route, Sink: l.sink.Name, Leaving: i > len(r.legs), Report: own})
 	}
 	report.Balance = addUp(balances...)
+	report.RecordsIn = r.goneIn
+	for _, s := range r.retiring {
+		report.RecordsIn += s.Status().RecordsIn
+	}
 	for _, s := range r.sources {
 		status := s.Status()
 		status.Name, status.Type = s.plan.Name, s.plan.Type

@@ -64,6 +64,8 @@ type Run struct {
 	gone     ledger.Balance
 	orphans  []Orphan
 	sources  []*source
+	retiring []*source // that were changed or removed, until they have ended
+	goneIn   int64     // records that those took which have
 
 	// stopping: nothing is begun any more.
 	stopping bool

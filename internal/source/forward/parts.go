@@ -2,6 +2,7 @@ package forward
 
 import (
 	"bytes"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,6 +26,7 @@ const (
 	partAge   = 5 * time.Second
 	partBytes = 1 << 20 // of one line
 	partLines = 64
+	allParts  = 4 << 20 // of all lines, with the entries of their first parts
 )
 
 // parts joins the parts of lines that Docker has cut. A line that is not complete
@@ -38,6 +40,7 @@ type parts struct {
 
 	mu    sync.Mutex
 	lines []*line // the oldest first
+	bytes int     // of all of them
 	timer *time.Timer
 	ended bool
 }
@@ -115,22 +118,25 @@ func (ps *parts) add(tag string, e *protocol.Entry, p *part) {
 	if l == nil {
 		l = &line{tag: tag, id: string(p.id), since: time.Now(), first: bytes.Clone(e.Raw)}
 		ps.lines = append(ps.lines, l)
+		ps.bytes += len(l.first)
 	}
 	l.log = append(l.log, p.log...)
+	ps.bytes += len(p.log)
 	l.ordinal = append(l.ordinal[:0], p.ordinal...)
 	var out []*line
 	whole := p.last
 	if whole || len(l.log) >= partBytes || ps.ended {
 		ps.remove(l)
 		out = append(out, l)
-	} else if len(ps.lines) > partLines {
+	}
+	for len(ps.lines) > partLines || ps.bytes > allParts {
 		out = append(out, ps.lines[0])
 		ps.remove(ps.lines[0])
 	}
 	ps.wake()
 	ps.mu.Unlock()
-	for _, l := range out {
-		ps.out(l.tag, l.since.UnixNano(), l.entry(whole))
+	for _, o := range out {
+		ps.out(o.tag, o.since.UnixNano(), o.entry(whole && o == l))
 	}
 }
 
@@ -146,7 +152,8 @@ func (ps *parts) find(tag string, id []byte) *line {
 func (ps *parts) remove(l *line) {
 	for i, known := range ps.lines {
 		if known == l {
-			ps.lines = append(ps.lines[:i], ps.lines[i+1:]...)
+			ps.lines = slices.Delete(ps.lines, i, i+1)
+			ps.bytes -= len(l.first) + len(l.log)
 			return
 		}
 	}
@@ -173,7 +180,7 @@ func (ps *parts) expire(all bool) {
 	var out []*line
 	for len(ps.lines) > 0 && (all || time.Since(ps.lines[0].since) >= partAge) {
 		out = append(out, ps.lines[0])
-		ps.lines = ps.lines[1:]
+		ps.remove(ps.lines[0])
 	}
 	ps.wake()
 	ps.mu.Unlock()

@@ -140,6 +140,20 @@ func TestIncompleteGoesOutMarked(t *testing.T) {
 		}
 		j.end()
 	})
+	t.Run("too much", func(t *testing.T) {
+		j := newJoined(t)
+		half := strings.Repeat("x", partBytes/2)
+		for i := range 6 {
+			j.give("tag", docker(t, 1, strconv.Itoa(i), 1, false, half))
+		}
+		// Of a line the entry of the first part is held, and its log.
+		if len(j.out) != 3 || j.out[2][keyID] != "2" || j.bytes > allParts {
+			t.Errorf("%d lines are out, %d bytes are held", len(j.out), j.bytes)
+		}
+		if j.end(); j.bytes != 0 || len(j.out) != 6 {
+			t.Errorf("%d bytes are held in the end, %d lines are out", j.bytes, len(j.out))
+		}
+	})
 	t.Run("too many", func(t *testing.T) {
 		j := newJoined(t)
 		for i := range partLines + 3 {
