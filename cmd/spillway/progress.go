@@ -86,7 +86,7 @@ func printBalance(w io.Writer, b ledger.Balance) error {
 		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t\n", name, n.Received, n.Delivered, n.Dropped, n.DeadLettered, n.Pending)
 	}
 	for _, s := range b.Streams {
-		row(s.Stream, s.Numbers)
+		row(shown(s.Stream, shownTag), s.Numbers)
 	}
 	row("all", b.Numbers)
 	row("bytes", b.Bytes)

@@ -29,7 +29,7 @@ func printRun(w io.Writer, r *run.Report) error {
 			diskText(l.Report), healthText(l.Report), l.Received, l.Recovered, l.Delivered, l.Dropped, l.DeadLettered, l.Pending)
 	}
 	for _, s := range r.Unmatched {
-		p.printf("UNMATCHED: %d records of the tag %q, such as %s\n", s.Records, s.Tag, s.Sample)
+		p.printf("UNMATCHED: %d records of the tag \"%s\", such as %s\n", s.Records, shown(s.Tag, shownTag), shown(s.Sample, shownSample))
 	}
 	for _, o := range r.Orphaned {
 		p.printf("ORPHANED: %s, of the route %q to the sink %q, which the file does not have\n", o.Directory, o.Route, o.Sink)
@@ -39,6 +39,13 @@ func printRun(w io.Writer, r *run.Report) error {
 	}
 	return printBalance(w, shortened(r.Balance))
 }
+
+// What a person is shown of a tag and of a record, in characters. Both are foreign
+// text, which could say anything to a terminal.
+const (
+	shownTag    = 100
+	shownSample = 256
+)
 
 // shownStreams is how many streams a person is shown.
 const shownStreams = 20
