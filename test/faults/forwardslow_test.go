@@ -91,7 +91,7 @@ func TestRunSlowConnections(t *testing.T) {
 func testSlow(t *testing.T, budget int64, each int) {
 	out := newCounter(t)
 	r := newRelay(t, fmt.Sprintf(slowFile, budget, budget), out.receiver)
-	r.fewFiles = true
+	r.files = "-S -n 256"
 	r.start()
 	conn := dial(t, r.addr, forward.DialOptions{AckTimeout: 60 * time.Second, Window: window})
 	good := &sender{tag: "good", perRow: 100}
@@ -237,4 +237,45 @@ func sendSteadily(c net.Conn, m, ack []byte) error {
 		return fmt.Errorf("it was answered %q", got)
 	}
 	return nil
+}
+
+// TestRunOutOfFiles opens more connections than the process may have files. It lives, counts that, serves those that it
+// has, and takes the others as soon as some are gone.
+func TestRunOutOfFiles(t *testing.T) {
+	out := newReceiver(t)
+	r := newRelay(t, fmt.Sprintf(slowFile, 16<<20, 16<<20), out)
+	r.files = "-n 64"
+	r.start()
+	first := sender{tag: "first", perRow: 10}
+	conn := dial(t, r.addr, forward.DialOptions{})
+	if err := deliver(t, conn, first.chunk(0)); err != nil {
+		t.Fatal(err)
+	}
+	idle := connections(t, r.addr, 100)
+	if err := deliver(t, conn, first.chunk(10)); err != nil {
+		t.Error(err)
+	}
+	// One that the process has no file for is served once others are gone.
+	late := dial(t, r.addr, forward.DialOptions{AckTimeout: 20 * time.Second})
+	p, err := late.Write(context.Background(), (&sender{tag: "late", perRow: 10}).chunk(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range idle {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if <-p.Done(); p.Err() != nil {
+		t.Errorf("the late one is not served: %v", p.Err())
+	}
+	report := r.stop()
+	for tag, n := range map[string]int64{"first": 20, "late": 10} {
+		if missing, _ := out.missing(tag, n); missing > 0 {
+			t.Errorf("%d records of %s are missing", missing, tag)
+		}
+	}
+	if got := report.Sources[0].Detail.Server.Reasons["accept"]; got == 0 || report.Pending+report.Dropped != 0 {
+		t.Errorf("it ran out of files %d times: %+v", got, report)
+	}
 }

@@ -28,8 +28,8 @@ type relay struct {
 	file string
 	addr string // where its source listens
 
-	cgroup   *launcher.Cgroup // where it runs; nil is that of the test
-	fewFiles bool             // it is started with a soft limit of 256 open files
+	cgroup *launcher.Cgroup // where it runs; nil is that of the test
+	files  string           // options of ulimit for open files, with which it is started
 
 	cmd    *exec.Cmd
 	stderr *bytes.Buffer
@@ -71,8 +71,8 @@ func (r *relay) start() {
 	r.t.Helper()
 	r.stderr = &bytes.Buffer{}
 	r.cmd = exec.Command(programs.Spillway, "run", "-c", r.file, "--state-dir", filepath.Join(r.dir, "state"), "--json")
-	if r.fewFiles {
-		r.cmd = exec.Command("/bin/sh", append([]string{"-c", `ulimit -S -n 256; exec "$0" "$@"`}, r.cmd.Args...)...)
+	if r.files != "" {
+		r.cmd = exec.Command("/bin/sh", append([]string{"-c", "ulimit " + r.files + `; exec "$0" "$@"`}, r.cmd.Args...)...)
 	}
 	r.cmd.Stderr = r.stderr
 	if err := r.cgroup.Start(r.cmd); err != nil {

@@ -55,7 +55,7 @@ func forwardSourceRows() []row[ForwardSource] {
 			set: flag(func(s *source) *bool { return &s.ECSMetadata })},
 
 		{Option: Option{Name: "max-connections", Kind: setting.Int, Default: "16384",
-			Help: "Limits connections; one more is closed at once and counted."},
+			Help: "Limits connections; more wait until one ends."},
 			check: between(1, 1<<20), set: number(func(s *source) *int { return &s.MaxConnections })},
 		{Option: Option{Name: "max-message-size", Kind: setting.Size, Default: "16m",
 			Help: "Limits what of one message is held in memory; a larger one goes to the state directory while it arrives."},

@@ -49,9 +49,15 @@ type port struct {
 type lease struct {
 	port    *port
 	allowed func(net.Addr) bool
-	conns   chan net.Conn
+	conns   chan accepted
 	over    chan struct{}
 	once    sync.Once
+}
+
+// accepted is a connection, or why there is none.
+type accepted struct {
+	net.Conn
+	err error
 }
 
 // openPort begins to listen.
@@ -103,7 +109,7 @@ func clearSocket(path string) error {
 // lease makes a lease that gets the next connections, of the peers that are
 // allowed; the one before it gets no more.
 func (p *port) lease(allowed func(net.Addr) bool) *lease {
-	l := &lease{port: p, allowed: allowed, conns: make(chan net.Conn), over: make(chan struct{})}
+	l := &lease{port: p, allowed: allowed, conns: make(chan accepted), over: make(chan struct{})}
 	p.mu.Lock()
 	before := p.holder
 	p.holder = l
@@ -126,33 +132,39 @@ func (p *port) accept() {
 			return
 		}
 		if err != nil {
-			// Descriptors or memory have run out: others may give some back.
+			// Descriptors or memory have run out: others may give some back. The server
+			// counts it.
+			p.give(accepted{err: passing{err}})
 			select {
 			case <-time.After(acceptPause):
 			case <-p.over:
 			}
 			continue
 		}
-		p.give(conn)
+		p.give(accepted{Conn: conn})
 	}
 }
+
+// passing is an error after which it is tried again, whatever it is.
+type passing struct{ error }
+
+// Temporary says so to the server.
+func (passing) Temporary() bool { return true }
 
 // acceptPause is how long nothing is accepted where the system refuses to.
 const acceptPause = 50 * time.Millisecond
 
 // give hands a connection to who holds the port, whoever that becomes meanwhile.
-func (p *port) give(conn net.Conn) {
+func (p *port) give(conn accepted) {
 	for {
 		p.mu.Lock()
 		l := p.holder
 		p.mu.Unlock()
-		if l == nil {
-			// Nobody is there any more. The peer sees a closed connection.
-			_ = conn.Close() // Nothing was read from it.
-			return
-		}
-		if !l.allowed(conn.RemoteAddr()) {
-			_ = conn.Close() // Nothing was read from it.
+		if l == nil || conn.err == nil && !l.allowed(conn.RemoteAddr()) {
+			// The peer sees a closed connection.
+			if conn.err == nil {
+				_ = conn.Close() // Nothing was read from it.
+			}
 			return
 		}
 		select {
@@ -177,7 +189,7 @@ func (l *lease) Accept() (net.Conn, error) {
 	}
 	select {
 	case conn := <-l.conns:
-		return conn, nil
+		return conn.Conn, conn.err
 	case <-l.over:
 		return nil, net.ErrClosed
 	}
