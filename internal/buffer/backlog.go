@@ -128,44 +128,15 @@ func (b *Buffer) resume(blk *block, chunk diskbuffer.Chunk) {
 	blk.place.Position = chunk.First
 	blk.end = plus(chunk.First, diskbuffer.Position{Events: uint64(chunk.Events), Records: uint64(chunk.Records)})
 	past, jumps := d.jump(&blk.end)
-	skip := uint64(0)
-	if d.from.Events > chunk.First.Events {
-		skip = d.from.Events - chunk.First.Events
-	}
+	b.passOver(blk, d.from.Events)
 	var v volume
-	var batch record.Batch
-	at := chunk.First.Events
-	for off := 0; off < blk.used; {
-		if at >= blk.end.Events {
-			blk.used = off
-			break
+	b.walk(blk, func(batch *record.Batch) {
+		v.events += batch.Count
+		v.cost += b.cost(batch.Count, batch.Bytes+batch.Repair)
+		if batch.Kind == record.KindLoss {
+			b.streams.at(batch.Stream).marked(1)
 		}
-		size := record.Parse(blk.mem[off:], &batch)
-		b.adopt(blk.mem[off:], &batch)
-		at += uint64(batch.Count)
-		switch left := uint64(batch.Count); {
-		case skip >= left:
-			skip -= left
-			blk.taken = off + size
-			blk.gone = plus(blk.gone, extent(&batch))
-		default:
-			if skip > 0 {
-				before := batch
-				before.Slice(0, int(skip))
-				blk.gone = plus(blk.gone, extent(&before))
-				blk.skip = int(skip)
-				batch.Slice(int(skip), batch.Count-int(skip))
-				skip = 0
-			}
-			v.events += batch.Count
-			v.cost += b.cost(batch.Count, batch.Bytes+batch.Repair)
-			if batch.Kind == record.KindLoss {
-				b.streams.at(batch.Stream).marked(1)
-			}
-		}
-		off += size
-	}
-	blk.stored = blk.used
+	})
 	if blk.end.Events > d.from.Events {
 		d.from = blk.end
 	}
@@ -186,6 +157,31 @@ func (b *Buffer) resume(blk *block, chunk diskbuffer.Chunk) {
 	blk.queued = true
 	b.waiting = append(b.waiting, blk)
 	b.hold(blk)
+}
+
+// passOver makes a block that was read end where its stretch does, and begin at an
+// event: what is before that is settled.
+func (b *Buffer) passOver(blk *block, from uint64) {
+	var batch record.Batch
+	at, off := blk.place.Position.Events, 0
+	for off < blk.used && at < blk.end.Events {
+		size := record.Parse(blk.mem[off:], &batch)
+		b.adopt(blk.mem[off:], &batch)
+		count := batch.Count
+		if from > at {
+			settled := int(min(from-at, uint64(count)))
+			batch.Slice(0, settled)
+			blk.gone = plus(blk.gone, extent(&batch))
+			if settled < count {
+				blk.skip = settled
+			} else {
+				blk.taken = off + size
+			}
+		}
+		at += uint64(count)
+		off += size
+	}
+	blk.used, blk.stored = off, off
 }
 
 // adopt makes sure that the batch, which another process has written, is of a
