@@ -329,10 +329,16 @@ func (o *ordeal) end(abandon bool) {
 	} else if !handed {
 		return
 	}
-	if o.full != buffer.Block || abandon {
-		o.hand(5, 500)
+	more := func() {
+		if o.full != buffer.Block || abandon {
+			o.hand(5+o.random.IntN(2)*o.random.IntN(3000), 1000)
+		}
 	}
-	for len(o.flight) > 0 {
+	more()
+	for i := 0; len(o.flight) > 0; i++ {
+		if i == 1 {
+			more()
+		}
 		o.settle(o.random.IntN(len(o.flight)), []buffer.Fate{{}, {Dropped: ledger.Shutdown}}[o.random.IntN(2)])
 	}
 	if !o.buf.Idle() {
