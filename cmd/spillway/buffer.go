@@ -12,6 +12,7 @@ import (
 
 	"github.com/spillway/spillway/internal/config"
 	"github.com/spillway/spillway/internal/diskbuffer"
+	"github.com/spillway/spillway/internal/run"
 	"github.com/spillway/spillway/internal/statedir"
 )
 
@@ -125,7 +126,10 @@ func inspect(path string, visit func(diskbuffer.Frame) error) (report diskbuffer
 }
 
 // destinationOf says for people whose records a buffer holds and where they go.
-func destinationOf(about json.RawMessage) string {
+func destinationOf(identity string, about json.RawMessage) string {
+	if route, sink, ok := run.ParseIdentity(identity); ok {
+		return fmt.Sprintf("of spillway run, of its route %q, for the sink %q", route, sink)
+	}
 	var a config.About
 	if len(about) == 0 || json.Unmarshal(about, &a) != nil {
 		return "of an unknown logger"
@@ -141,6 +145,8 @@ func destinationOf(about json.RawMessage) string {
 	switch {
 	case o["log-path"] != "":
 		return text + ", for the file " + o["log-path"]
+	case o["to"] == "fluentd", o["log-driver"] == "fluentd":
+		return text + ", for the server " + o["fluentd-address"]
 	case o["awslogs-group"] != "":
 		return fmt.Sprintf("%s, for awslogs %s/%s", text, o["awslogs-group"], o["awslogs-stream"])
 	}

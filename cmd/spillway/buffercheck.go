@@ -165,7 +165,7 @@ func (c *checked) print(w io.Writer) error {
 	if c.Locked {
 		state = "in use"
 	}
-	text := fmt.Sprintf("%s: %s, %s\n  %s and %s wait, %s in %s\n", c.Path, destinationOf(c.about), state,
+	text := fmt.Sprintf("%s: %s, %s\n  %s and %s wait, %s in %s\n", c.Path, destinationOf(c.Identity, c.about), state,
 		many(c.Records, "record"), many(c.Markers, "loss marker"), units.BytesSize(float64(c.Bytes)), many(c.Segments, "segment"))
 	if !c.Oldest.IsZero() {
 		text += fmt.Sprintf("  from %s to %s\n", c.Oldest.Format(time.RFC3339), c.Newest.Format(time.RFC3339))

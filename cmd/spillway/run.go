@@ -37,8 +37,9 @@ it was not, kept as a dead letter, or left on the disk for the next run.
 
 SIGTERM and SIGINT stop the sources, deliver what is held until shutdown-timeout, leave the
 rest to the disk buffers, and print the balance; a second signal ends the delivery at once.
-Where all sources end by themselves, as standard input does, so does the run. SIGHUP reads
-the file again: the new one is used as a whole, or the old one goes on and the log says why.
+Where all sources end by themselves, as standard input does, so does the run, when all is
+delivered, however long that takes. SIGHUP reads the file again: the new one is used as a
+whole, or the old one goes on and the log says why.
 
 Exit codes: 0 done, 1 failed, 2 wrong options or configuration, 3 records were dropped and
 --fail-on-loss was given.`,

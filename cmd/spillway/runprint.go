@@ -22,7 +22,7 @@ func printRun(w io.Writer, r *run.Report) error {
 		l := &r.Legs[i]
 		leaving := ""
 		if l.Leaving {
-			leaving = " (its route is gone)"
+			leaving = " (not in the file any more, or left by an earlier run)"
 		}
 		p.printf("%s -> %s%s: %s to %s, held %s of %s%s\n  %s\n  received %d, recovered %d, delivered %d, dropped %d, dead-lettered %d, pending %d\n",
 			l.Route, l.Sink, leaving, l.Mode, l.Destination, units.BytesSize(float64(l.Buffer.Held)), units.BytesSize(float64(l.Buffer.Limit)),

@@ -27,7 +27,10 @@ func statusCommand() *cobra.Command {
 		Use:   "status",
 		Short: "Show what the running loggers of this machine hold, have delivered and have dropped",
 		Long: `Ask every running spillway process of the state directory for its balance and for how
-its destination does.`,
+its destination does. A run shows each leg, which is a sink of a route: a record that goes to
+two sinks is counted as received in each.
+
+Exit codes: 0 done, also where nobody runs, 1 a process could not be asked, 2 wrong options.`,
 		Example: `  spillway status
   spillway status --json | jq .dropped`,
 		Args: noArgs,
@@ -38,6 +41,10 @@ its destination does.`,
 			err = errors.Join(err, unread)
 			if asJSON {
 				return errors.Join(json.NewEncoder(os.Stdout).Encode(all), err)
+			}
+			if len(all.Processes) == 0 && err == nil {
+				_, err = fmt.Fprintf(os.Stdout, "no spillway process runs with the state directory %s; --state-dir names another\n", filepath.Dir(dir))
+				return err
 			}
 			return errors.Join(all.print(os.Stdout), err)
 		},
@@ -106,10 +113,6 @@ func readReports(answers []json.RawMessage) (statuses, error) {
 
 // print tells the reports to a person.
 func (s statuses) print(w io.Writer) error {
-	if len(s.Processes) == 0 {
-		_, err := fmt.Fprintln(w, "no spillway process runs with this state directory")
-		return err
-	}
 	for _, p := range s.Processes {
 		r := p.Report
 		if p.run != nil {

@@ -15,7 +15,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"sort"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -160,11 +160,10 @@ func (s *Server) Close() error {
 // removed. The error tells of those that did not answer; the others' answers are
 // returned all the same.
 func Ask(ctx context.Context, dir string) ([]json.RawMessage, error) {
-	paths, err := filepath.Glob(filepath.Join(dir, "*.sock"))
+	paths, err := sockets(dir)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("look for running processes: %w", err)
 	}
-	sort.Strings(paths)
 	var answers []json.RawMessage
 	var errs []error
 	for _, path := range paths {
@@ -183,6 +182,22 @@ func Ask(ctx context.Context, dir string) ([]json.RawMessage, error) {
 		}
 	}
 	return answers, errors.Join(errs...)
+}
+
+// sockets lists the sockets of a folder by their names. A folder that is not there
+// has none; one that cannot be read is an error, because somebody may run there.
+func sockets(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var paths []string
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), ".sock") {
+			paths = append(paths, filepath.Join(dir, e.Name()))
+		}
+	}
+	return paths, nil
 }
 
 // maxAnswer bounds an answer, in bytes: a balance of the most streams that are

@@ -38,6 +38,17 @@ func TestAskWhereNobodyRuns(t *testing.T) {
 	}
 }
 
+// TestAskWhereNobodyMayLook: what cannot be read is not said to be empty.
+func TestAskWhereNobodyMayLook(t *testing.T) {
+	dir := filepath.Join(socketDir(t), "file")
+	if err := os.WriteFile(dir, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if answers, err := Ask(t.Context(), dir); err == nil {
+		t.Errorf("asking in what is no folder: %s and no error", answers)
+	}
+}
+
 // TestAskReportsAfresh: a report is made for each question.
 func TestAskReportsAfresh(t *testing.T) {
 	dir := socketDir(t)

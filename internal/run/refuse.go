@@ -39,7 +39,7 @@ func (s refusal) Send(_ context.Context, req sink.Request) sink.Outcome {
 			Reason: string(ledger.RejectedUnmatched), Detail: "no route takes its tag",
 		}
 		if batch.Kind == record.KindRecords && batch.Encoding == record.EncodingText && s.takes(req.Stream(batch.Stream).Name) {
-			r.Reason, r.Detail = string(ledger.RejectedInvalid), "it is no record of the forward protocol, or longer than its route's buffer takes"
+			r.Reason, r.Detail = string(ledger.RejectedInvalid), "it is no record, neither of the forward protocol nor a JSON object, or longer than its route's buffer takes"
 		}
 		out.Rejected = append(out.Rejected, r)
 	}

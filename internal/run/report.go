@@ -43,7 +43,7 @@ func (r *Run) Report() Report {
 	defer r.mu.Unlock()
 	report := Report{
 		Time: time.Now().UTC(), PID: os.Getpid(), Program: "spillway",
-		Balance: r.gone, Legs: []LegReport{}, Sources: []SourceStatus{}, Unmatched: r.strays.list(), Orphaned: r.orphans,
+		Balance: r.gone, Legs: []LegReport{}, Sources: []SourceStatus{}, Unmatched: r.strays.list(), Orphaned: append([]Orphan{}, r.orphans...),
 	}
 	if r.file != nil {
 		report.File = r.file.Path

@@ -46,6 +46,13 @@ func (r *reporter) report(e protocol.Event) {
 	if e.Peer != nil {
 		peer = e.Peer.String()
 	}
-	r.log.Warn("trouble with a connection", "source", r.source, "reason", e.Reason, "times", k.since, "peer", peer, "tag", e.Tag, "error", e.Err)
+	told := []any{"source", r.source, "reason", e.Reason, "times", k.since, "peer", peer}
+	if e.Tag != "" {
+		told = append(told, "tag", e.Tag)
+	}
+	if e.Err != nil {
+		told = append(told, "error", e.Err)
+	}
+	r.log.Warn("trouble with a connection", told...)
 	k.at, k.since = time.Now(), 0
 }

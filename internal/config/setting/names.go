@@ -30,6 +30,16 @@ func Nearest(name string, words iter.Seq[string]) string {
 // NearestOf is Nearest over a list.
 func NearestOf(name string, words []string) string { return Nearest(name, slices.Values(words)) }
 
+// alike names the word that was surely meant, for the end of a list of words: one
+// that begins like text, or differs from it in less than half. Else it is nothing.
+func alike(text string, words []string) string {
+	word := NearestOf(text, words)
+	if text == "" || !strings.HasPrefix(word, text) && EditDistance(text, word) > len(text)/2 {
+		return ""
+	}
+	return `, the nearest is "` + word + `"`
+}
+
 // EditDistance is the Levenshtein distance in bytes. A name longer than any option
 // is cut, so that a hostile one costs nothing.
 func EditDistance(a, b string) int {

@@ -51,6 +51,7 @@ func TestConvert(t *testing.T) {
 		{Int, "0x10", Value{}, "a whole number"},
 		{Enum, "a", Value{}, ""},
 		{Enum, "c", Value{}, "a or b"},
+		{Enum, "", Value{}, "a or b"},
 		{String, "anything", Value{}, ""},
 		{Secret, "anything", Value{}, ""},
 	} {
@@ -63,6 +64,22 @@ func TestConvert(t *testing.T) {
 	v := Value{Text: "first"}
 	if expected := v.Convert(Enum, []string{"a", "b"}, []string{"first", "a"}); expected != "" || v.Text != "a" {
 		t.Errorf("a synonym is %q, expected %q", v.Text, expected)
+	}
+}
+
+// TestEnumNamesTheNearest where one was surely meant, and guesses nothing else.
+func TestEnumNamesTheNearest(t *testing.T) {
+	words := []string{"blocking", "non-blocking", "spill"}
+	for text, want := range map[string]string{
+		"spil":         `blocking, non-blocking or spill, the nearest is "spill"`,
+		"block":        `blocking, non-blocking or spill, the nearest is "blocking"`,
+		"non_blocking": `blocking, non-blocking or spill, the nearest is "non-blocking"`,
+		"xml":          "blocking, non-blocking or spill",
+	} {
+		v := Value{Text: text}
+		if got := v.Convert(Enum, words, nil); got != want {
+			t.Errorf("%q: expected %q, want %q", text, got, want)
+		}
 	}
 }
 

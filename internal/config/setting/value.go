@@ -71,7 +71,7 @@ func (v *Value) Convert(kind Kind, words, synonyms []string) (expected string) {
 		if slices.Contains(words, v.Text) {
 			return ""
 		}
-		return Or(words)
+		return Or(words) + alike(v.Text, words)
 	}
 	if err != nil {
 		return expected

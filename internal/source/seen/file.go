@@ -22,7 +22,7 @@ const (
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // ErrLocked is the error of Open while another process has the file.
-var ErrLocked = errors.New("another process answers for this source")
+var ErrLocked = errors.New("another process answers for this source; end it, or give another --state-dir")
 
 // openFile opens or makes the file, locks it, and reads the keys in it.
 func (c *Chunks) openFile(path string) (keys []Key, note string, err error) {
