@@ -64,6 +64,7 @@ func (b *Buffer) keep() bool {
 	b.mu.Lock()
 	defer b.unlock()
 	if err != nil {
+		b.doubtSync(err)
 		b.fault = err
 	}
 	again := err != nil || d.trouble != nil || b.fault != nil && d.backlog

@@ -2,6 +2,7 @@ package buffer
 
 import (
 	"cmp"
+	"errors"
 	"math"
 	"slices"
 
@@ -264,6 +265,14 @@ func (b *Buffer) notSynced(from uint64) {
 		for _, r := range st.receipts.all {
 			r.unsynced = r.unsynced || r.open || r.end > from && r.end != notStored
 		}
+	}
+}
+
+// doubtSync is notSynced where a sync failed that somebody else than the keeper has
+// made: the store does not try that again, so that the keeper will not hear of it.
+func (b *Buffer) doubtSync(err error) {
+	if failed := new(diskbuffer.SyncError); errors.As(err, &failed) {
+		b.notSynced(failed.From.Events)
 	}
 }
 

@@ -164,6 +164,7 @@ func (b *Buffer) unpin() error {
 	}
 	// Where they were they may be deleted next, so here they must be as durable.
 	_, err := d.Store.Sync()
+	b.doubtSync(err)
 	return errors.Join(failed, err)
 }
 

@@ -125,6 +125,7 @@ func (b *Buffer) reclaim() bool {
 		give = b.disk.Store.Tidy
 	}
 	if err := give(); err != nil {
+		b.doubtSync(err)
 		b.fault = err
 		return false
 	}
