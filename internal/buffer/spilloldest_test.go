@@ -14,6 +14,7 @@ import (
 	"github.com/spillway/spillway/internal/diskbuffer"
 	"github.com/spillway/spillway/internal/diskbuffer/disktest"
 	"github.com/spillway/spillway/internal/ledger"
+	"github.com/spillway/spillway/internal/record"
 )
 
 // TestOldestGoWhileAnyWait: with drop-oldest no arriving record is refused as long as
@@ -106,4 +107,55 @@ func TestOldestStayWhereTheDiskFails(t *testing.T) {
 		l.drain()
 		l.books()
 	})
+}
+
+// TestWhatIsPromisedSurvivesBeingMoved: a chunk of which its source was told that it
+// survives a power cut does, also where room was made behind it on a full disk that
+// is not synced otherwise.
+func TestWhatIsPromisedSurvivesBeingMoved(t *testing.T) {
+	for seed := range uint64(20) {
+		synctest.Test(t, func(t *testing.T) { promised(t, seed) })
+	}
+}
+
+func promised(t *testing.T, seed uint64) {
+	l := &lives{
+		tb: t, disk: disktest.New(seed), level: buffer.Kernel, whenFull: buffer.DropOldestFull, sink: cloud,
+		delivered: map[string]int{}, lossy: true,
+		random: rand.New(rand.NewPCG(1, 1)), options: diskbuffer.Options{Max: 256 << 10}, limit: 128 << 10,
+	}
+	l.begin()
+	t.Cleanup(func() { l.stop() })
+	safe := false
+	chunk := &record.Chunk{
+		Tag: "app", Time: time.Now().UnixNano(), Encoding: record.EncodingEntry, Bodies: []byte(entry("precious")), Count: 1,
+		Origin: record.Origin{Key: [16]byte{1}}, Level: record.LevelPower, Done: func(ok bool) { safe = ok },
+	}
+	l.buf.Admit(nil, chunk)
+	time.Sleep(time.Second)
+	if !l.take() || !safe {
+		t.Fatal("the chunk is not on the disk for good, or not in flight")
+	}
+	l.stop()
+	<-l.stopped
+	l.hand(1000)
+	if l.buf.Balance().ByReason[ledger.OverflowOldest] == 0 {
+		t.Fatal("the disk is not full")
+	}
+	l.disk.Restart()
+	l.begin()
+	found := false
+	for {
+		r := l.buf.Take(true)
+		if r == nil {
+			break
+		}
+		for _, b := range r.Batches() {
+			found = found || b.Encoding == record.EncodingEntry && bytes.Contains(b.Frames, []byte("precious"))
+		}
+		l.buf.Settle(r, buffer.Fate{})
+	}
+	if !found {
+		t.Errorf("seed %d: what was promised is gone", seed)
+	}
 }
