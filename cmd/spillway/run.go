@@ -96,8 +96,9 @@ func (r *running) run() (err error) {
 	if r.work, err = r.start(file); err != nil {
 		return err
 	}
-	server.Serve(func() any { return r.work.Report() })
+	server.Serve(func() any { return r.withLetters(r.work.Report()) })
 	report, err := r.untilEnd(file, signals)
+	report = r.withLetters(report)
 	// The balance is told whatever else went wrong, and last.
 	err = errors.Join(err, r.record(report))
 	if err != nil {
@@ -158,6 +159,22 @@ func (r *running) openLetters(file *runfile.File) (err error) {
 		Damaged: func(err error) { r.log.Error("the file of dead letters was set aside", "error", err) },
 	})
 	return err
+}
+
+// askLetters is how long a report waits for what the store of dead letters says.
+const askLetters = 2 * time.Second
+
+// withLetters adds to a report what the store of dead letters holds. Where it has no
+// file it is not opened.
+func (r *running) withLetters(report run.Report) run.Report {
+	ctx, cancel := context.WithTimeout(context.Background(), askLetters)
+	defer cancel()
+	sum, err := r.letters.Summary(ctx)
+	report.DeadLetters = &run.DeadLetters{Letters: sum.Letters, Bytes: sum.Bytes, Disk: sum.Disk, Max: sum.Max, SetAside: sum.Aside}
+	if err != nil {
+		report.DeadLetters.Error = err.Error()
+	}
+	return report
 }
 
 func (r *running) start(file *runfile.File) (*run.Run, error) {

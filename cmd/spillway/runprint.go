@@ -16,7 +16,11 @@ import (
 func printRun(w io.Writer, r *run.Report) error {
 	p := &printer{w: w}
 	for _, s := range r.Sources {
-		p.printf("source %s (%s): %d records, %s\n", s.Name, s.Type, s.RecordsIn, units.BytesSize(float64(s.BytesIn)))
+		waiting := ""
+		if s.Waiting > 0 {
+			waiting = fmt.Sprintf(", and %d parts on the disk that wait for the rest of their lines", s.Waiting)
+		}
+		p.printf("source %s (%s): %d records, %s%s\n", s.Name, s.Type, s.RecordsIn, units.BytesSize(float64(s.BytesIn)), waiting)
 	}
 	for i := range r.Legs {
 		l := &r.Legs[i]
@@ -34,6 +38,7 @@ func printRun(w io.Writer, r *run.Report) error {
 	for _, o := range r.Orphaned {
 		p.printf("ORPHANED: %s, of the route %q to the sink %q, which the file does not have\n", o.Directory, o.Route, o.Sink)
 	}
+	p.letters(r.DeadLetters)
 	if p.err != nil {
 		return p.err
 	}
@@ -59,6 +64,23 @@ func shortened(b ledger.Balance) ledger.Balance {
 	b.Streams = append(slices.Clone(b.Streams[:shownStreams-1]),
 		ledger.StreamBalance{Stream: fmt.Sprintf("%d more", len(rest)), Sheet: ledger.Total(rest)})
 	return b
+}
+
+// letters tells of the dead letters, where there is something to tell.
+func (p *printer) letters(d *run.DeadLetters) {
+	if d == nil {
+		return
+	}
+	if d.Letters > 0 || d.Disk > 0 {
+		p.printf("dead letters: %d, %s; %s on the disk of %s\n", d.Letters,
+			units.BytesSize(float64(d.Bytes)), units.BytesSize(float64(d.Disk)), units.BytesSize(float64(d.Max)))
+	}
+	for _, file := range d.SetAside {
+		p.printf("DEAD LETTERS: %s is damaged and set aside\n", file)
+	}
+	if d.Error != "" {
+		p.printf("DEAD LETTERS: %s\n", d.Error)
+	}
 }
 
 // printer prints until something fails.

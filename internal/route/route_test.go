@@ -234,6 +234,9 @@ func TestLines(t *testing.T) {
 	if n := w.MaxBody("app.x"); n != 50 {
 		t.Errorf("the largest body has %d bytes", n)
 	}
+	if both, one, none := w.Level("app.x"), w.Level("apple"), w.Level("sys"); both != record.LevelDelivered || one != record.LevelPower || none != record.LevelDelivered {
+		t.Errorf("the legs vouch at %v, %v and %v", both, one, none)
+	}
 	w.Lines("app.x", 1, []byte("one\n"), true)
 	w.Body("apple", 1, []byte("two"), record.Part{Ordinal: 1})
 	w.Lines("sys", 1, []byte("three\nfour\n"), true)

@@ -95,6 +95,18 @@ func (r *Router) Body(tag string, at int64, body []byte, part record.Part) {
 	}
 }
 
+// Level is what every leg of a tag vouches for by itself: LevelDelivered where one
+// of them does so only when its destination has a chunk.
+func (r *Router) Level(tag string) record.Level {
+	t := r.enter()
+	defer t.leave()
+	level := record.LevelMemory
+	for _, l := range t.route(tag).Legs {
+		level = max(level, l.Level())
+	}
+	return level
+}
+
 // MaxBody is the largest body that all legs of a tag take, in bytes.
 func (r *Router) MaxBody(tag string) int {
 	t := r.enter()

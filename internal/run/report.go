@@ -26,6 +26,22 @@ type Report struct {
 	Unmatched []Stray `json:"unmatched"`
 	// Orphaned are disk buffers of which the file knows neither route nor sink.
 	Orphaned []Orphan `json:"orphaned"`
+	// DeadLetters is what the store of dead letters holds, whoever put it there.
+	DeadLetters *DeadLetters `json:"dead_letters,omitempty"`
+}
+
+// DeadLetters is how full the store of dead letters is.
+type DeadLetters struct {
+	// Letters and Bytes are those of letters and of their bodies.
+	Letters int64 `json:"letters"`
+	Bytes   int64 `json:"bytes"`
+	// Disk is the size of the files and Max what it is bounded to, in bytes.
+	Disk int64 `json:"disk_bytes"`
+	Max  int64 `json:"max_bytes"`
+	// SetAside are damaged files, which take no more letters.
+	SetAside []string `json:"set_aside,omitempty"`
+	// Error is why the store cannot say.
+	Error string `json:"error,omitempty"`
 }
 
 // LegReport is how a leg does.

@@ -45,6 +45,9 @@ type SourceStatus struct {
 	// RecordsIn counts each record once, however many legs it has.
 	RecordsIn int64 `json:"records_in"`
 	BytesIn   int64 `json:"bytes_in"`
+	// Waiting are parts of records that the source has acknowledged and keeps on the
+	// disk until the record is whole: no leg has received them yet.
+	Waiting int `json:"waiting,omitempty"`
 	// Detail are the source's own numbers.
 	Detail any `json:"detail,omitempty"`
 }

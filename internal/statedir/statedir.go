@@ -8,6 +8,7 @@
 //	dead-letters/  records that no retry can deliver
 //	chunks/        which chunks the sources of a run have taken
 //	spool/         messages that are too large for memory, while they are received
+//	parts/         parts of lines that were acknowledged, until the line is whole
 //	run/           one socket for each process that runs
 //	log/           own logs
 //	exits.jsonl    one line for each process that ended, with its last balance
@@ -73,6 +74,7 @@ const (
 	DeadLetters = "dead-letters"
 	Chunks      = "chunks"
 	Spool       = "spool"
+	Parts       = "parts"
 
 	exits    = "exits.jsonl"
 	oldExits = "exits.jsonl.1"

@@ -14,20 +14,22 @@ import (
 
 // Docker's own daemon with its fluentd driver: lines that it cuts at 16 KiB are one record again,
 // everything is there once and in order, and times have nanoseconds. With acknowledgements Docker
-// sends the second part after the first is acknowledged, so without a disk buffer, in which the first
-// could wait, parts stay parts, marked as such.
+// sends the second part after the first is acknowledged: on a route with a disk buffer the first waits
+// in a file, and without one parts stay parts, marked as such.
 func TestForwardFromDocker(t *testing.T) {
 	parts.Need(t, parts.Dockerd)
 	bin, docker := buildSpillway(t), parts.StartDockerd(t)
 	for _, c := range []struct {
-		name        string
+		name, route string
 		ack, joined bool
 	}{
-		{"no acknowledgements", false, true},
-		{"acknowledged, without a disk buffer", true, false},
+		{"no acknowledgements", "", false, true},
+		{"acknowledged, without a disk buffer", "", true, false},
+		{"acknowledged, with a disk buffer", ", mode: spill, durability: kernel", true, true},
+		{"acknowledged, with a disk buffer and durability power", ", mode: spill, durability: power", true, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := startRelay(t, bin, "")
+			r := startRelayBy(t, bin, "", c.route)
 			log := []string{
 				"--log-driver", "fluentd", "--log-opt", "fluentd-address=" + r.tcp, "--log-opt", "tag=real.docker",
 				"--log-opt", "fluentd-sub-second-precision=true", "--log-opt", fmt.Sprintf("fluentd-request-ack=%t", c.ack),

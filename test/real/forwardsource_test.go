@@ -38,6 +38,12 @@ const (
 // startRelay starts one. settings are further lines of the source, such as a shared key.
 func startRelay(t *testing.T, bin *harness.Programs, settings string) *relay {
 	t.Helper()
+	return startRelayBy(t, bin, settings, "")
+}
+
+// startRelayBy is startRelay with more keys of the route, such as ", mode: spill".
+func startRelayBy(t *testing.T, bin *harness.Programs, settings, route string) *relay {
+	t.Helper()
 	r := &relay{t: t, dir: parts.WorkDir(t, "relay")}
 	r.tcp, r.tls, r.unix = freeAddress(t), freeAddress(t), filepath.Join(r.dir, "app.sock")
 	r.file = filepath.Join(r.dir, "out.log")
@@ -53,8 +59,8 @@ func startRelay(t *testing.T, bin *harness.Programs, settings string) *relay {
 sinks:
   kept: {type: file, path: "%s", tag-key: tag, time-key: time}
 routes:
-  - {match: "real.**", to: kept}
-`, r.tcp, r.tls, r.unix, filepath.Join(r.dir, "cert.pem"), filepath.Join(r.dir, "key.pem"), settings, r.file))
+  - {match: "real.**", to: kept%s}
+`, r.tcp, r.tls, r.unix, filepath.Join(r.dir, "cert.pem"), filepath.Join(r.dir, "key.pem"), settings, r.file, route))
 	r.process = startRun(t, bin.Spillway, config, filepath.Join(r.dir, "state"), "SHARED_KEY="+sharedKey, "PASSWORD="+password)
 	for _, address := range []struct{ network, at string }{{"tcp", r.tcp}, {"tcp", r.tls}, {"unix", r.unix}} {
 		r.process.await(address.network, address.at)

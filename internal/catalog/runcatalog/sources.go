@@ -49,7 +49,7 @@ func (forwardSource) Done() <-chan struct{} { return nil }
 // Status implements run.Source.
 func (f forwardSource) Status() run.SourceStatus {
 	c := f.Counts()
-	return run.SourceStatus{RecordsIn: c.Records, BytesIn: c.Bytes, Detail: c}
+	return run.SourceStatus{RecordsIn: c.Records, BytesIn: c.Bytes, Waiting: c.Parts.Waiting, Detail: c}
 }
 
 // acks are what the file calls the levels.
@@ -68,6 +68,13 @@ func (s *Surroundings) forwardSource(plan *runfile.Source, o run.SourceOptions) 
 	}
 	for _, a := range p.Listen {
 		cfg.Listen = append(cfg.Listen, forward.Address{Network: string(a.Network), Addr: a.Addr})
+	}
+	cfg.Durable = func(tag string) record.Level {
+		level := o.Router.Level(tag)
+		if level == record.LevelDelivered || cfg.Level == route.AsRoute {
+			return level
+		}
+		return cfg.Level
 	}
 	if before, ok := o.Instead.(forwardSource); ok {
 		cfg.Instead = before.Source
@@ -100,12 +107,13 @@ func (s *Surroundings) files(cfg *forward.Config, p *runfile.ForwardSource) erro
 	if s.StateDir == "" {
 		return nil
 	}
-	for _, name := range []string{statedir.Chunks, statedir.Spool} {
+	for _, name := range []string{statedir.Chunks, statedir.Spool, statedir.Parts} {
 		if err := os.Mkdir(filepath.Join(s.StateDir, name), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("make a directory for what is received: %w", err)
 		}
 	}
 	cfg.ChunksFile = filepath.Join(s.StateDir, statedir.Chunks, statedir.Hash(cfg.Name))
+	cfg.PartsDir = filepath.Join(s.StateDir, statedir.Parts, statedir.Hash(cfg.Name))
 	cfg.Server.Spool = protocol.NewDirSpool(filepath.Join(s.StateDir, statedir.Spool), spooledMessages*p.MaxSpoolSize)
 	return nil
 }

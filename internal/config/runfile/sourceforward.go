@@ -48,7 +48,7 @@ func forwardSourceRows() []row[ForwardSource] {
 		{Option: Option{Name: "source-hostname-key", Help: "Names the key that gets the host name of the sender, which is looked up once for each connection."},
 			set: text(func(s *source) *string { return &s.SourceHostnameKey })},
 		{Option: Option{Name: "join-partials", Kind: setting.Bool, Default: "true",
-			Help: "Joins what Docker has cut at 16 KiB; what asks for acknowledgements stays in parts, since the daemon sends the next one after the acknowledgement."},
+			Help: "Joins what Docker has cut at 16 KiB; what asks for acknowledgements is joined only where every sink of the route has mode spill with durability kernel or power, and ack is not memory or delivered; elsewhere, and in chunks of several records, parts are passed on as they are."},
 			set: flag(func(s *source) *bool { return &s.JoinPartials })},
 		{Option: Option{Name: "ecs-metadata", Kind: setting.Bool, Default: "false",
 			Help: "Adds ecs_cluster, ecs_task_arn and ecs_task_definition to every record where ECS tells them."},

@@ -83,7 +83,7 @@ type ForwardSource struct {
 	SourceAddressKey  string // the key that gets the peer's address; "" adds none
 	SourceHostnameKey string // the key that gets the peer's name; "" adds none
 
-	JoinPartials bool // joins Docker's partial messages where the route has a disk buffer
+	JoinPartials bool // joins Docker's partial messages; with acks, where the route has a disk buffer
 	ECSMetadata  bool // adds cluster, task and task definition where ECS tells them
 	UDPHeartbeat bool // answers the heartbeats of fluentd at the ports of TCP and TLS
 }

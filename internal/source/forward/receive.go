@@ -31,9 +31,13 @@ type receiver struct {
 	level  record.Level
 	chunks *seen.Chunks // nil where no resend is recognised
 	parts  *parts       // nil where parts stay parts
+	kept   *keptParts   // nil where there is no place for files of parts
+	join   bool         // parts that ask for an ack
 	fields *fields      // of every record
 	rename func(tag string) string
 	report func(protocol.Event) // nil where nobody listens
+	// durable is what the route of a tag vouches for by itself.
+	durable func(tag string) record.Level
 
 	counts counts
 }
@@ -214,9 +218,17 @@ func (r *receiver) take(m *protocol.Message, add *fields, c record.Chunk) {
 	if f := r.fields.join(add); len(f.keys) > 0 {
 		c.Bodies, err = f.appendTo(make([]byte, 0, len(c.Bodies)+f.growth(c.Count)), c.Bodies)
 	}
-	// Docker's daemon sends part 2 after the ack of part 1.
-	if err == nil && r.parts != nil && !m.WantsAck && maybe(c.Bodies) {
-		c.Bodies, c.Count, err = r.parts.take(c.Tag, c.Bodies)
+	if err == nil && maybe(c.Bodies) {
+		switch {
+		case !m.WantsAck && r.parts != nil:
+			c.Bodies, c.Count, err = r.parts.take(c.Tag, c.Bodies)
+		case m.WantsAck && r.join && c.Count == 1:
+			// Docker's daemon sends each part alone, and part 2 after the ack of part 1.
+			level := r.durable(c.Tag)
+			if (level == record.LevelKernel || level == record.LevelPower) && r.kept.take(&c, level == record.LevelPower) {
+				return
+			}
+		}
 	}
 	switch {
 	case err != nil:
@@ -304,6 +316,8 @@ type Counts struct {
 	Refused int64 `json:"refused"`
 	// Denied are connections from networks that are not allowed.
 	Denied int64 `json:"denied"`
+	// Parts are those of Docker's lines that ask for an ack.
+	Parts PartCounts `json:"parts"`
 	// Chunks are remembered; UnderWay are not answered yet.
 	Chunks   int `json:"chunks"`
 	UnderWay int `json:"chunks_under_way"`

@@ -7,8 +7,8 @@
 // valid entries becomes dead letters before it is acknowledged.
 //
 // The protocol is that of the package forward at the root of the module; what is
-// decided here is what a message means. The source refuses to hold records, to
-// drop any, and to acknowledge what nobody vouches for.
+// decided here is what a message means. The source refuses to hold records, but for
+// parts of lines (kept.go), to drop any, and to acknowledge what nobody vouches for.
 package forward
 
 import (
@@ -19,6 +19,7 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 
 	protocol "github.com/spillway/spillway/forward"
@@ -47,8 +48,13 @@ type Config struct {
 	// sender's address and name; empty ones add none.
 	Fields                  [][2]string
 	AddressKey, HostnameKey string
-	// JoinPartials joins Docker's partial messages that ask for no ack.
+	// JoinPartials joins Docker's partial messages: those that ask for no ack in
+	// memory, and those that do in files in PartsDir, where Durable says that the
+	// route of a tag writes to the disk, kernel or power, before it vouches. Without
+	// either they are passed on as parts.
 	JoinPartials bool
+	PartsDir     string
+	Durable      func(tag string) record.Level
 
 	// Router is where it hands over.
 	Router Router
@@ -96,6 +102,10 @@ func New(cfg Config) (s *Source, note string, err error) {
 	if cfg.JoinPartials {
 		s.parts = newParts(s.joined)
 	}
+	if cfg.PartsDir != "" && cfg.Durable != nil {
+		s.kept = &keptParts{dir: cfg.PartsDir, level: cfg.Level, admit: s.admit, during: s.during, report: s.partsTrouble}
+		s.join, s.durable = cfg.JoinPartials, cfg.Durable
+	}
 	server := cfg.Server
 	server.Receiver, server.Report = protocol.ReceiverFunc(s.handle), cfg.Report
 	if s.server, err = protocol.NewServer(server); err != nil {
@@ -113,7 +123,28 @@ func New(cfg Config) (s *Source, note string, err error) {
 		}
 		s.ports = append(s.ports, p)
 	}
+	// What a source has that this one takes the place of is its own.
+	if s.kept != nil && cfg.Instead == nil {
+		if err := s.kept.recover(); err != nil {
+			note = strings.TrimPrefix(note+"; "+err.Error(), "; ")
+		}
+	}
 	return s, note, nil
+}
+
+// during runs what hands over, unless the source hands over nothing any more.
+func (s *Source) during(hand func()) {
+	s.handing.RLock()
+	defer s.handing.RUnlock()
+	if !s.stopped {
+		hand()
+	}
+}
+
+func (s *Source) partsTrouble(err error) {
+	if s.cfg.Report != nil {
+		s.cfg.Report(protocol.Event{Reason: "parts", Err: err})
+	}
 }
 
 // remember opens the memory of chunks, or goes on with that of the source before.
@@ -163,6 +194,9 @@ func (s *Source) Addrs() (all []net.Addr) {
 
 // Start begins to take messages.
 func (s *Source) Start() {
+	if s.kept != nil {
+		s.kept.start()
+	}
 	for _, p := range s.ports {
 		var l net.Listener = p.lease(s.allowed)
 		if p.address.Network == "tls" {
@@ -286,6 +320,9 @@ func (s *Source) Wait() {
 	if s.parts != nil {
 		s.parts.end()
 	}
+	if s.kept != nil {
+		s.kept.end()
+	}
 }
 
 // Close ends the source, once everything that was taken is answered.
@@ -311,6 +348,9 @@ func (s *Source) Counts() Counts {
 	out := Counts{
 		Messages: c.messages.Load(), Records: c.records.Load(), Bytes: c.bytes.Load(), Resends: c.resends.Load(), Invalid: c.invalid.Load(),
 		Taken: c.answers.Load(), Refused: c.refused.Load(), Denied: c.denied.Load(), Server: s.server.Stats(),
+	}
+	if s.kept != nil {
+		out.Parts = s.kept.state()
 	}
 	if s.chunks == nil {
 		return out

@@ -1,0 +1,350 @@
+package forward
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	protocol "github.com/spillway/spillway/forward"
+	"github.com/spillway/spillway/internal/record"
+	"github.com/spillway/spillway/internal/source/seen"
+)
+
+// keptParts joins the parts of lines that ask for an ack. Docker's daemon sends
+// the next part only after the ack of this one, so each part that is not the last
+// is written to a file of its line, and acknowledged then. The last completes the
+// line: it is acknowledged when the line is where its route vouches for it, and
+// the file is removed just before. Whoever is killed meanwhile finds the parts in
+// the file when he starts again.
+//
+// A line that is not complete in time, or gets too long, goes out marked as a part.
+// Where a line has to wait beyond the bounds, or its file cannot be written, its
+// parts are passed on as they come: they are never refused because of it.
+type keptParts struct {
+	dir    string
+	level  record.Level
+	admit  func(c *record.Chunk)
+	during func(hand func()) // runs it while handing over is allowed
+	report func(error)
+
+	mu     sync.Mutex
+	lines  []*keptLine
+	bytes  int
+	timer  *time.Timer
+	ended  bool
+	counts PartCounts
+}
+
+// keptLine is one line in the making, whose parts are in a file.
+type keptLine struct {
+	line
+	keys   []seen.Key // of the parts in the file, in their order
+	file   partsFile
+	due    time.Time
+	handed bool // it is being admitted, and waits for nothing else
+	broken bool // its file takes no more
+}
+
+// PartCounts are the parts of lines that ask for an ack.
+type PartCounts struct {
+	// Waiting are acknowledged, on the disk, and in no balance yet: they are received
+	// with their line.
+	Waiting int `json:"waiting"`
+	// Parts are those that were put into a line, Lines the whole lines that became of
+	// them, and Marked the lines that went out incomplete.
+	Parts  int64 `json:"parts"`
+	Lines  int64 `json:"lines"`
+	Marked int64 `json:"marked"`
+	// Passed are parts that were handed over as they came.
+	Passed int64 `json:"passed"`
+	// Trouble is why the last file could not be written, read or removed.
+	Trouble string `json:"trouble,omitempty"`
+}
+
+// take takes a chunk of one entry, where it is a part that can be joined; c.Done is
+// then told. With power, a part is acknowledged once it survives a loss of power.
+func (k *keptParts) take(c *record.Chunk, power bool) (taken bool) {
+	e, rest, err := protocol.NextEntry(c.Bodies)
+	if err != nil || len(rest) > 0 {
+		return false
+	}
+	p, ok := readPart(e.Record)
+	if !ok {
+		return false
+	}
+	k.mu.Lock()
+	l, known := k.lineOf(c, &p)
+	if l == nil {
+		if !known {
+			k.counts.Passed++
+		}
+		k.mu.Unlock()
+		if known {
+			c.Done(true)
+		}
+		return known
+	}
+	if k.waits(l, e.Raw, &p) && k.keep(l, c, e.Raw, &p, power) {
+		k.mu.Unlock()
+		c.Done(true)
+		return true
+	}
+	if len(l.keys) == 0 {
+		// There is nothing to join it with.
+		k.forget(l)
+		k.counts.Passed++
+		k.mu.Unlock()
+		return false
+	}
+	entry := l.with(&p)
+	l.handed = true
+	k.counts.Parts++
+	k.mu.Unlock()
+	k.hand(l, entry, p.last, c)
+	return true
+}
+
+// lineOf is the line to which a part belongs, or nil if it is to be passed on.
+// known reports that it is in the file already.
+func (k *keptParts) lineOf(c *record.Chunk, p *part) (l *keptLine, known bool) {
+	n, err := strconv.Atoi(string(p.ordinal))
+	if err != nil || n < 1 || len(c.Tag) > 1<<16-1 {
+		return nil, false
+	}
+	for _, l := range k.lines {
+		if l.id != string(p.id) || l.tag != c.Tag {
+			continue
+		}
+		if n <= len(l.keys) {
+			key := c.Origin.Key
+			return nil, key != (seen.Key{}) && key == l.keys[n-1]
+		}
+		if l.handed || n != len(l.keys)+1 {
+			return nil, false
+		}
+		return l, false
+	}
+	if n != 1 || p.last || k.ended || len(k.lines) >= partLines {
+		return nil, false
+	}
+	now := time.Now()
+	l = &keptLine{line: line{tag: c.Tag, id: string(p.id), since: now}, due: now.Add(partAge)}
+	k.lines = append(k.lines, l)
+	return l, false
+}
+
+// waits reports whether the line has to wait for more after this part, and can.
+func (k *keptParts) waits(l *keptLine, raw []byte, p *part) bool {
+	held := k.bytes + len(p.log)
+	if len(l.keys) == 0 {
+		held += len(raw)
+	}
+	return !p.last && !l.broken && !k.ended && len(l.log)+len(p.log) < partBytes && held <= allParts &&
+		l.file.size+int64(frameHead+frameBody+len(l.tag)+len(raw)) <= maxPartsFile
+}
+
+// keep writes a part to the file of its line, and reports whether it is there.
+func (k *keptParts) keep(l *keptLine, c *record.Chunk, raw []byte, p *part, power bool) bool {
+	var err error
+	if l.file.path == "" {
+		l.file, err = makePartsFile(k.dir, power)
+	}
+	if err == nil {
+		frame := partFrame{key: c.Origin.Key, since: l.since, tag: l.tag, entry: raw}
+		err = l.file.append(frame.append(nil), power)
+	}
+	if err != nil {
+		l.broken = true
+		k.trouble(fmt.Errorf("keep a part of a line: %w", err))
+		return false
+	}
+	k.add(l, c.Origin.Key, raw, p)
+	k.counts.Parts++
+	k.wake()
+	return true
+}
+
+// add adds what is in the file to the line.
+func (k *keptParts) add(l *keptLine, key seen.Key, raw []byte, p *part) {
+	if len(l.keys) == 0 {
+		l.first = slices.Clone(raw)
+		k.bytes += len(raw)
+	}
+	l.keys = append(l.keys, key)
+	l.log = append(l.log, p.log...)
+	k.bytes += len(p.log)
+	l.ordinal = append(l.ordinal[:0], p.ordinal...)
+	k.counts.Waiting++
+}
+
+// with is the entry of the line with one more part, which is not in the file.
+func (l *keptLine) with(p *part) []byte {
+	more := l.line
+	more.log = append(slices.Clone(l.log), p.log...)
+	more.ordinal = p.ordinal
+	return more.entry(p.last)
+}
+
+// hand hands a line over. last is the part that completes it, or nil. The line has
+// the key of its last part, so that it is known when that is sent again.
+func (k *keptParts) hand(l *keptLine, entry []byte, whole bool, last *record.Chunk) {
+	c := record.Chunk{Tag: l.tag, Time: l.since.UnixNano(), Encoding: record.EncodingEntry, Bodies: entry, Count: 1, Level: k.level}
+	c.Origin.Key = l.keys[len(l.keys)-1]
+	answer := func(bool) {}
+	if last != nil {
+		c.Origin, answer = last.Origin, last.Done
+	}
+	c.Done = func(ok bool) {
+		k.told(l, whole, ok)
+		answer(ok)
+	}
+	k.admit(&c)
+}
+
+// told ends a line that its route keeps. One that is not kept waits for its last
+// part to be sent again, and goes out as it is when that does not come.
+func (k *keptParts) told(l *keptLine, whole, ok bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case ok && whole:
+		k.counts.Lines++
+	case ok:
+		k.counts.Marked++
+	default:
+		l.handed, l.due = false, time.Now().Add(partAge)
+		k.wake()
+		return
+	}
+	k.forget(l)
+}
+
+// forget removes a line and its file.
+func (k *keptParts) forget(l *keptLine) {
+	if i := slices.Index(k.lines, l); i >= 0 {
+		k.lines = slices.Delete(k.lines, i, i+1)
+	}
+	if len(l.keys) > 0 {
+		k.bytes -= len(l.first) + len(l.log)
+	}
+	k.counts.Waiting -= len(l.keys)
+	if l.file.path == "" {
+		return
+	}
+	if err := l.file.remove(); err != nil {
+		k.trouble(fmt.Errorf("remove the parts of a line, which may be delivered twice: %w", err))
+	}
+}
+
+func (k *keptParts) trouble(err error) {
+	k.counts.Trouble = err.Error()
+	if k.report != nil {
+		k.report(err)
+	}
+}
+
+// wake sets the timer to when a line has waited long enough.
+func (k *keptParts) wake() {
+	if k.ended || k.timer == nil {
+		return
+	}
+	var due time.Time
+	for _, l := range k.lines {
+		if !l.handed && (due.IsZero() || l.due.Before(due)) {
+			due = l.due
+		}
+	}
+	if !due.IsZero() {
+		k.timer.Reset(time.Until(due))
+	}
+}
+
+// expire lets lines out that have waited long enough, or all of them.
+func (k *keptParts) expire(all bool) {
+	k.mu.Lock()
+	var out []*keptLine
+	for _, l := range k.lines {
+		if !l.handed && len(l.keys) > 0 && (all || !time.Now().Before(l.due)) {
+			l.handed = true
+			out = append(out, l)
+		}
+	}
+	k.wake()
+	k.mu.Unlock()
+	for _, l := range out {
+		k.hand(l, l.entry(false), false, nil)
+	}
+}
+
+// start begins to let lines out in time, those of an earlier process too.
+func (k *keptParts) start() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.ended || k.timer != nil {
+		return
+	}
+	k.timer = time.AfterFunc(time.Hour, func() { k.during(func() { k.expire(false) }) })
+	for _, l := range k.lines {
+		l.due = time.Now().Add(partAge)
+	}
+	k.wake()
+}
+
+// end lets everything out, and keeps nothing from then on. What is not taken stays
+// in its file for the next process.
+func (k *keptParts) end() {
+	k.mu.Lock()
+	started := k.timer != nil && !k.ended
+	k.ended = true
+	if started {
+		k.timer.Stop()
+	}
+	k.mu.Unlock()
+	if started {
+		k.expire(true)
+	}
+}
+
+// recover reads the lines that an earlier process has left. It reports what cannot be
+// read, and was acknowledged; a file that cannot be opened stays.
+func (k *keptParts) recover() error {
+	paths, err := filepath.Glob(filepath.Join(k.dir, partsPattern))
+	for _, path := range paths {
+		file, frames, damaged, unread := readPartsFile(path)
+		err = errors.Join(err, damaged, unread)
+		if unread != nil || damaged != nil && len(frames) == 0 {
+			continue // It stays, for somebody to look at.
+		}
+		l := &keptLine{file: file}
+		for i := range frames {
+			f := &frames[i]
+			e, rest, bad := protocol.NextEntry(f.entry)
+			var p part
+			if bad == nil && len(rest) == 0 {
+				p, _ = readPart(e.Record)
+			}
+			if p.log == nil {
+				err = errors.Join(err, fmt.Errorf("%s: frame %d holds no part", path, i))
+				break
+			}
+			l.tag, l.id, l.since = f.tag, string(p.id), f.since
+			k.add(l, f.key, f.entry, &p)
+		}
+		k.lines = append(k.lines, l)
+		if len(l.keys) == 0 {
+			k.forget(l) // Its first part was never acknowledged.
+		}
+	}
+	return err
+}
+
+// state is what there is, for status.
+func (k *keptParts) state() PartCounts {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.counts
+}
