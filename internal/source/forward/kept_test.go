@@ -25,10 +25,11 @@ type keeper struct {
 	answer func(c *record.Chunk)
 }
 
-// newKeeper is a process that finds what another has left in dir.
-func newKeeper(t *testing.T, dir string) *keeper {
+// newKeeper is a process that finds what another has left in dir. answer, which may
+// be nil, tells what becomes of what it hands over.
+func newKeeper(t *testing.T, dir string, answer func(c *record.Chunk)) *keeper {
 	t.Helper()
-	k := &keeper{t: t}
+	k := &keeper{t: t, answer: answer}
 	k.keptParts = &keptParts{dir: dir, level: record.LevelPower, during: func(hand func()) { hand() }, admit: func(c *record.Chunk) {
 		kept := *c
 		kept.Bodies = bytes.Clone(c.Bodies)
@@ -43,6 +44,10 @@ func newKeeper(t *testing.T, dir string) *keeper {
 	k.start()
 	return k
 }
+
+func taken(c *record.Chunk) { c.Done(true) }
+
+func refused(c *record.Chunk) { c.Done(false) }
 
 // kill forgets everything but the files.
 func (k *keeper) kill() { k.timer.Stop() }
@@ -102,7 +107,7 @@ func markedPart(id string, ordinal int, log string) map[string]any {
 // TestKeptParts are acknowledged one by one, the last with the line, and are in a
 // file meanwhile.
 func TestKeptParts(t *testing.T) {
-	k := newKeeper(t, filepath.Join(t.TempDir(), "parts", "in"))
+	k := newKeeper(t, filepath.Join(t.TempDir(), "parts", "in"), nil)
 	k.acked(1, docker(t, 1, "x", 1, false, "ab"))
 	k.files(1)
 	k.acked(2, docker(t, 1, "x", 2, false, "cd"))
@@ -143,13 +148,12 @@ func TestKilledBetweenParts(t *testing.T) {
 
 func testKilled(t *testing.T, parts [][]byte, killed int, comes bool) {
 	dir := t.TempDir()
-	before := newKeeper(t, dir)
+	before := newKeeper(t, dir, nil)
 	for i := range killed {
 		before.acked(byte(i+1), parts[i])
 	}
 	before.kill()
-	k := newKeeper(t, dir)
-	k.answer = func(c *record.Chunk) { c.Done(true) }
+	k := newKeeper(t, dir, taken)
 	var want []map[string]any
 	if comes {
 		// The ack of the part before may have been lost.
@@ -176,12 +180,11 @@ func testKilled(t *testing.T, parts [][]byte, killed int, comes bool) {
 // over with the same key, which the leg knows, when its last part is sent again.
 func TestKilledBeforeTheFileIsGone(t *testing.T) {
 	dir := t.TempDir()
-	before := newKeeper(t, dir)
+	before := newKeeper(t, dir, nil)
 	before.acked(1, docker(t, 1, "x", 1, false, "ab"))
 	before.give(2, docker(t, 1, "x", 2, true, "cd"))
 	before.kill()
-	k := newKeeper(t, dir)
-	k.answer = func(c *record.Chunk) { c.Done(true) }
+	k := newKeeper(t, dir, taken)
 	k.acked(2, docker(t, 1, "x", 2, true, "cd"))
 	if diff := cmp.Diff(before.chunks[0].Bodies, k.chunks[0].Bodies); diff != "" || k.chunks[0].Origin != before.chunks[0].Origin {
 		t.Errorf("another key %v, or\n%s", k.chunks[0].Origin, diff)
@@ -194,9 +197,8 @@ func TestKilledBeforeTheFileIsGone(t *testing.T) {
 // are tried again; at the end they stay for the next process.
 func TestKeptLineIsNotTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k := newKeeper(t, t.TempDir())
+		k := newKeeper(t, t.TempDir(), refused)
 		k.acked(1, docker(t, 1, "x", 1, false, "ab"))
-		k.answer = func(c *record.Chunk) { c.Done(false) }
 		for range 2 {
 			if taken, heard := k.give(2, docker(t, 1, "x", 2, true, "cd")); !taken || *heard != "no" {
 				t.Errorf("taken %t, heard %q", taken, *heard)
@@ -218,8 +220,7 @@ func TestKeptLineIsNotTaken(t *testing.T) {
 // TestKeptPartsAreBounded: a line that is too long goes out marked, and where too
 // many wait parts are passed on.
 func TestKeptPartsAreBounded(t *testing.T) {
-	k := newKeeper(t, t.TempDir())
-	k.answer = func(c *record.Chunk) { c.Done(true) }
+	k := newKeeper(t, t.TempDir(), taken)
 	half := strings.Repeat("x", partBytes/2)
 	for i := range 2 {
 		k.acked(byte(i), docker(t, 1, "long", i+1, false, half))
@@ -260,8 +261,7 @@ func TestNoFileForParts(t *testing.T) {
 	if err := os.WriteFile(dir, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	k := newKeeper(t, dir)
-	k.answer = func(c *record.Chunk) { c.Done(true) }
+	k := newKeeper(t, dir, taken)
 	k.passed(1, docker(t, 1, "x", 1, false, "ab"))
 	if err := os.Remove(dir); err != nil {
 		t.Fatal(err)
@@ -295,7 +295,7 @@ func TestDamagedParts(t *testing.T) {
 		{"damaged from the start", func(text []byte) []byte { text[20] ^= 1; return text }, true, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			before := newKeeper(t, t.TempDir())
+			before := newKeeper(t, t.TempDir(), nil)
 			before.acked(1, docker(t, 1, "x", 1, false, "ab"))
 			before.acked(2, docker(t, 1, "x", 2, false, "cd"))
 			before.kill()
@@ -307,11 +307,20 @@ func TestDamagedParts(t *testing.T) {
 			if err := os.WriteFile(path, c.do(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			k := &keptParts{dir: before.dir}
+			k := &keeper{t: t, keptParts: &keptParts{dir: before.dir}}
 			if err := k.recover(); (err != nil) != c.told || k.counts.Waiting != c.left {
 				t.Errorf("told %v, %d parts are left; expected %d", err, k.counts.Waiting, c.left)
 			}
 			before.files(1)
+			if c.told {
+				return
+			}
+			// What comes next stands behind what was left, and nothing behind that.
+			k.acked(3, docker(t, 1, "x", c.left+1, false, ""))
+			again := &keptParts{dir: before.dir}
+			if err := again.recover(); err != nil || again.counts.Waiting != c.left+1 {
+				t.Errorf("told %v, %d parts are left", err, again.counts.Waiting)
+			}
 		})
 	}
 }
