@@ -316,7 +316,10 @@ func TestDamagedParts(t *testing.T) {
 				return
 			}
 			// What comes next stands behind what was left, and nothing behind that.
-			k.acked(3, docker(t, 1, "x", c.left+1, false, ""))
+			k.acked(3, entryOf(t, 1, map[string]any{keyLog: "", keyPartial: "true", keyID: "x", keyOrdinal: strconv.Itoa(c.left + 1)}))
+			if info, err := os.Stat(path); err != nil || info.Size() != k.lines[0].file.size {
+				t.Errorf("the file is not as long as what is in it: %v, %v", info, err)
+			}
 			again := &keptParts{dir: before.dir}
 			if err := again.recover(); err != nil || again.counts.Waiting != c.left+1 {
 				t.Errorf("told %v, %d parts are left", err, again.counts.Waiting)
