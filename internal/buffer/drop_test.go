@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/internal/buffer"
+	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/record"
 	"github.com/spillway/spillway/internal/sink"
 )
@@ -47,6 +48,23 @@ func TestNewestKeepsWhatWaits(t *testing.T) {
 		t.Errorf("%d records were pending and now %d are", before.Pending, after.Pending)
 	}
 	m.finish()
+}
+
+// TestMarkerOfTheEndIsNotRefused: a marker for which the time was over was seen by
+// nobody who could refuse it.
+func TestMarkerOfTheEndIsNotRefused(t *testing.T) {
+	b := buffer.New(buffer.Config{Limit: 1 << 20, Mode: buffer.NonBlocking, Sink: sink.Limits{InFlight: 64}}, ledger.New())
+	defer b.Close()
+	s := b.Open("stdout")
+	for i := 0; b.Balance().Dropped == 0; i++ {
+		b.Body(s, someday, []byte(unlike(i, b.MaxBody())), record.Part{})
+	}
+	for r := b.Take(true); r != nil; r = b.Take(true) {
+		b.Settle(r, buffer.Fate{Dropped: ledger.Shutdown})
+	}
+	if got := b.Balance(); got.Markers != (ledger.Markers{Made: 1, Pending: 1}) || got.Unaccounted != 0 || got.Pending != 0 {
+		t.Errorf("the balance is %+v, want one marker made and pending", got.Sheet)
+	}
 }
 
 // markers are the loss markers that a request holds.

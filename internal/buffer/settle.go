@@ -128,7 +128,9 @@ func (t *tally) batch(index int, batch *record.Batch) {
 	case batch.Kind == record.KindLoss:
 		t.untold = append(t.untold, batch.Loss())
 		st.markers--
-		st.account.MarkersRefused(1)
+		if why != ledger.Shutdown { // Then nobody has refused it: it is made and not delivered.
+			st.account.MarkersRefused(1)
+		}
 		return
 	case !rejected:
 		t.delivered = t.delivered.Plus(ledger.Count{Records: int64(batch.Count), Bytes: int64(batch.Bytes)})

@@ -76,7 +76,9 @@ func (m *model) settle(s *sending, fate buffer.Fate) {
 		}
 		if e.loss && why != "" {
 			refused = append(refused, e.seq)
-			e.flow.markersRefused++
+			if why != ledger.Shutdown {
+				e.flow.markersRefused++
+			}
 		}
 		m.book(e, s.whole.arrival, why, fate.Repeated)
 	}
