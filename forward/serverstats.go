@@ -52,22 +52,30 @@ type counters struct {
 // ServerCounters are a server's numbers since it was made.
 type ServerCounters struct {
 	// Connections are open now; Accepted is how many there were.
-	Connections, Accepted int64
+	Connections int64 `json:"connections"`
+	Accepted    int64 `json:"accepted"`
 	// Heartbeats are datagrams, and messages that are nil.
-	Heartbeats int64
+	Heartbeats int64 `json:"heartbeats"`
 	// Messages were handed to the Receiver, with Entries valid entries and Invalid
 	// others, in Bytes as they stood on the wire.
-	Messages, Bytes, Entries, Invalid int64
+	Messages int64 `json:"messages"`
+	Bytes    int64 `json:"bytes"`
+	Entries  int64 `json:"entries"`
+	Invalid  int64 `json:"invalid"`
 	// Taken and NotTaken are those of which the Receiver said so; the others are Due.
 	// Acks were asked for, and are written or about to be.
-	Taken, NotTaken, Due, Acks int64
+	Taken    int64 `json:"taken"`
+	NotTaken int64 `json:"not_taken"`
+	Due      int64 `json:"due"`
+	Acks     int64 `json:"acks"`
 	// Discarded are bytes that came while a connection was being closed, after a
 	// no of the Receiver or of the server: what wants an acknowledgement is sent
 	// again by its sender.
-	Discarded int64
+	Discarded int64 `json:"discarded"`
 	// Memory is what is in use for receiving now, MemoryPeak the most that was held;
 	// in bytes.
-	Memory, MemoryPeak int64
+	Memory     int64 `json:"memory"`
+	MemoryPeak int64 `json:"memory_peak"`
 	// Reasons counts what went wrong, by reason:
 	//
 	//	accept           a listener could not accept a connection
@@ -88,7 +96,7 @@ type ServerCounters struct {
 	//	not-taken        the Receiver said no to a message that wanted an acknowledgement; the connection is closed
 	//	linger           after such a no the others were not settled in time
 	//	shutdown         Close did not wait any longer
-	Reasons map[string]int64
+	Reasons map[string]int64 `json:"reasons"`
 }
 
 // Stats returns the numbers, which may be drawn at any time.

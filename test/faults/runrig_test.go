@@ -102,8 +102,9 @@ type runReport struct {
 		Detail struct {
 			Resends, Invalid, Refused int64
 			Server                    struct {
-				Accepted, MemoryPeak int64
-				Reasons              map[string]int64
+				Accepted   int64
+				MemoryPeak int64 `json:"memory_peak"`
+				Reasons    map[string]int64
 			}
 		}
 	}
