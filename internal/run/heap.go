@@ -1,6 +1,7 @@
 package run
 
 import (
+	"log/slog"
 	"runtime/debug"
 	"runtime/metrics"
 	"sync/atomic"
@@ -39,8 +40,8 @@ const (
 	heapRoom = 8 << 20
 )
 
-// start begins to look.
-func (h *heap) start() {
+// start begins to look, at the program's text as well.
+func (h *heap) start(log *slog.Logger) {
 	debug.SetGCPercent(heapGrowth)
 	h.ticker, h.over, h.ended = time.NewTicker(heapLook), make(chan struct{}), make(chan struct{})
 	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
@@ -54,6 +55,8 @@ func (h *heap) start() {
 		}
 	}
 	set()
+	textBack := textGiver(log)
+	textBack()
 	go func() {
 		defer close(h.ended)
 		for {
@@ -62,6 +65,7 @@ func (h *heap) start() {
 				return
 			case <-h.ticker.C:
 				set()
+				textBack()
 			}
 		}
 	}()

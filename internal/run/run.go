@@ -92,7 +92,7 @@ func Start(file *runfile.File, cfg Config) (*Run, error) {
 	r.commit(next)
 	r.adopt()
 	r.replay.start(r.router, r.cfg.Replay)
-	r.heap.start()
+	r.heap.start(r.cfg.Log)
 	return r, nil
 }
 
