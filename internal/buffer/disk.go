@@ -69,6 +69,8 @@ type disk struct {
 	loading bool
 	// offered is up to where a predecessor may have delivered already.
 	offered uint64
+	// doubtful is up to where what is left to the disk may be delivered already.
+	doubtful uint64
 	// durable is up to where the store is synced; level power offers nothing beyond
 	// it.
 	durable diskbuffer.Position

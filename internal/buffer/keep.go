@@ -160,7 +160,11 @@ func (b *Buffer) Close() error {
 	if d == nil {
 		return nil
 	}
-	err := errors.Join(b.closeGaps(), d.Store.Settle(b.settled()), b.writeMarkers(), b.takeBack())
+	err := errors.Join(b.closeGaps(), d.Store.Settle(b.settled()))
+	if err == nil {
+		err = b.withdraw()
+	}
+	err = errors.Join(err, b.writeMarkers(), b.takeBack())
 	if d.Store.Usage().Pending.Events == 0 {
 		return errors.Join(err, d.Store.Remove())
 	}
@@ -169,6 +173,20 @@ func (b *Buffer) Close() error {
 		b.synced(end)
 	}
 	return err
+}
+
+// withdraw tells the store how far what is left behind may be delivered already: all
+// that was in requests, but for what no attempt can have brought to the destination.
+// Where something is left behind that is settled here, what was offered stays so.
+func (b *Buffer) withdraw() error {
+	d, held := b.disk, int64(0)
+	for _, st := range b.streams.sorted() {
+		held += st.held.Records
+	}
+	if int64(d.Store.Usage().Pending.Records) != held {
+		return nil
+	}
+	return d.Store.Withdraw(max(d.offered, d.doubtful))
 }
 
 // writeMarkers writes the markers of all losses that are not told.

@@ -18,7 +18,7 @@ type Fate struct {
 	// DeadLettered: what is rejected is kept by the dead letters, durably.
 	DeadLettered bool
 	// Repeated: an earlier attempt ended without an answer, so the destination may
-	// have the delivered ones twice.
+	// have the delivered ones twice, and what is left to the disk once already.
 	Repeated bool
 }
 
@@ -87,6 +87,9 @@ func (t *tally) keep(n *run) {
 		t.buffer.streams.tells(st)
 		st.reject(batch.Loss())
 		return
+	}
+	if d := t.buffer.disk; t.fate.Repeated {
+		d.doubtful = max(d.doubtful, n.block.place.Position.Events+n.at+uint64(n.events))
 	}
 	t.whole.kept = true
 	t.whole.keptRuns = append(t.whole.keptRuns, *n)

@@ -220,7 +220,7 @@ func (d *Deliverer) deliver(ctx context.Context, t *try) {
 	for {
 		pass, ok := d.gate.enter(ctx)
 		if !ok {
-			d.settle(t.req, buffer.Fate{Dropped: ledger.Shutdown})
+			d.settle(t.req, buffer.Fate{Dropped: ledger.Shutdown, Repeated: t.repeated})
 			return
 		}
 		out, timedOut := d.attempt(ctx, t, timeout)

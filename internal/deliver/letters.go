@@ -33,7 +33,7 @@ func (d *Deliverer) bury(ctx context.Context, t *try, rejected []sink.Rejection)
 			return
 		}
 		if !d.gate.rest(ctx, min(t.pauses.NextBackOff(), longPause)) {
-			d.settle(t.req, buffer.Fate{Dropped: ledger.Shutdown})
+			d.settle(t.req, buffer.Fate{Dropped: ledger.Shutdown, Repeated: t.repeated})
 			return
 		}
 	}

@@ -118,6 +118,18 @@ func (c *cursor) offer(events uint64) error {
 	return c.write()
 }
 
+// withdraw takes back what was offered beyond the given events.
+func (c *cursor) withdraw(events uint64) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if events >= c.state.Offered && !c.dirty {
+		return nil
+	}
+	c.state.Offered = min(c.state.Offered, events)
+	c.state.Clean = false
+	return c.write()
+}
+
 func (c *cursor) settled() Position {
 	c.mu.Lock()
 	defer c.mu.Unlock()

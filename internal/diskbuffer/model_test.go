@@ -43,7 +43,7 @@ func TestModel(t *testing.T) {
 		m.stream(t)
 		t.Repeat(map[string]func(*rapid.T){
 			"append": m.append, "append again": m.append, "stream": m.stream, "sync": m.sync, "read": m.read,
-			"settle": m.settle, "offer": m.offer, "tidy": m.tidy, "reopen": m.reopen, "": m.bound,
+			"settle": m.settle, "offer": m.offer, "withdraw": m.withdraw, "tidy": m.tidy, "reopen": m.reopen, "": m.bound,
 		})
 	})
 }
@@ -102,6 +102,14 @@ func (m *machine) offer(t *rapid.T) {
 	m.offered = max(m.offered, rapid.Uint64Range(0, m.end.Events).Draw(t, "events"))
 	if err := m.store.Offer(m.offered); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func (m *machine) withdraw(t *rapid.T) {
+	to := rapid.Uint64Range(0, m.end.Events).Draw(t, "events")
+	m.offered = min(m.offered, to)
+	if err := m.store.Withdraw(to); err != nil {
+		t.Fatalf("withdraw what is behind %d events: %v", to, err)
 	}
 }
 

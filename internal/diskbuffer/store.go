@@ -147,6 +147,11 @@ func (s *Store) Settle(p Position) error {
 // process that dies then leaves word that they are possible duplicates.
 func (s *Store) Offer(events uint64) error { return s.cursor.offer(events) }
 
+// Withdraw says that of what was offered nothing from the given event on was, or
+// will be, delivered. It is for somebody who knows how every attempt has ended and
+// is about to Close, which makes it durable.
+func (s *Store) Withdraw(events uint64) error { return s.cursor.withdraw(events) }
+
 // End is where the next append goes.
 func (s *Store) End() Position {
 	s.mu.Lock()

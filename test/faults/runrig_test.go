@@ -39,14 +39,8 @@ type relay struct {
 func newRelay(t *testing.T, file string, receivers ...*receiver) *relay {
 	t.Helper()
 	r := &relay{t: t, dir: t.TempDir(), addr: freeAddr(t)}
-	args := []any{r.addr}
-	for _, to := range receivers {
-		args = append(args, to.addr)
-	}
 	r.file = filepath.Join(r.dir, "spillway.yaml")
-	if err := os.WriteFile(r.file, fmt.Appendf(nil, file, args...), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	r.write(file, receivers...)
 	t.Cleanup(func() {
 		r.kill()
 		if t.Failed() && r.stderr != nil {
@@ -54,6 +48,18 @@ func newRelay(t *testing.T, file string, receivers ...*receiver) *relay {
 		}
 	})
 	return r
+}
+
+// write writes the file for the next start.
+func (r *relay) write(file string, receivers ...*receiver) {
+	r.t.Helper()
+	args := []any{r.addr}
+	for _, to := range receivers {
+		args = append(args, to.addr)
+	}
+	if err := os.WriteFile(r.file, fmt.Appendf(nil, file, args...), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
 }
 
 // freeAddr is an address on loopback on which nobody listens.

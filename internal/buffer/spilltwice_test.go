@@ -1,0 +1,94 @@
+package buffer_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/spillway/spillway/internal/buffer"
+	"github.com/spillway/spillway/internal/ledger"
+)
+
+// TestWhatNeverArrivedIsNoDuplicate: of what a process leaves behind in good order,
+// the next one tells as possible duplicates what an attempt may have brought to the
+// destination, and nothing that was only tried.
+func TestWhatNeverArrivedIsNoDuplicate(t *testing.T) {
+	tried, unsure, answered := buffer.Fate{Dropped: ledger.Shutdown}, buffer.Fate{Dropped: ledger.Shutdown, Repeated: true}, buffer.Fate{}
+	for name, c := range map[string]struct {
+		fates []buffer.Fate // of requests of 10 records each
+		// between are how many processes take it over and leave it behind as it is.
+		between  int
+		possible int64
+		left     int64
+	}{
+		"refused connections":         {[]buffer.Fate{tried, tried, tried}, 0, 0, 30},
+		"no answer":                   {[]buffer.Fate{unsure, unsure, unsure}, 0, 30, 30},
+		"the first had no answer":     {[]buffer.Fate{unsure, tried, tried}, 0, 10, 30},
+		"up to the one in the middle": {[]buffer.Fate{tried, unsure, tried}, 0, 20, 30},
+		"the first was delivered":     {[]buffer.Fate{answered, unsure, tried}, 0, 10, 20},
+		"all but one was delivered":   {[]buffer.Fate{answered, answered, tried}, 0, 0, 10},
+		"no answer, and then a rest":  {[]buffer.Fate{unsure, tried, tried}, 2, 10, 30},
+		// What is written once more is told to have been in a request.
+		"one behind it was delivered": {[]buffer.Fate{tried, answered, tried}, 0, 10, 20},
+	} {
+		for _, level := range []buffer.Durability{buffer.Memory, buffer.Kernel, buffer.Power} {
+			t.Run(name+", "+string(level), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					l := small(t, level, buffer.Block)
+					for range c.fates {
+						l.hand(10)
+						time.Sleep(time.Second) // What is to be synced before it is offered is.
+						if !l.take() {
+							t.Fatal("there is nothing to take")
+						}
+					}
+					l.buf.HandOver()
+					for _, fate := range c.fates {
+						l.buf.Settle(l.flight[0], fate)
+						l.flight = l.flight[1:]
+					}
+					for range c.between {
+						if err := l.leave(); err != nil {
+							t.Fatal(err)
+						}
+						l.buf.HandOver()
+					}
+					if err := l.leave(); err != nil {
+						t.Fatal(err)
+					}
+					if l.begun.Recovered != c.left {
+						t.Errorf("%d records are recovered, want %d", l.begun.Recovered, c.left)
+					}
+					l.drain()
+					if b := l.buf.Balance(); b.PossibleDuplicates != c.possible || b.Delivered != c.left || b.Pending != 0 {
+						t.Errorf("%d may have been delivered twice, want %d of %d: %+v", b.PossibleDuplicates, c.possible, c.left, b.Sheet)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestAKillTellsAllThatWasOffered, since nobody knows how the attempts ended; and the
+// processes after it do not know better.
+func TestAKillTellsAllThatWasOffered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := small(t, buffer.Kernel, buffer.Block)
+		l.hand(10)
+		l.take()
+		l.hand(10)
+		l.kill()
+		l.begin()
+		l.take()
+		l.buf.HandOver()
+		l.buf.Settle(l.flight[0], buffer.Fate{Dropped: ledger.Shutdown})
+		l.flight = nil
+		if err := l.leave(); err != nil {
+			t.Fatal(err)
+		}
+		l.drain()
+		if b := l.buf.Balance(); b.PossibleDuplicates != 10 || b.Delivered != 20 || b.Unaccounted != 0 {
+			t.Errorf("the balance is %+v, want 10 possible duplicates of 20", b.Sheet)
+		}
+	})
+}
