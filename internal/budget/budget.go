@@ -22,6 +22,7 @@ type Arena struct {
 
 	mu     sync.Mutex
 	mapped int64 // bytes mapped: handed out and free ones together
+	beside int64 // bytes that are held elsewhere and count
 	peak   int64
 	// free are blocks of blockSize that are kept for the next Get, and large those
 	// of other sizes, the oldest first; spare is the sum of both in bytes.
@@ -62,12 +63,12 @@ func (a *Arena) Get(size int) (block []byte, ok bool, err error) {
 		a.spare -= int64(len(block))
 		return block, true, nil
 	}
-	for a.mapped+int64(size) > a.limit && a.spare > 0 {
+	for a.mapped+a.beside+int64(size) > a.limit && a.spare > 0 {
 		if err := a.unmapFree(); err != nil {
 			return nil, false, err
 		}
 	}
-	if a.mapped+int64(size) > a.limit {
+	if a.mapped+a.beside+int64(size) > a.limit {
 		return nil, false, nil
 	}
 	block, err = unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
@@ -77,6 +78,20 @@ func (a *Arena) Get(size int) (block []byte, ok bool, err error) {
 	a.mapped += int64(size)
 	a.peak = max(a.peak, a.mapped)
 	return block, true, nil
+}
+
+// Beside says how many bytes are held elsewhere and count against the limit. Where
+// blocks have that room already, no more of them are handed out until they have not.
+func (a *Arena) Beside(n int64) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.beside = n
+	for a.mapped+n > a.limit && a.spare > 0 {
+		if err := a.unmapFree(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Put takes back a block that Get returned, whatever part of it is in use.
@@ -123,11 +138,12 @@ func (a *Arena) Trim() error {
 	return nil
 }
 
-// Held is how many bytes are handed out, Peak the most that were ever mapped.
+// Held is how many bytes are handed out or held elsewhere, Peak the most that were
+// ever mapped.
 func (a *Arena) Held() int64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.mapped - a.spare
+	return a.mapped - a.spare + a.beside
 }
 
 // Peak is the most bytes that were ever mapped at once.

@@ -27,6 +27,8 @@ func (b *Buffer) Lines(s *record.Stream, t int64, lines []byte, valid bool) {
 	b.mu.Lock()
 	defer b.unlock()
 	st := b.streamOf(s, "")
+	st.users++
+	defer func() { st.users-- }()
 	for len(lines) > 0 {
 		first := bytes.IndexByte(lines, '\n')
 		at, room := b.stamp(st, t, first)
@@ -52,6 +54,8 @@ func (b *Buffer) Body(s *record.Stream, t int64, body []byte, part record.Part) 
 	b.mu.Lock()
 	defer b.unlock()
 	st := b.streamOf(s, "")
+	st.users++
+	defer func() { st.users-- }()
 	at, _ := b.stamp(st, t, len(body))
 	for {
 		if b.begin(st, at, part, len(body)) {
@@ -200,6 +204,7 @@ func (b *Buffer) admitted(st *stream, used int, added record.Added) bool {
 	st.seq += uint64(added.Count)
 	c := ledger.Count{Records: int64(added.Count), Bytes: int64(added.Bytes)}
 	st.held = st.held.Plus(c)
+	b.weigh(st)
 	st.account.Received(c)
 	return true
 }

@@ -230,6 +230,7 @@ func (b *Buffer) damaged(lost diskbuffer.Lost) {
 		c.Bytes = st.held.Bytes
 	}
 	st.release(c)
+	b.weigh(st)
 	st.account.Dropped(ledger.DiskDamage, c)
 	b.doubt(st)
 	if !b.cfg.NoLossMarkers {

@@ -242,6 +242,8 @@ type sizes struct {
 	piece   int // the most that one batch of a chunk takes, with its header
 	// receipts is the most of them: each takes some 150 bytes of the heap.
 	receipts int
+	// streams is of how many something may be held at once.
+	streams int
 }
 
 // SendWindow is the memory that one request in flight takes from the reserve:
@@ -267,6 +269,7 @@ func sizesFor(cfg Config) sizes {
 	}
 	s.piece = min(int(cfg.Limit/4)-record.LossSize, diskbuffer.MaxPayload/2)
 	s.receipts = int(min(max(cfg.Limit/1024, 4<<10), 64<<10))
+	s.streams = maxStreams + int(s.data/4/streamCost)
 	if n := cfg.Sink.RequestBytes; n > 0 {
 		s.request = min(s.request, n)
 		s.body = min(s.body, n-cfg.Sink.PerEvent)

@@ -23,7 +23,11 @@ type arrival struct {
 func (b *Buffer) Admit(s *record.Stream, c *record.Chunk) {
 	b.mu.Lock()
 	defer b.unlock()
-	st := b.streamOf(s, c.Tag)
+	st, why, ok := b.streamFor(s, c)
+	if !ok {
+		b.refuse(&arrival{Chunk: c, stream: st, at: c.Time}, why)
+		return
+	}
 	st.used = true
 	st.users++
 	defer func() { st.users-- }()

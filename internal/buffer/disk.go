@@ -125,6 +125,7 @@ func (b *Buffer) recover(s diskbuffer.Stream, pending diskbuffer.Count) {
 	}
 	st.account.Recovered(c)
 	b.streams.add(st)
+	b.weigh(st)
 	b.time = max(b.time, st.time)
 }
 

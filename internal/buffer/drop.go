@@ -28,6 +28,7 @@ func (b *Buffer) evict(why ledger.Reason) bool {
 		}
 		c := ledger.Count{Records: int64(batch.Count), Bytes: int64(batch.Bytes)}
 		st.release(c)
+		b.weigh(st)
 		st.account.Dropped(why, c)
 		b.settledRecords(st, batch.FirstSeq, c.Records, lossOf(why))
 		st.evicted.Add(record.Loss{

@@ -199,6 +199,7 @@ func (b *Buffer) takeBack() error {
 			continue
 		}
 		st.held = there
+		b.weigh(st)
 	}
 	return nil
 }

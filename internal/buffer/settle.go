@@ -192,6 +192,7 @@ func reason(r sink.Rejection) ledger.Reason {
 // Whoever reads the stream is told, unless nothing more is going to be sent.
 func (t *tally) drop(st *stream, why ledger.Reason, batch *record.Batch, skip int, c ledger.Count) {
 	st.release(c)
+	t.buffer.weigh(st)
 	t.buffer.settledRecords(st, batch.FirstSeq+uint64(skip), c.Records, lossOf(why))
 	if t.fate.DeadLettered {
 		st.account.DeadLettered(c)
@@ -239,6 +240,7 @@ func (t *tally) flush() {
 		return
 	}
 	t.stream.release(t.delivered)
+	t.buffer.weigh(t.stream)
 	t.stream.account.Delivered(t.delivered)
 	if t.repeated {
 		t.stream.account.PossiblyDuplicated(t.delivered.Records)

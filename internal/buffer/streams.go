@@ -40,6 +40,7 @@ type stream struct {
 	users  int
 	pieces bool
 	used   bool
+	holds  bool // it is counted in holding
 }
 
 // table holds the streams. Names are foreign data, so that there may come any
@@ -49,6 +50,10 @@ type table struct {
 	named map[string]*stream
 	next  uint32  // the index of the next stream; none is given twice
 	last  *stream // the one that was asked for last
+	// holding is of how many something is held, and charged what those beyond
+	// maxStreams take of the buffer's limit, in bytes.
+	holding int
+	charged int64
 	// order is all of them as they are looked at for being forgotten.
 	order []*stream
 	// telling are those that may have a loss to tell, and unannounced those that the
@@ -59,6 +64,12 @@ type table struct {
 
 // maxStreams is how many streams are kept though nothing of them is held.
 const maxStreams = ledger.MaxNamedStreams
+
+// streamCost is about what a stream takes of the heap, in bytes, with its entries in
+// the tables of the buffer and of the disk, and what the heap holds beside that
+// between collections. Those of which something is held count against the limit of
+// the buffer, beyond maxStreams.
+const streamCost = 2 << 10
 
 // looks is how many streams are looked at for being forgotten when one is added
 // beyond maxStreams.
@@ -180,6 +191,17 @@ func (b *Buffer) Open(name string) *record.Stream {
 // streamOf is the stream of a source, or that of the name, which begins anew where
 // there is none: it may have been forgotten.
 func (b *Buffer) streamOf(s *record.Stream, name string) *stream {
+	if st := b.opened(s, name); st != nil {
+		return st
+	}
+	if s != nil {
+		name = s.Name
+	}
+	return b.newStream(name)
+}
+
+// opened is the stream of a source, or that of the name, or nil.
+func (b *Buffer) opened(s *record.Stream, name string) *stream {
 	if s != nil {
 		if st := b.streams.last; st != nil && st.Stream == s {
 			return st
@@ -189,11 +211,70 @@ func (b *Buffer) streamOf(s *record.Stream, name string) *stream {
 		}
 		name = s.Name
 	}
-	if st := b.streams.named[name]; st != nil {
+	st := b.streams.named[name]
+	if st != nil {
 		st.recovered = false
-		return st
 	}
-	return b.newStream(name)
+	return st
+}
+
+// streamFor is streamOf for a chunk whose tag anybody may have chosen: where there is
+// no room for one more stream it waits, by the mode, or says for which reason the
+// chunk must go, and under which stream that is counted: ledger.OtherStreams.
+func (b *Buffer) streamFor(s *record.Stream, c *record.Chunk) (st *stream, why ledger.Reason, ok bool) {
+	if st := b.opened(s, c.Tag); st != nil || s != nil {
+		return b.streamOf(s, c.Tag), "", true
+	}
+	patience := patience{buffer: b}
+	defer patience.end()
+	for !b.roomForStream() {
+		switch {
+		case b.abandoned:
+			return b.streamOf(nil, ledger.OtherStreams), ledger.Shutdown, false
+		case b.disk != nil && b.reclaim():
+			continue
+		case b.cfg.Mode == NonBlocking || b.disk != nil && b.disk.WhenFull != Block:
+			return b.streamOf(nil, ledger.OtherStreams), ledger.OverflowNewest, false
+		case b.gaveUp:
+			return b.streamOf(nil, ledger.OtherStreams), ledger.MaxBlock, false
+		}
+		patience.wait()
+		if st := b.opened(nil, c.Tag); st != nil {
+			return st, "", true // Another chunk of it came first.
+		}
+	}
+	return b.streamOf(nil, c.Tag), "", true
+}
+
+// roomForStream reports whether there is room for one more stream of which something
+// is held, or a loss is to be told. Where nothing is held nothing can be waited for.
+func (b *Buffer) roomForStream() bool {
+	t := &b.streams
+	return t.holding+len(t.telling) < b.sizes.streams || t.holding+len(t.tellers()) < b.sizes.streams ||
+		b.pending.events == 0 && b.flight == 0 && !b.hasBacklog()
+}
+
+// weigh counts a stream among those of which something is held, or no longer, after
+// what is held has changed.
+func (b *Buffer) weigh(st *stream) {
+	t := &b.streams
+	holds := st.held.Records > 0
+	if holds == st.holds {
+		return
+	}
+	if st.holds = holds; holds {
+		t.holding++
+	} else {
+		t.holding--
+	}
+	n := int64(max(t.holding-maxStreams, 0)) * streamCost
+	if n == t.charged {
+		return
+	}
+	t.charged = n
+	if err := b.arena.Beside(n); err != nil {
+		b.fault = err
+	}
 }
 
 // newStream adds a stream, whose numbering begins.
