@@ -169,7 +169,7 @@ func errorOf(err error) []byte { // What it said.
 func (r *relay) quiet(budget int64) {
 	r.t.Helper()
 	last, since := int64(-1), time.Now()
-	for over := time.Now().Add(60 * time.Second); time.Now().Before(over); time.Sleep(50 * time.Millisecond) {
+	for over := time.Now().Add(60 * time.Second); time.Now().Before(over); <-time.After(50 * time.Millisecond) {
 		if n := r.received(); n != last {
 			last, since = n, time.Now()
 		} else if time.Since(since) > time.Second {
