@@ -157,7 +157,11 @@ func (s *sender) failed(err error) {
 	c := s.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s.lastErr = err
+	if s.lastErr == nil || !errors.Is(err, context.Canceled) {
+		// What the end of the client cut off says less about the server than what was
+		// wrong before.
+		s.lastErr = err
+	}
 	s.failures++
 	s.row++
 	s.aside = true

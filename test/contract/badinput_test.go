@@ -28,7 +28,6 @@ var badInputs = []badInput{
 	{name: "a word that is no flag", words: []string{"stray"}, says: []string{"stray"}},
 	{name: "no driver", unset: []string{"--log-driver"}, says: []string{"log-driver", "awslogs", "json-file"}},
 	{name: "a driver that does not exist", set: []string{"--log-driver", "syslog"}, says: []string{"syslog", "awslogs", "json-file"}},
-	{name: "fluentd comes later", set: []string{"--log-driver", "fluentd"}, says: []string{"fluentd", "awslogs", "json-file"}},
 	{name: "splunk comes later", set: []string{"--log-driver", "splunk"}, says: []string{"splunk", "awslogs", "json-file"}},
 	{name: "a mode that does not exist", set: []string{"--mode", "sometimes"}, says: []string{"mode", "sometimes", "blocking", "non-blocking"}},
 	{name: "a size that is none", set: []string{"--max-buffer-size", "ten"}, says: []string{"max-buffer-size", "ten"}},
