@@ -68,9 +68,9 @@ func prefixed(text string) func(string) bool {
 // world is a router with two routes, of which the first has two legs.
 type world struct {
 	*route.Router
-	log            []string
-	a, b, c, stray *leg
-	strays         []string
+	log                 []string
+	a, b, c, stray, bad *leg
+	strays              []string
 }
 
 func newWorld() *world {
@@ -79,6 +79,7 @@ func newWorld() *world {
 	w.b = &leg{name: "b", level: record.LevelKernel, body: 50, log: &w.log}
 	w.c = &leg{name: "c", level: record.LevelPower, body: 70, log: &w.log}
 	w.stray = &leg{name: "stray", level: record.LevelDelivered, waits: true, body: 10, log: &w.log}
+	w.bad = &leg{name: "bad", level: record.LevelDelivered, waits: true, body: 10, log: &w.log}
 	w.Router = route.NewRouter(w.table())
 	return w
 }
@@ -87,7 +88,7 @@ func (w *world) table() *route.Table {
 	return route.NewTable([]*route.Route{
 		{Name: "first", Match: prefixed("app."), Legs: []route.Leg{w.a, w.b}},
 		{Name: "second", Match: prefixed("a"), Legs: []route.Leg{w.c}},
-	}, &route.Route{Name: "unmatched", Legs: []route.Leg{w.stray}}, func(c *record.Chunk) { w.strays = append(w.strays, c.Tag) })
+	}, &route.Route{Name: "unmatched", Legs: []route.Leg{w.stray}}, &route.Route{Name: "invalid", Legs: []route.Leg{w.bad}}, func(c *record.Chunk) { w.strays = append(w.strays, c.Tag) })
 }
 
 // TestFirstMatchWins, a leg that waits comes after one that does not, and what no
@@ -103,7 +104,7 @@ func TestFirstMatchWins(t *testing.T) {
 	once := []string{
 		"b gets app.x at kernel", "a gets app.x at delivered", "c gets apple at power", "stray gets  at delivered", "stray gets sys at delivered",
 	}
-	want := append(append(once, once...), "stray gets app.x at memory")
+	want := append(append(once, once...), "bad gets app.x at memory")
 	if diff := cmp.Diff(want, w.log); diff != "" {
 		t.Error(diff)
 	}
@@ -118,8 +119,8 @@ func TestLongTag(t *testing.T) {
 	longest := "app." + strings.Repeat("x", record.MaxName-4)
 	w.Admit(&record.Chunk{Tag: longest, Level: record.LevelMemory})
 	w.Admit(&record.Chunk{Tag: longest + "x", Level: record.LevelMemory})
-	if len(w.a.chunks) != 1 || len(w.b.chunks) != 1 || len(w.stray.chunks) != 1 || len(w.strays) != 1 {
-		t.Errorf("%d, %d and %d chunks", len(w.a.chunks), len(w.b.chunks), len(w.stray.chunks))
+	if len(w.a.chunks) != 1 || len(w.b.chunks) != 1 || len(w.bad.chunks) != 1 || len(w.strays) != 1 {
+		t.Errorf("%d, %d and %d chunks", len(w.a.chunks), len(w.b.chunks), len(w.bad.chunks))
 	}
 }
 
@@ -157,19 +158,19 @@ func TestTooLong(t *testing.T) {
 			t.Errorf("the leg gets %q, want %q", got, c.fit)
 		}
 		var long []int
-		for _, piece := range bodies(w.stray) {
+		for _, piece := range bodies(w.bad) {
 			long = append(long, len(piece))
 		}
 		if diff := cmp.Diff(c.long, long); diff != "" {
 			t.Error(diff)
 		}
-		for _, part := range append(w.a.chunks, w.stray.chunks...) {
+		for _, part := range append(w.a.chunks, w.bad.chunks...) {
 			if part.Origin.Known() {
 				t.Error("a part passes for the chunk")
 			}
 		}
-		if w.stray.chunks[0].Level != record.LevelDelivered {
-			t.Errorf("the dead letters are to be at %s", w.stray.chunks[0].Level)
+		if w.bad.chunks[0].Level != record.LevelDelivered {
+			t.Errorf("the dead letters are to be at %s", w.bad.chunks[0].Level)
 		}
 		for _, done := range append(w.a.held, w.b.held...) {
 			done(true)
@@ -177,7 +178,7 @@ func TestTooLong(t *testing.T) {
 		if len(told) != 0 {
 			t.Error("told before the dead letters were there")
 		}
-		w.stray.held[0](!c.lost)
+		w.bad.held[0](!c.lost)
 		if !slices.Equal(told, []bool{!c.lost}) {
 			t.Errorf("told %v", told)
 		}
@@ -257,7 +258,7 @@ func TestSwap(t *testing.T) {
 		var all sync.WaitGroup
 		all.Go(func() { w.Admit(&record.Chunk{Tag: "apple", Level: record.LevelMemory}) })
 		synctest.Wait()
-		left := w.Swap(route.NewTable(nil, &route.Route{Legs: []route.Leg{w.stray}}, func(*record.Chunk) {}))
+		left := w.Swap(route.NewTable(nil, &route.Route{Legs: []route.Leg{w.stray}}, &route.Route{Legs: []route.Leg{w.bad}}, func(*record.Chunk) {}))
 		w.Admit(&record.Chunk{Tag: "apple", Level: record.LevelMemory})
 		synctest.Wait()
 		select {
@@ -278,7 +279,7 @@ func TestSwap(t *testing.T) {
 }
 
 // TestOneSink: what was refused by one sink goes there again and nowhere else, and to
-// all of its route where that leads there no more.
+// all of its route where that leads there no more. What no route takes is not dropped.
 func TestOneSink(t *testing.T) {
 	w := newWorld()
 	for _, to := range []struct{ sink, tag string }{{"a", "app.web"}, {"c", "app.web"}, {"b", "app.web"}, {"a", "ab"}, {"a", "x"}} {
@@ -290,7 +291,7 @@ func TestOneSink(t *testing.T) {
 		"c app.web", "b gets app.web at delivered", "a gets app.web at delivered",
 		"b app.web", "b gets app.web at delivered",
 		"a ab", "c gets ab at delivered",
-		"a x", "stray gets x at delivered",
+		"a x", "bad gets x at delivered",
 	}
 	if diff := cmp.Diff(want, w.log); diff != "" {
 		t.Error(diff)

@@ -43,30 +43,31 @@ func (r *Router) Admit(c *record.Chunk) {
 	t := r.enter()
 	defer t.leave()
 	to := t.route(c.Tag)
-	if to == t.unmatched {
+	if t.strays(to) {
 		t.tell(c)
 	}
 	t.admit(to.Legs, c)
 }
 
 // AdmitTo hands a chunk to the leg of its tag's route that leads to the sink of that
-// name, and to all of them where none does, as after a change of the file.
+// name, and to all of them where none does, as after a change of the file. It is for
+// what was kept until now, so what no route matches is not dropped.
 func (r *Router) AdmitTo(sink string, c *record.Chunk) {
 	t := r.enter()
 	defer t.leave()
 	to := t.route(c.Tag)
-	if to == t.unmatched {
+	if t.strays(to) {
 		t.tell(c)
+		to = t.invalid
 	}
 	t.admit(to.toward(sink), c)
 }
 
-// Reject hands over what is no record and goes where unmatched records go, under
-// a reason of its own.
+// Reject hands over what is no record.
 func (r *Router) Reject(c *record.Chunk) {
 	t := r.enter()
 	defer t.leave()
-	t.admit(t.unmatched.Legs, c)
+	t.admit(t.invalid.Legs, c)
 }
 
 // Lines hands over newline-ended lines, as source.Intake does.
@@ -74,7 +75,7 @@ func (r *Router) Lines(tag string, at int64, lines []byte, valid bool) {
 	t := r.enter()
 	defer t.leave()
 	to := t.route(tag)
-	if to == t.unmatched {
+	if t.strays(to) {
 		t.tellLines(tag, at, lines)
 	}
 	for _, l := range to.Legs {
@@ -87,7 +88,7 @@ func (r *Router) Body(tag string, at int64, body []byte, part record.Part) {
 	t := r.enter()
 	defer t.leave()
 	to := t.route(tag)
-	if to == t.unmatched {
+	if t.strays(to) {
 		t.tellLines(tag, at, body)
 	}
 	for _, l := range to.Legs {
@@ -123,5 +124,5 @@ func (r *Router) MaxBody(tag string) int {
 func (r *Router) Takes(tag string) bool {
 	t := r.enter()
 	defer t.leave()
-	return t.route(tag) != t.unmatched
+	return !t.strays(t.route(tag))
 }

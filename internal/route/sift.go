@@ -7,7 +7,7 @@ import "github.com/spillway/spillway/internal/record"
 const longPiece = 32 << 10
 
 // sift hands a chunk to a leg. Records of it that the leg cannot hold go, as text in
-// pieces, where unmatched records go: their sender would send them again for ever.
+// pieces, where invalid ones go: their sender would send them again for ever.
 func (t *Table) sift(l Leg, c *record.Chunk, most int) {
 	fit, long := divide(c, most)
 	if long == nil {
@@ -21,7 +21,7 @@ func (t *Table) sift(l Leg, c *record.Chunk, most int) {
 	for _, part := range []struct {
 		legs []Leg
 		*record.Chunk
-	}{{t.unmatched.Legs, long}, {[]Leg{l}, fit}} {
+	}{{t.invalid.Legs, long}, {[]Leg{l}, fit}} {
 		if part.Chunk == nil {
 			continue
 		}

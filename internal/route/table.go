@@ -11,6 +11,7 @@ import (
 type Table struct {
 	routes    []*Route
 	unmatched *Route
+	invalid   *Route
 	// tell hears of each chunk that no route matches.
 	tell func(c *record.Chunk)
 
@@ -26,9 +27,14 @@ type Table struct {
 const cachedTags = 4096
 
 // NewTable returns a table of routes, first match first. What matches none goes to
-// unmatched, and tell, which must be quick, hears of it.
-func NewTable(routes []*Route, unmatched *Route, tell func(c *record.Chunk)) *Table {
-	t := &Table{unmatched: unmatched.arrange(), tell: tell, tags: make(map[string]*Route), left: make(chan struct{})}
+// unmatched, and tell, which must be quick, hears of it. What no leg could hold, though
+// a route may match it, goes to invalid, and so does what was kept as a dead letter and
+// matches no route now; the two may be one.
+func NewTable(routes []*Route, unmatched, invalid *Route, tell func(c *record.Chunk)) *Table {
+	t := &Table{
+		unmatched: unmatched.arrange(), invalid: invalid.arrange(), tell: tell,
+		tags: make(map[string]*Route), left: make(chan struct{}),
+	}
 	for _, r := range routes {
 		t.routes = append(t.routes, r.arrange())
 	}
@@ -39,7 +45,7 @@ func NewTable(routes []*Route, unmatched *Route, tell func(c *record.Chunk)) *Ta
 // would hold up all others of its route for ever.
 func (t *Table) route(tag string) *Route {
 	if len(tag) > record.MaxName {
-		return t.unmatched
+		return t.invalid
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -53,6 +59,9 @@ func (t *Table) route(tag string) *Route {
 	t.tags[tag] = r
 	return r
 }
+
+// strays reports whether it is no route of the table that this is.
+func (t *Table) strays(to *Route) bool { return to == t.unmatched || to == t.invalid }
 
 func (t *Table) find(tag string) *Route {
 	for _, r := range t.routes {

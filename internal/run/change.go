@@ -38,8 +38,8 @@ func (r *Run) commit(n *next) {
 	left := r.router.Swap(n.table)
 	r.mu.Lock()
 	var gone []*leg
-	for _, l := range append(slices.Clone(r.legs), r.rejects) {
-		if l != nil && l != n.rejects && !slices.Contains(n.legs, l) {
+	for _, l := range slices.Concat(r.legs, r.rejects) {
+		if !slices.Contains(n.rejects, l) && !slices.Contains(n.legs, l) {
 			gone = append(gone, l)
 		}
 	}
@@ -141,7 +141,7 @@ func (r *Run) Stop(deadline time.Time) (Report, error) {
 	// A source gives its last answers, and a leg that leaves chunks to the disk tells
 	// of them when it ends.
 	var errs []error
-	for _, l := range append(slices.Clone(r.legs), r.rejects) {
+	for _, l := range slices.Concat(r.legs, r.rejects) {
 		errs = append(errs, r.end(l))
 	}
 	for _, s := range sources {
@@ -187,5 +187,5 @@ func (r *Run) Hasten(deadline time.Time) {
 
 // all are all legs.
 func (r *Run) all() []*leg {
-	return append(append(slices.Clone(r.legs), r.rejects), r.leaving...)
+	return slices.Concat(r.legs, r.rejects, r.leaving)
 }

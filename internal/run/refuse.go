@@ -9,7 +9,7 @@ import (
 	"github.com/spillway/spillway/internal/sink"
 )
 
-// refusal is the sink of the leg for what no route takes, and for what a source
+// refusal is the sink of the legs for what no route takes, and for what a source
 // received and cannot decode: it refuses everything, so that it becomes dead
 // letters, or is dropped and counted, by the same way as what a destination
 // refuses.

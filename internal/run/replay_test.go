@@ -8,15 +8,22 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/spillway/spillway/internal/config/runfile"
 	"github.com/spillway/spillway/internal/deadletter"
 	"github.com/spillway/spillway/internal/record"
 	"github.com/spillway/spillway/internal/run"
 )
 
 // TestReplay: a dead letter goes to the sink that refused it, by its tag, and only
-// there; one that no route takes comes back; and one that waits for a destination
-// when the run ends is no less there than before.
+// there; one that no route takes comes back, whatever the file says of such records;
+// and one that waits for a destination when the run ends is no less there than before.
 func TestReplay(t *testing.T) {
+	for _, unmatched := range []runfile.Unmatched{runfile.UnmatchedDeadLetter, runfile.UnmatchedDrop} {
+		t.Run(string(unmatched), func(t *testing.T) { testReplay(t, unmatched) })
+	}
+}
+
+func testReplay(t *testing.T, unmatched runfile.Unmatched) {
 	r := newRig(t)
 	store, err := deadletter.Open(filepath.Join(r.stateDir, "dead-letters"), deadletter.Options{})
 	if err != nil {
@@ -48,7 +55,9 @@ func TestReplay(t *testing.T) {
 		}
 	}
 	r.places["three"].is(true)
-	if r.Run, err = run.Start(r.file(1<<20, "app.**: one two", "db.**: three"), cfg); err != nil {
+	f := r.file(1<<20, "app.**: one two", "db.**: three")
+	f.Unmatched = unmatched
+	if r.Run, err = run.Start(f, cfg); err != nil {
 		t.Fatal(err)
 	}
 	r.await("what can be settled is", func(p run.Report) bool { return p.Delivered+p.DeadLettered == 4 })

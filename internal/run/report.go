@@ -68,7 +68,7 @@ func (r *Run) Report() Report {
 	for i, l := range r.all() {
 		own := l.Report(pipeline.Identity{Program: "spillway", Destination: l.to.Name, Mode: string(l.buffer.Mode)})
 		balances = append(balances, own.Balance)
-		report.Legs = append(report.Legs, LegReport{Route: l.route, Sink: l.sink.Name, Leaving: i > len(r.legs), Report: own})
+		report.Legs = append(report.Legs, LegReport{Route: l.route, Sink: l.sink.Name, Leaving: i >= len(r.legs)+len(r.rejects), Report: own})
 	}
 	report.Balance = addUp(balances...)
 	report.RecordsIn = r.goneIn

@@ -59,7 +59,7 @@ type Run struct {
 	file     *runfile.File
 	sinks    sinks
 	legs     []*leg // of the routes, in the order of the file
-	rejects  *leg   // of what no route takes
+	rejects  []*leg // of what is invalid and of what no route takes, which may be one
 	leaving  []*leg // of routes that are gone, until they are empty
 	gone     ledger.Balance
 	orphans  []Orphan
@@ -82,7 +82,7 @@ type Run struct {
 func Start(file *runfile.File, cfg Config) (*Run, error) {
 	r := &Run{cfg: cfg, sinks: sinks{open: cfg.OpenSink}, strays: strays{log: cfg.Log}}
 	r.heap.limit.Store(heapLimit(file))
-	r.router = route.NewRouter(route.NewTable(nil, &route.Route{}, r.strays.tell))
+	r.router = route.NewRouter(route.NewTable(nil, &route.Route{}, &route.Route{}, r.strays.tell))
 	next, err := r.build(file)
 	if err != nil {
 		return nil, err
@@ -106,7 +106,7 @@ type next struct {
 	legs    []*leg
 	places  []place // of legs
 	made    []*leg  // of legs, those that were not there before
-	rejects *leg
+	rejects []*leg
 	table   *route.Table
 	// sources are those of the file, and opened of these those that are new.
 	sources, opened []*source
@@ -129,12 +129,16 @@ func (r *Run) build(file *runfile.File) (*next, error) {
 	if err != nil {
 		return nil, errors.Join(err, r.undo(n))
 	}
-	rejects := rejectsPlan(file)
-	if n.rejects = r.rejects; n.rejects == nil || !n.rejects.same(&rejects) {
-		n.rejects = r.startRejects(rejects)
-		n.made = append(n.made, n.rejects)
+	for _, plan := range rejectsPlans(file) {
+		l := running(r.rejects, &plan)
+		if l == nil {
+			l = r.startRejects(plan)
+			n.made = append(n.made, l)
+		}
+		n.rejects = append(n.rejects, l)
 	}
-	n.table = route.NewTable(routes, &route.Route{Name: rejects.route, Legs: []route.Leg{n.rejects}}, r.strays.tell)
+	to := func(l *leg) *route.Route { return &route.Route{Name: l.route, Legs: []route.Leg{l}} }
+	n.table = route.NewTable(routes, to(n.rejects[len(n.rejects)-1]), to(n.rejects[0]), r.strays.tell)
 	return n, nil
 }
 
@@ -142,7 +146,7 @@ func (r *Run) buildRoute(n *next, from *runfile.Route) (*route.Route, error) {
 	to := &route.Route{Name: from.Name, Match: from.Match.Match}
 	for i, name := range from.To {
 		plan := legPlan{route: from.Name, sink: *n.file.Sink(name), buffer: from.Buffer}
-		l := r.running(&plan)
+		l := running(r.legs, &plan)
 		if l == nil {
 			var err error
 			if l, err = r.startLeg(plan); err != nil {
@@ -157,9 +161,9 @@ func (r *Run) buildRoute(n *next, from *runfile.Route) (*route.Route, error) {
 	return to, nil
 }
 
-// running is the leg of that plan, or nil.
-func (r *Run) running(plan *legPlan) *leg {
-	for _, l := range r.legs {
+// running is the leg of that plan among those that there are, or nil.
+func running(legs []*leg, plan *legPlan) *leg {
+	for _, l := range legs {
 		if l.same(plan) {
 			return l
 		}

@@ -2,6 +2,7 @@ package run_test
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -85,6 +86,77 @@ func TestUnmatched(t *testing.T) {
 				t.Errorf("unmatched: %+v", report.Unmatched)
 			}
 		})
+	}
+}
+
+// TestUnmatchedDropKeepsTheRest: unmatched: drop drops what no route takes. What is no
+// record, too long for its route, or of a tag that no disk could keep is a dead letter
+// all the same.
+func TestUnmatchedDropKeepsTheRest(t *testing.T) {
+	r := newRig(t)
+	f := r.file(256<<10, "app.**: one")
+	f.Unmatched = runfile.UnmatchedDrop
+	s := r.start(f)
+	long, tag := noise(100_000), "app."+strings.Repeat("t", record.MaxName)
+	r.expect(s.hand("stray", "dropped"), true)
+	r.expect(s.hand("app.long", "short", long), true)
+	r.expect(s.hand(tag, "tagged"), true)
+	told := make(chan bool, 1)
+	bad := record.Chunk{Tag: "app.bad", Level: record.LevelDelivered, Count: 1, Done: func(ok bool) { told <- ok }}
+	bad.Bodies, _ = record.AppendBody(make([]byte, 0, 100), []byte("{no record"))
+	s.o.Router.Reject(&bad)
+	r.expect(told, true)
+	report := r.stop(time.Minute)
+	if report.Dropped != 1 || report.ByReason[ledger.RejectedUnmatched] != 1 || report.Delivered != 1 || report.DeadLettered != 6 {
+		t.Errorf("%+v", report.Sheet)
+	}
+	r.has("one", "app.long ", []string{"short"})
+	var pieces string
+	var others []string
+	for _, letter := range r.letters.got {
+		if piece, ok := strings.CutPrefix(letter, "app.long "); ok {
+			pieces += strings.TrimSuffix(piece, " rejected-invalid")
+		} else {
+			others = append(others, letter)
+		}
+	}
+	if diff := cmp.Diff([]string{tag + " tagged rejected-unmatched", "app.bad {no record rejected-invalid"}, others); diff != "" || pieces != long {
+		t.Errorf("%d bytes in pieces of %d; %s", len(pieces), len(long), diff)
+	}
+	var legs []string
+	for _, l := range report.Legs {
+		legs = append(legs, l.Route+" "+l.Sink)
+	}
+	if diff := cmp.Diff([]string{"app.** one", "(invalid) dead-letter", "(unmatched) drop"}, legs); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestReloadUnmatched: where the file says something else of what no route takes, what
+// is held goes where it was going, and no leg stays that is not in use.
+func TestReloadUnmatched(t *testing.T) {
+	r := newRig(t)
+	f := r.file(1<<20, "app.**: one")
+	s := r.start(f)
+	want := int64(0)
+	for _, unmatched := range []runfile.Unmatched{runfile.UnmatchedDrop, runfile.UnmatchedDrop, runfile.UnmatchedDeadLetter} {
+		r.expect(s.hand("stray", "x"), true)
+		next := r.file(1<<20, "app.**: one")
+		next.Unmatched = unmatched
+		if err := r.Reload(next); err != nil {
+			t.Fatal(err)
+		}
+		legs := map[runfile.Unmatched]int{runfile.UnmatchedDrop: 3, runfile.UnmatchedDeadLetter: 2}[unmatched]
+		r.await("only the legs of the file are there", func(p run.Report) bool { return len(p.Legs) == legs })
+		for _, l := range r.Report().Legs {
+			if l.Leaving {
+				t.Errorf("%s to %s is said to leave", l.Route, l.Sink)
+			}
+		}
+		want++
+	}
+	if report := r.stop(time.Minute); report.Received != want || report.DeadLettered != 1 || report.Dropped != 2 {
+		t.Errorf("%+v", report.Sheet)
 	}
 }
 

@@ -67,8 +67,10 @@ func sameSource(a, b *runfile.Source) bool {
 
 // openSources opens the sources that are new or have changed.
 func (r *Run) openSources(n *next) error {
-	rejects := rejectsPlan(n.file)
-	share := receiving(n.file) - rejects.buffer.Limit
+	share := receiving(n.file)
+	for _, rejects := range rejectsPlans(n.file) {
+		share -= rejects.buffer.Limit
+	}
 	for i := range n.file.Sources {
 		plan := &n.file.Sources[i]
 		before := r.sourceNamed(plan.Name)

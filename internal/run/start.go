@@ -65,32 +65,41 @@ func (r *Run) startPipeline(plan legPlan, to *sharedSink, disk *buffer.Disk) *le
 	return l
 }
 
-// Bounds of the buffer of what no route takes, in bytes; it is a part of what is
-// for receiving.
+// Bounds of a buffer of what goes to no sink, in bytes; it is a part of what is for
+// receiving.
 const (
 	minRejects = 256 << 10
 	maxRejects = 8 << 20
 )
 
-// rejectsPlan is the leg of what no route takes.
-func rejectsPlan(file *runfile.File) legPlan {
-	return legPlan{
+// rejectsPlans are the legs of what goes to no sink: first that of what is invalid,
+// which is kept whatever the file says, and last that of what no route takes. Where
+// the file keeps that as well they are one.
+func rejectsPlans(file *runfile.File) []legPlan {
+	kept := legPlan{
 		route: "(unmatched)",
-		sink:  runfile.Sink{Name: string(file.Unmatched), Type: "dead-letters"},
+		sink:  runfile.Sink{Name: string(runfile.UnmatchedDeadLetter), Type: "dead-letters"},
 		buffer: config.Buffer{
 			Mode: config.Blocking, Limit: min(max(receiving(file)/8, minRejects), maxRejects), Drop: config.DropNewest,
 		},
 	}
+	if file.Unmatched != runfile.UnmatchedDrop {
+		return []legPlan{kept}
+	}
+	dropped := kept
+	kept.route, dropped.sink.Name = "(invalid)", string(runfile.UnmatchedDrop)
+	return []legPlan{kept, dropped}
 }
 
 func (r *Run) startRejects(plan legPlan) *leg {
+	drops := plan.sink.Name == string(runfile.UnmatchedDrop)
 	name := "dead letters"
-	if plan.sink.Name == string(runfile.UnmatchedDrop) {
+	if drops {
 		name = "unmatched: drop"
 	}
 	to := &sharedSink{Destination: &catalog.Destination{Name: name, Sink: refusal{r.router.Takes}, FlushInterval: time.Second}, users: 1}
 	cfg := pipeline.For(plan.buffer, nil, to.Destination, r.cfg.Log)
-	if plan.sink.Name != string(runfile.UnmatchedDrop) {
+	if !drops {
 		cfg.Deliver.DeadLetters = r.cfg.DeadLetters
 	}
 	l := &leg{legPlan: plan, to: to}
