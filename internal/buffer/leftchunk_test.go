@@ -69,6 +69,11 @@ func TestChunksLeftBehind(t *testing.T) {
 		"half of it is done":     {1, []piece{{1, 1, 0, 3, 3}}, true, 2},
 		"all of it is done":      {3, []piece{{1, 1, 0, 3, 3}, {2, 4, 0, 1, 1}}, false, 0},
 		"moved, and there twice": {0, []piece{{1, 1, 0, 3, 3}, {1, 1, 0, 3, 3}}, true, 6},
+		// What came between is of neither.
+		"admitted twice":                {0, []piece{{1, 1, 0, 3, 3}, {2, 4, 0, 2, 2}, {1, 6, 0, 3, 3}}, true, 8},
+		"whole when it was sent again":  {0, []piece{{1, 1, 0, 2, 3}, {2, 3, 0, 1, 1}, {1, 4, 0, 3, 3}}, true, 6},
+		"whole the first time":          {0, []piece{{1, 1, 0, 3, 3}, {2, 4, 0, 1, 1}, {1, 5, 0, 2, 3}}, true, 3},
+		"its parts are of two attempts": {0, []piece{{1, 1, 0, 2, 4}, {1, 3, 0, 3, 4}}, false, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

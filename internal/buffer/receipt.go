@@ -358,17 +358,31 @@ func (b *Buffer) has(r *receipt, level record.Level) bool {
 // sent again: the newest ones. Each takes some 150 bytes of the heap.
 const maxRecovered = 64 << 10
 
+// admission is one admission of a chunk: its sender's key, and the number that its
+// first record has in the stream. A chunk that was not known when it was sent again
+// was admitted twice, and what came between is no part of either.
+type admission struct {
+	key   [16]byte
+	index uint32
+	first uint64
+}
+
 // recoverChunks finds out which chunks another process has left behind. One that is
 // not there as a whole, because that process ended while it was admitted, is not
 // known: it is to be sent again, and was never acknowledged.
 func (b *Buffer) recoverChunks() {
-	all := b.disk.Store.Origins(maxRecovered, b.recoverChunk)
+	found := make(map[admission]*receipt)
+	all := b.disk.Store.Origins(maxRecovered, func(o diskbuffer.Origin) { b.recoverChunk(found, o) })
 	settled := b.disk.Found.Settled.Events
-	for key, r := range b.chunks {
+	for _, r := range found {
 		if !r.whole || !all && r.position > 0 || r.end <= settled {
-			delete(b.chunks, key)
 			continue
 		}
+		if other := b.chunks[r.key]; other == nil || other.end < r.end {
+			b.chunks[r.key] = r
+		}
+	}
+	for _, r := range b.chunks {
 		r.stream.receipts.all = append(r.stream.receipts.all, r)
 	}
 	for _, st := range b.streams.all {
@@ -378,22 +392,23 @@ func (b *Buffer) recoverChunks() {
 
 // recoverChunk takes over one batch of a chunk. A batch may be there twice, at its
 // place and moved to the end; then both are going to be settled.
-func (b *Buffer) recoverChunk(o diskbuffer.Origin) {
+func (b *Buffer) recoverChunk(found map[admission]*receipt, o diskbuffer.Origin) {
 	st := b.streams.at(o.Stream)
 	if st == nil {
 		return
 	}
-	r := b.chunks[o.Key]
+	of := admission{o.Key, o.Stream, o.FirstSeq - uint64(o.Position)}
+	r := found[of]
 	if r == nil {
 		r = &receipt{stream: st, first: o.FirstSeq, key: o.Key, position: o.Position}
-		b.chunks[o.Key] = r
+		found[of] = r
 	}
 	end := o.At + uint64(o.Records)
 	r.first, r.last = min(r.first, o.FirstSeq), max(r.last, o.FirstSeq+uint64(o.Records)-1)
 	r.position = min(r.position, o.Position)
 	r.left += int(min(end-b.disk.Found.Settled.Events, uint64(o.Records)))
 	r.end = max(r.end, end)
-	r.whole = r.whole || o.Position+o.Records == o.Count && r.stream == st
+	r.whole = r.whole || o.Position+o.Records == o.Count
 }
 
 // lossOf reports whether records that were dropped for this reason are lost to
