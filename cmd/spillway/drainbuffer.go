@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -307,15 +306,7 @@ func (l *leftBuffer) record(report pipeline.Report) error {
 	if err != nil {
 		return err
 	}
-	exits, err := dir.Exits()
-	if err != nil {
-		return errors.Join(err, dir.Close())
-	}
-	line, err := json.Marshal(report)
-	if err == nil {
-		_, err = exits.Write(append(line, '\n'))
-	}
-	return errors.Join(err, exits.Close(), dir.Close())
+	return errors.Join(recordExit(dir, report), dir.Close())
 }
 
 // print tells what became of a buffer to a person.

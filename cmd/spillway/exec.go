@@ -132,7 +132,7 @@ func (e *execution) run() (err error) {
 	// is told whatever else went wrong, and last.
 	closeErr := e.pipeline.Close()
 	report := e.pipeline.Report(e.identity)
-	if err := errors.Join(runErr, closeErr, e.record(report)); err != nil {
+	if err := errors.Join(runErr, closeErr, recordExit(e.dir, report)); err != nil {
 		fmt.Fprintln(os.Stderr, "spillway:", err)
 		status = max(status, exitFailed)
 	}
@@ -211,19 +211,6 @@ func (e *execution) openSpill() (*buffer.Disk, error) {
 	return pipeline.OpenSpill(pipeline.Spill{
 		StateDir: e.dir.Path(), Identity: identity, About: about, Owner: diskbuffer.Owner{UID: -1, GID: -1},
 	}, o, e.log)
-}
-
-// record writes the exit line.
-func (e *execution) record(report pipeline.Report) error {
-	exits, err := e.dir.Exits()
-	if err != nil {
-		return err
-	}
-	line, err := json.Marshal(report)
-	if err == nil {
-		_, err = exits.Write(append(line, '\n'))
-	}
-	return errors.Join(err, exits.Close())
 }
 
 // print tells the balance.

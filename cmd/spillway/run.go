@@ -100,7 +100,7 @@ func (r *running) run() (err error) {
 	report, err := r.untilEnd(file, signals)
 	report = r.withLetters(report)
 	// The balance is told whatever else went wrong, and last.
-	err = errors.Join(err, r.record(report))
+	err = errors.Join(err, recordExit(r.dir, report))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "spillway:", err)
 	}
@@ -210,19 +210,6 @@ func (r *running) replay(ctx context.Context, give func(sink string, c *record.C
 			r.log.Error("dead letters cannot be replayed", "error", err)
 		}
 	}
-}
-
-// record writes the exit line.
-func (r *running) record(report run.Report) error {
-	exits, err := r.dir.Exits()
-	if err != nil {
-		return err
-	}
-	line, err := json.Marshal(report)
-	if err == nil {
-		_, err = exits.Write(append(line, '\n'))
-	}
-	return errors.Join(err, exits.Close())
 }
 
 // print tells the balance.
