@@ -15,6 +15,8 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/spillway/spillway/internal/sink/appendfile"
 )
 
 // closePatience is how long closing waits for a compression under way. Then it
@@ -189,22 +191,7 @@ func (c *caretaker) copy(ctx context.Context, out *os.File, in *os.File) error {
 	if err != nil {
 		return err
 	}
-	buf := make([]byte, 64<<10)
-	for {
-		n, err := in.Read(buf)
-		if _, err := z.Write(buf[:n]); err != nil {
-			return err
-		}
-		if errors.Is(err, io.EOF) {
-			return z.Close()
-		}
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			return err
-		}
-	}
+	return appendfile.Compress(ctx, z, in)
 }
 
 // err is what went wrong last.

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/gzip"
+
+	"github.com/spillway/spillway/internal/sink/appendfile"
 )
 
 const gzipped = ".gz"
@@ -117,20 +119,5 @@ func compress(ctx context.Context, out io.Writer, in io.Reader) error {
 	if err != nil {
 		return err
 	}
-	buf := make([]byte, 64<<10)
-	for {
-		n, err := in.Read(buf)
-		if _, err := z.Write(buf[:n]); err != nil {
-			return err
-		}
-		if errors.Is(err, io.EOF) {
-			return z.Close()
-		}
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			return err
-		}
-	}
+	return appendfile.Compress(ctx, z, in)
 }
