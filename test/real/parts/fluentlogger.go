@@ -7,13 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -119,48 +117,17 @@ func (f *FluentLoggerServer) Entries() (all []FluentEntry, err error) {
 	return all, lines.Err()
 }
 
-// installFluentLogger returns a directory of the cache whose node_modules holds the package. A lock
-// lets several test runs share one cache.
+// installFluentLogger returns a directory of the cache whose node_modules holds the package.
 func installFluentLogger() (string, error) {
-	cache, err := cacheDir()
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(cache, "fluent-logger-"+fluentLoggerVersion)
-	lock, err := os.OpenFile(dir+".lock", os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return "", fmt.Errorf("open the lock of the directory of %s: %w", FluentLogger, err)
-	}
-	err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX)
-	if err == nil {
-		err = fetchFluentLogger(dir)
-	}
-	// Closing gives the lock back.
-	if err := errors.Join(err, lock.Close()); err != nil {
-		return "", fmt.Errorf("install %s %s in %s: %w", FluentLogger, fluentLoggerVersion, dir, err)
-	}
-	return dir, nil
-}
-
-// fetchFluentLogger fills the directory, which the caller has locked, unless it is complete.
-func fetchFluentLogger(dir string) error {
-	// The mark is written last, so an installation that was interrupted is made anew.
-	mark := filepath.Join(dir, "complete")
-	if _, err := os.Stat(mark); err == nil {
+	return cached("fluent-logger-"+fluentLoggerVersion, func(dir string) error {
+		npm, err := lookPath("npm", "npm")
+		if err != nil {
+			return err
+		}
+		install := exec.Command(npm, "install", "--prefix", dir, "--no-audit", "--no-fund", "--no-save", "@fluent-org/logger@"+fluentLoggerVersion)
+		if out, err := install.CombinedOutput(); err != nil {
+			return fmt.Errorf("%v (it needs the Debian packages nodejs and npm, and npm's registry): %w: %s", install.Args, err, out)
+		}
 		return nil
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("look for the package: %w", err)
-	}
-	npm, err := lookPath("npm", "npm")
-	if err != nil {
-		return err
-	}
-	install := exec.Command(npm, "install", "--prefix", dir, "--no-audit", "--no-fund", "--no-save", "@fluent-org/logger@"+fluentLoggerVersion)
-	if out, err := install.CombinedOutput(); err != nil {
-		return fmt.Errorf("%v (it needs the Debian packages nodejs and npm, and npm's registry): %w: %s", install.Args, err, out)
-	}
-	if err := os.WriteFile(mark, nil, 0o644); err != nil {
-		return fmt.Errorf("mark the package as installed: %w", err)
-	}
-	return nil
+	})
 }

@@ -2,19 +2,14 @@ package parts
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -122,7 +117,7 @@ func FluencyClient(t testing.TB) *ForwardClient {
 	t.Helper()
 	java, err := lookPath("default-jdk-headless", "java")
 	need(t, Fluency, err)
-	lib, err := installFluency()
+	lib, err := jars(Fluency, "org.komamitsu:fluency-core:2.7.3", "org.komamitsu:fluency-fluentd:2.7.3", "org.slf4j:slf4j-simple:2.0.16")
 	need(t, Fluency, err)
 	return &ForwardClient{Name: Fluency, command: func(ctx context.Context, order *ForwardOrder) (*exec.Cmd, error) {
 		host, port, err := net.SplitHostPort(order.Address)
@@ -133,63 +128,4 @@ func FluencyClient(t testing.TB) *ForwardClient {
 			host, port, strconv.Itoa(order.Records), strconv.Itoa(order.Tags), strconv.FormatBool(order.Ack))
 		return cmd, nil
 	}}
-}
-
-// installFluency returns a directory of the cache with its jars.
-func installFluency() (string, error) {
-	pom, err := os.ReadFile(filepath.Join(clientsDir, "fluency", "pom.xml"))
-	if err != nil {
-		return "", fmt.Errorf("see what %s needs: %w", Fluency, err)
-	}
-	sum := sha256.Sum256(pom)
-	return cached("fluency-"+hex.EncodeToString(sum[:6]), func(dir string) error {
-		maven, err := lookPath("maven", "mvn")
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(dir, "pom.xml"), pom, 0o644); err != nil {
-			return err
-		}
-		fetch := exec.Command(maven, "-q", "-B", "-f", dir, "dependency:copy-dependencies", "-DoutputDirectory="+dir)
-		if out, err := fetch.CombinedOutput(); err != nil {
-			return fmt.Errorf("%v (it needs Maven's central repository): %w: %s", fetch.Args, err, out)
-		}
-		return nil
-	})
-}
-
-// cached returns a directory of the cache that fill has filled, now or in an earlier run. A lock lets
-// several test runs share one cache; what was interrupted is made anew.
-func cached(name string, fill func(dir string) error) (string, error) {
-	cache, err := cacheDir()
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(cache, name)
-	lock, err := os.OpenFile(dir+".lock", os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return "", fmt.Errorf("open the lock of %s: %w", dir, err)
-	}
-	if err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err == nil {
-		err = fillOnce(dir, fill)
-	}
-	// Closing gives the lock back.
-	if err := errors.Join(err, lock.Close()); err != nil {
-		return "", fmt.Errorf("fill %s: %w", dir, err)
-	}
-	return dir, nil
-}
-
-func fillOnce(dir string, fill func(dir string) error) error {
-	mark := filepath.Join(dir, "complete")
-	if _, err := os.Stat(mark); err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
-		return err
-	}
-	if err := fill(dir); err != nil {
-		return err
-	}
-	return os.WriteFile(mark, nil, 0o644)
 }

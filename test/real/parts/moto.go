@@ -2,15 +2,11 @@ package parts
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -56,59 +52,22 @@ func startMoto(t testing.TB) (*MotoServer, error) {
 	})
 }
 
-// Pause stops the server as a whole, with its connections open and silent: a destination that
-// hangs. Resume lets it go on where it was.
-func (m *MotoServer) Pause() error { return m.Signal(syscall.SIGSTOP) }
-
-// Resume is the end of Pause.
-func (m *MotoServer) Resume() error { return m.Signal(syscall.SIGCONT) }
-
-// installMoto returns the path of moto_server in a virtual environment of the cache, and makes that
-// first where it is not there or not complete. A lock lets several test runs share one cache.
+// installMoto returns the path of moto_server in a virtual environment of the cache.
 func installMoto() (string, error) {
-	cache, err := cacheDir()
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(cache, "moto-"+motoVersion)
-	lock, err := os.OpenFile(dir+".lock", os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return "", fmt.Errorf("open the lock of moto's directory: %w", err)
-	}
-	err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX)
-	if err == nil {
-		err = fetchMoto(dir)
-	}
-	// Closing gives the lock back.
-	if err := errors.Join(err, lock.Close()); err != nil {
-		return "", fmt.Errorf("install moto %s in %s: %w", motoVersion, dir, err)
-	}
-	return filepath.Join(dir, "bin", "moto_server"), nil
-}
-
-// fetchMoto fills the directory, which the caller has locked, unless it is complete.
-func fetchMoto(dir string) error {
-	// The mark is written last, so an installation that was interrupted is made anew.
-	mark := filepath.Join(dir, "complete")
-	if _, err := os.Stat(mark); err == nil {
-		return nil
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("look for moto: %w", err)
-	}
-	python, err := lookPath("python3 python3-venv", "python3")
-	if err != nil {
-		return err
-	}
-	for _, command := range [][]string{
-		{python, "-m", "venv", "--clear", dir},
-		{filepath.Join(dir, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check", "--retries", "10", "moto[server]==" + motoVersion},
-	} {
-		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
-			return fmt.Errorf("%s (it needs the Debian package python3-venv and PyPI): %w: %s", strings.Join(command, " "), err, out)
+	dir, err := cached("moto-"+motoVersion, func(dir string) error {
+		python, err := lookPath("python3 python3-venv", "python3")
+		if err != nil {
+			return err
 		}
-	}
-	if err := os.WriteFile(mark, nil, 0o644); err != nil {
-		return fmt.Errorf("mark moto as installed: %w", err)
-	}
-	return nil
+		for _, command := range [][]string{
+			{python, "-m", "venv", "--clear", dir},
+			{filepath.Join(dir, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check", "--retries", "10", "moto[server]==" + motoVersion},
+		} {
+			if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
+				return fmt.Errorf("%s (it needs the Debian package python3-venv and PyPI): %w: %s", strings.Join(command, " "), err, out)
+			}
+		}
+		return nil
+	})
+	return filepath.Join(dir, "bin", "moto_server"), err
 }

@@ -12,10 +12,8 @@ package parts
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -72,23 +70,6 @@ func asRoot() error {
 	return nil
 }
 
-// cacheDir is where things that take long to fetch or build are kept between runs: SPILLWAY_CACHE,
-// else the user's cache directory, else the system's temporary one (HOME may be unset).
-func cacheDir() (string, error) {
-	dir := os.Getenv("SPILLWAY_CACHE")
-	if dir == "" {
-		base, err := os.UserCacheDir()
-		if err != nil {
-			base = os.TempDir()
-		}
-		dir = filepath.Join(base, "spillway")
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", fmt.Errorf("make the cache directory: %w", err)
-	}
-	return dir, nil
-}
-
 // WorkDir makes a directory for one part, or for what one test keeps, that is removed with the test.
 // Its path is short and names the part alone, because a unix socket's path may
 // have 107 bytes at most and t.TempDir puts the test's whole name into it.
@@ -104,17 +85,4 @@ func WorkDir(t testing.TB, part string) string {
 		}
 	})
 	return dir
-}
-
-// freePort returns a loopback TCP port that was free a moment ago.
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port on 127.0.0.1: %w", err)
-	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	if err := listener.Close(); err != nil {
-		return 0, fmt.Errorf("give the free port %d back: %w", port, err)
-	}
-	return port, nil
 }

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -18,6 +20,10 @@ const (
 	readyWithin = 60 * time.Second
 	// askEvery is the pause between two questions to a part that is starting.
 	askEvery = 20 * time.Millisecond
+	// askAtMost bounds one question to a part whose client would go on asking by itself.
+	askAtMost = 2 * time.Second
+	// metadataAge is how long a client of Kafka waits before it asks again for topics.
+	metadataAge = 100 * time.Millisecond
 	// stopWithin is how long a part may take from SIGTERM until it is killed.
 	stopWithin = 20 * time.Second
 )
@@ -29,6 +35,8 @@ type Process struct {
 	// LogPath is the file that takes the program's stdout and stderr.
 	LogPath string
 	process *os.Process
+	// wholeGroup says that the program's children end with it.
+	wholeGroup bool
 	// ended is closed after the program was waited for; how it ended is set before that.
 	ended chan struct{}
 	err   error
@@ -39,13 +47,29 @@ type Process struct {
 // does the death of the test's process, which a time-out of the test runner brings about.
 func start(t testing.TB, name, dir string, cmd *exec.Cmd) (*Process, error) {
 	t.Helper()
+	return startProcess(t, &Process{name: name}, dir, cmd)
+}
+
+// startGroup does the same with a program that starts others which are to end with it: they are
+// killed when it has ended, however that came.
+func startGroup(t testing.TB, name, dir string, cmd *exec.Cmd) (*Process, error) {
+	t.Helper()
+	return startProcess(t, &Process{name: name, wholeGroup: true}, dir, cmd)
+}
+
+func startProcess(t testing.TB, p *Process, dir string, cmd *exec.Cmd) (*Process, error) {
+	t.Helper()
+	name := p.name
 	logFile, err := os.Create(filepath.Join(dir, name+".log"))
 	if err != nil {
 		return nil, fmt.Errorf("make a log for %s: %w", name, err)
 	}
 	cmd.Stdout, cmd.Stderr = logFile, logFile
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
-	p := &Process{name: name, LogPath: logFile.Name(), ended: make(chan struct{})}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = new(syscall.SysProcAttr)
+	}
+	cmd.SysProcAttr.Setpgid, cmd.SysProcAttr.Pdeathsig = true, syscall.SIGTERM
+	p.LogPath, p.ended = logFile.Name(), make(chan struct{})
 	started := make(chan error, 1)
 	go func() {
 		// The kernel sends the parent-death signal when the thread that started the child ends, so
@@ -56,7 +80,8 @@ func start(t testing.TB, name, dir string, cmd *exec.Cmd) (*Process, error) {
 		p.process = cmd.Process
 		started <- err
 		if err == nil {
-			p.err = cmd.Wait()
+			groupErr := p.endGroup()
+			p.err = errors.Join(cmd.Wait(), groupErr)
 			p.how = cmd.ProcessState.String()
 		}
 		if closeErr := logFile.Close(); p.err == nil {
@@ -69,6 +94,27 @@ func start(t testing.TB, name, dir string, cmd *exec.Cmd) (*Process, error) {
 	}
 	t.Cleanup(func() { p.finish(t) })
 	return p, nil
+}
+
+// endGroup waits for the end of the program and then kills what is left of its group, before the
+// program is waited for: until then nobody else can have its number.
+func (p *Process) endGroup() error {
+	if !p.wholeGroup {
+		return nil
+	}
+	for {
+		err := unix.Waitid(unix.P_PID, p.process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err == nil {
+			err = unix.Kill(-p.process.Pid, unix.SIGKILL)
+		}
+		if err != nil && !errors.Is(err, unix.ESRCH) {
+			return fmt.Errorf("end the process group of %s: %w", p.name, err)
+		}
+		return nil
+	}
 }
 
 // finish is the end of the part with its test; a failed test shows the end of the part's log.
@@ -106,10 +152,11 @@ func (p *Process) Stop() error {
 		return nil
 	default:
 	}
-	for _, signal := range []os.Signal{syscall.SIGCONT, syscall.SIGTERM} {
-		if err := p.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
-			return err
-		}
+	if err := p.Resume(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	if err := p.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
 	}
 	select {
 	case <-p.ended:
@@ -121,6 +168,41 @@ func (p *Process) Stop() error {
 	}
 	<-p.ended
 	return fmt.Errorf("%s did not end within %v of SIGTERM and was killed", p.name, stopWithin)
+}
+
+// Kill ends the program at once, as a crash would, and waits until it is gone.
+func (p *Process) Kill() error {
+	if err := p.process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("kill %s: %w", p.name, err)
+	}
+	<-p.ended
+	return nil
+}
+
+// Pause stops the program as a whole, with its connections open and silent: a destination that
+// hangs. Resume lets it go on where it was.
+func (p *Process) Pause() error { return p.pause(syscall.SIGSTOP) }
+
+// Resume is the end of Pause.
+func (p *Process) Resume() error { return p.pause(syscall.SIGCONT) }
+
+func (p *Process) pause(signal syscall.Signal) error {
+	if !p.wholeGroup {
+		return p.Signal(signal)
+	}
+	select {
+	case <-p.ended:
+		return fmt.Errorf("send %v to %s: %w", signal, p.name, os.ErrProcessDone)
+	default:
+	}
+	err := syscall.Kill(-p.process.Pid, signal)
+	if errors.Is(err, syscall.ESRCH) {
+		err = os.ErrProcessDone
+	}
+	if err != nil {
+		return fmt.Errorf("send %v to the process group of %s: %w", signal, p.name, err)
+	}
+	return nil
 }
 
 // ready asks until the answer is no error. It gives up early when the program has ended, and quotes
