@@ -1,0 +1,103 @@
+package jsonscan
+
+import (
+	"bytes"
+	"unicode/utf8"
+)
+
+// AppendObject appends the object that was scanned, braces and all, and tells how
+// many bytes of it were replaced because they are no UTF-8.
+func (s *Scanner) AppendObject(dst []byte) (json []byte, replaced int) {
+	dst, _, replaced = s.AppendMembers(append(dst, '{'))
+	return append(dst, '}'), replaced
+}
+
+// AppendMembers appends the members of the object, but for those that are removed,
+// with commas between them and without the braces, and tells how many these are:
+// for callers that put members of their own beside them. There is no line break in
+// what is appended, and each byte that is no part of valid UTF-8 has become U+FFFD;
+// replaced counts those.
+func (s *Scanner) AppendMembers(dst []byte) (json []byte, members, replaced int) {
+	if s.members == 0 {
+		return dst, 0, 0
+	}
+	members = s.members
+	at, first := s.open+1, true
+	piece := func(end int) {
+		part := bytes.Trim(s.src[at:end], " \t\r\n,")
+		if len(part) == 0 {
+			return
+		}
+		if !first {
+			dst = append(dst, ',')
+		}
+		first = false
+		var bad int
+		dst, bad = s.clean(dst, part)
+		replaced += bad
+	}
+	if s.removed != 0 {
+		for i := range s.found {
+			m := &s.found[i]
+			if s.removed>>m.key&1 == 0 {
+				continue
+			}
+			piece(m.start)
+			at = m.end
+			members--
+		}
+	}
+	piece(s.shut)
+	return dst, members, replaced
+}
+
+// clean appends whole members on one line and in valid UTF-8.
+func (s *Scanner) clean(dst, src []byte) (json []byte, replaced int) {
+	valid := !s.nonASCII() || utf8.Valid(src)
+	if valid && !s.broken {
+		return append(dst, src...), 0
+	}
+	return compact(dst, src)
+}
+
+// compact appends tokens without the white space between them.
+func compact(dst, src []byte) (json []byte, replaced int) {
+	for at := 0; at < len(src); {
+		switch c := src[at]; {
+		case c == '"':
+			next, seen := text(src, at+1)
+			if next < 0 {
+				next = len(src) // which is not, since it was scanned
+			}
+			if seen&highBits == 0 || utf8.Valid(src[at:next]) {
+				dst = append(dst, src[at:next]...)
+			} else {
+				var bad int
+				dst, bad = repair(dst, src[at:next])
+				replaced += bad
+			}
+			at = next
+		case isSpace(c):
+			at++
+		default:
+			dst = append(dst, c)
+			at++
+		}
+	}
+	return dst, replaced
+}
+
+// repair appends text with U+FFFD for each byte that is no part of valid UTF-8.
+func repair(dst, src []byte) (out []byte, replaced int) {
+	for len(src) > 0 {
+		r, size := utf8.DecodeRune(src)
+		if r == utf8.RuneError && size == 1 {
+			dst = append(dst, "\uFFFD"...)
+			replaced++
+		} else {
+			dst = append(dst, src[:size]...)
+		}
+		src = src[size:]
+	}
+	return dst, replaced
+}
