@@ -13,8 +13,8 @@ import (
 func (b *Buffer) MaxBody() int { return b.sizes.body }
 
 // MaxRecord is the largest record of a chunk that is admitted, in bytes as it stands
-// there. A larger one is dropped and counted.
-func (b *Buffer) MaxRecord() int { return b.sizes.piece - record.HeaderSize - record.OriginSize }
+// there, with what record.Chunk.Head says. A larger one is dropped and counted.
+func (b *Buffer) MaxRecord() int { return b.sizes.piece }
 
 // Turn implements source.Intake.
 func (b *Buffer) Turn() (end func()) {

@@ -38,7 +38,7 @@ func (b *Buffer) Admit(s *record.Stream, c *record.Chunk) {
 		b.refuse(&a, why)
 		return
 	}
-	if len(c.Bodies)+record.HeaderSize+record.OriginSize > b.sizes.piece {
+	if len(c.Bodies)+c.Head() > b.sizes.piece {
 		b.admitPieces(&a)
 		return
 	}
@@ -62,10 +62,8 @@ func (b *Buffer) awaitPieces(st *stream) {
 // records from the one at index position on. It is copied once and not looked at.
 func (b *Buffer) admitPiece(a *arrival, bodies []byte, added record.Added, position int) (ledger.Reason, bool) {
 	st := a.stream
-	batch := record.Batch{Stream: st.Index, Kind: record.KindRecords, Encoding: a.Encoding, Time: a.at}
-	if a.Origin.Known() {
-		batch.Origin = record.Origin{Key: a.Origin.Key, Position: uint32(position), Count: uint32(a.Count)}
-	}
+	batch := a.Batch(position)
+	batch.Stream, batch.Time = st.Index, a.at
 	need := batch.Head() + len(bodies)
 	for {
 		if !a.pieces {
@@ -97,21 +95,16 @@ type stretch struct{ size, count int }
 // cut cuts a chunk into pieces, each of which fits into a block unless it is a
 // single record, and says what they take of the arena.
 func (b *Buffer) cut(c *record.Chunk) (pieces []stretch, space int64) {
-	const head = record.HeaderSize + record.OriginSize
+	head := c.Head()
 	for rest := c.Bodies; len(rest) > 0; {
 		var p stretch
 		p.size, p.count = record.Cut(c.Encoding, rest, b.sizes.piece-head)
 		pieces = append(pieces, p)
-		if rest = rest[p.size:]; b.fitsBlock(p) {
+		if rest = rest[p.size:]; p.size+head <= b.sizes.piece {
 			space += int64(budget.Size(max(p.size+head, b.arena.BlockSize())))
 		}
 	}
 	return pieces, space
-}
-
-// fitsBlock reports whether a block may be as large as the piece.
-func (b *Buffer) fitsBlock(p stretch) bool {
-	return p.size+record.HeaderSize+record.OriginSize <= b.sizes.piece
 }
 
 // admitPieces admits a chunk that is larger than a block, in pieces that are cut
@@ -131,10 +124,10 @@ func (b *Buffer) admitPieces(a *arrival) {
 		b.changed.Broadcast()
 	}()
 	b.vouch(a)
-	position, rest := 0, a.Bodies
+	position, rest, head := 0, a.Bodies, a.Head()
 	for _, p := range pieces {
 		part := record.Chunk{Encoding: a.Encoding, Bodies: rest[:p.size], Count: p.count}
-		if !b.fitsBlock(p) {
+		if p.size+head > b.sizes.piece {
 			// A record that no block holds. The others are not lost with it.
 			b.lose(a.stream, a.at, ledger.Count{Records: 1, Bytes: int64(part.Added().Bytes)}, ledger.RejectedTooLong)
 			b.settledRecords(a.stream, a.stream.seq, 1, false)

@@ -93,7 +93,7 @@ func (d *disk) again(batches []byte) error {
 func (b *Buffer) roomFor(runs []run) error {
 	full := diskbuffer.FullError{}
 	for i := range runs {
-		full.Need += int64(runs[i].to - runs[i].from + 2*(record.HeaderSize+record.OriginSize))
+		full.Need += int64(runs[i].to - runs[i].from + 2*(record.HeaderSize+record.MaxExtra))
 	}
 	u := b.disk.Store.Usage()
 	if full.Used, full.Max = u.Bytes, u.Max; full.Used+full.Need > full.Max {

@@ -49,6 +49,27 @@ func chunk(stream uint32, first uint64, origin record.Origin) []byte {
 	})
 }
 
+// message makes a payload of one batch of two messages of a partition, which may be
+// replayed.
+func message(stream uint32, first uint64, original record.Identity) []byte {
+	p := record.Partition{Topic: "orders", ID: [16]byte{0xd0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, Number: 3}
+	b := record.Batch{
+		Stream: stream, Kind: record.KindRecords, Encoding: record.EncodingMessage, FirstSeq: first,
+		Time: 1_795_200_195_000_000_000 + int64(first)*1e9, Partition: p.Append(nil), Original: original,
+	}
+	for _, m := range []record.Message{
+		{
+			Time: 1_795_200_000_000_000_000, Offset: 41, Form: record.FormJSON, Key: []byte("k"), Value: []byte(`{"a":1}`),
+			Headers: record.AppendHeader(record.AppendHeader(nil, []byte("trace"), []byte("7")), []byte("none"), nil),
+		},
+		{Time: 1_795_200_000_001_000_000, Offset: 43, Key: []byte{}, Null: true},
+	} {
+		b.Frames = record.AppendMessage(b.Frames, &m)
+		b.Count, b.Bytes = b.Count+1, b.Bytes+m.Size()-record.FrameSize
+	}
+	return record.AppendBatch(nil, &b)
+}
+
 // openDir opens a directory of a test.
 func openDir(t testing.TB, path string) FS {
 	t.Helper()
@@ -86,6 +107,7 @@ func golden(t *testing.T, path string) {
 	add(chunk(1, 2, Origin{}.Origin))
 	add(chunk(0, 7, goldenOrigin))
 	add(one(0, 9, "in the third segment"))
+	add(append(message(1, 4, record.Identity{}), message(1, 6, record.Identity{Key: [16]byte{0xe0, 15: 0xef}, Number: 77})...))
 	must(t, s.Offer(5))
 	must(t, s.Settle(Position{4, 4}))
 	must(t, s.Close(true))
@@ -96,7 +118,7 @@ func golden(t *testing.T, path string) {
 func TestGolden(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "buffer")
 	golden(t, path)
-	for _, name := range []string{metaName, cursorName, segmentName(1), segmentName(2), segmentName(3)} {
+	for _, name := range []string{metaName, cursorName, segmentName(1), segmentName(2), segmentName(3), segmentName(4)} {
 		got, err := os.ReadFile(filepath.Join(path, name))
 		must(t, err)
 		file := filepath.Join("testdata", "golden", name)
@@ -116,15 +138,15 @@ func TestGolden(t *testing.T) {
 func TestReadGolden(t *testing.T) {
 	s, found := openGolden(t, "golden")
 	want := &Found{
-		Meta: goldenMeta, Settled: Position{4, 4}, End: Position{11, 10}, Offered: 5, Clean: true,
+		Meta: goldenMeta, Settled: Position{4, 4}, End: Position{15, 14}, Offered: 5, Clean: true,
 		Streams: []Stream{
 			{
 				Index: 0, Name: "stdout", Records: 7, Bytes: 96, LastSeq: 9, LastTime: 1_795_200_204_000_000_000,
 				Incarnation: [12]byte{0xb0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11},
 			},
-			{Index: 1, Name: "stderr", Records: 3, Bytes: 37, LastSeq: 3, LastTime: 1_795_200_197_000_000_000},
+			{Index: 1, Name: "stderr", Records: 7, Bytes: 201, LastSeq: 7, LastTime: 1_795_200_201_000_000_000},
 		},
-		Pending: []Count{{4, 74}, {2, 29}},
+		Pending: []Count{{4, 74}, {6, 193}},
 	}
 	if diff := cmp.Diff(want, found); diff != "" {
 		t.Errorf("found (-want +got):\n%s", diff)

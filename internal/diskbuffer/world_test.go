@@ -81,9 +81,19 @@ func (m *model) payload(bodies int) []byte {
 			b.Bytes += added.Bytes
 			b.Repair += added.Repair
 		}
-		if m.random.IntN(3) == 0 {
+		switch m.random.IntN(4) {
+		case 0:
 			frames = bytes.Repeat([]byte{0x92, 1, 0x81, 0xa1, 'k', 0xa1, 'v'}, b.Count)
 			b.Encoding, b.Bytes, b.Repair = record.EncodingEntry, len(frames), 0
+		case 1:
+			one := record.Message{Offset: int64(m.random.Uint32()), Form: record.FormMap, Key: []byte("k"), Value: []byte{0x80}}
+			frames = bytes.Repeat(record.AppendMessage(nil, &one), b.Count)
+			b.Encoding, b.Bytes, b.Repair = record.EncodingMessage, len(frames)-b.Count*record.FrameSize, 0
+			partition := record.Partition{Topic: "orders", Number: m.random.Uint32()}
+			b.Partition = partition.Append(nil)
+		}
+		if m.random.IntN(4) == 0 {
+			b.Original = record.Identity{Key: [16]byte{2}, Number: m.random.Uint64()}
 		}
 		if m.random.IntN(2) == 0 {
 			b.Origin = record.Origin{Key: [16]byte{byte(m.random.Uint32()), 1}, Position: m.random.Uint32(), Count: m.random.Uint32()}

@@ -41,18 +41,11 @@ func checkHead(src []byte) error {
 		return errCut
 	}
 	head := uint64(HeaderSize)
-	switch extra := binary.LittleEndian.Uint16(src[6:]); extra {
-	case 0:
-	case OriginSize:
-		if head += OriginSize; uint64(len(src)) < head {
-			return errCut
+	if word := binary.LittleEndian.Uint16(src[6:]); word != 0 {
+		if err := checkExtra(word, src[HeaderSize:]); err != nil {
+			return err
 		}
-		var o Origin
-		if o.parse(src[HeaderSize:]); !o.Known() {
-			return errors.New("an origin without a key")
-		}
-	default:
-		return fmt.Errorf("%d bytes behind its header, want 0 or %d", extra, OriginSize)
+		head += uint64(word & extraSize)
 	}
 	if uint64(len(src)) < head+uint64(binary.LittleEndian.Uint32(src[12:])) {
 		return errCut
@@ -65,9 +58,12 @@ func (b *Batch) check() error {
 	switch {
 	case b.Encoding == EncodingEntry:
 		return b.checkEntries()
-	case b.Encoding != EncodingText:
+	case b.Encoding > EncodingMessage:
 		return fmt.Errorf("encoding %d is unknown", b.Encoding)
+	case len(b.Partition) > 0 && b.Encoding != EncodingMessage:
+		return fmt.Errorf("a partition beside encoding %d", b.Encoding)
 	}
+	messages := b.Encoding == EncodingMessage
 	count, sum := 0, 0
 	for frames := b.Frames; len(frames) > 0; count++ {
 		if len(frames) < FrameSize {
@@ -77,12 +73,17 @@ func (b *Batch) check() error {
 		if n > len(frames)-FrameSize {
 			return fmt.Errorf("record %d of %d bytes: %w", count, n, errCut)
 		}
+		if messages && !CheckMessage(frames[FrameSize:FrameSize+n]) {
+			return fmt.Errorf("record %d of %d bytes is no message", count, n)
+		}
 		sum += n
 		frames = frames[FrameSize+n:]
 	}
 	switch {
 	case count != b.Count || count == 0:
 		return fmt.Errorf("%d records, want %d", count, b.Count)
+	case messages && (b.Kind != KindRecords || b.Repair != 0):
+		return fmt.Errorf("messages of kind %d, with a repair of %d bytes", b.Kind, b.Repair)
 	case b.Kind == KindLoss:
 		return b.checkLoss()
 	case b.Kind != KindRecords:

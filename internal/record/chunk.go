@@ -84,6 +84,11 @@ type Chunk struct {
 	// Origin identifies the chunk, for sources whose senders may send it again;
 	// its Position and Count are not looked at.
 	Origin Origin
+	// Partition is where messages came from: all of a chunk from one.
+	Partition Partition
+	// Identity is that of the first record, where the chunk is a replay and keeps what
+	// it had; the zero value is none. Messages of a partition need none.
+	Identity Identity
 	// Level is what Done waits for.
 	Level Level
 	// Done, which may be nil, is told exactly once, during the call or later, never
@@ -94,13 +99,44 @@ type Chunk struct {
 	Done func(ok bool)
 }
 
+// Batch is the head of a batch that holds records of the chunk, from the one at index
+// position on: all but where it stands in its stream, and what is in it.
+func (c *Chunk) Batch(position int) Batch {
+	b := Batch{Kind: KindRecords, Encoding: c.Encoding, Time: c.Time}
+	if c.Origin.Known() {
+		b.Origin = Origin{Key: c.Origin.Key, Position: uint32(position), Count: uint32(c.Count)}
+	}
+	if c.Identity.Known() {
+		b.Original = Identity{Key: c.Identity.Key, Number: c.Identity.Number + uint64(position)}
+	}
+	if c.Partition.Known() {
+		b.Partition = c.Partition.Append(nil)
+	}
+	return b
+}
+
+// Head is how many bytes each of the chunk's batches takes beside its bodies.
+func (c *Chunk) Head() int {
+	n := HeaderSize + c.Origin.size()
+	if c.Identity.Known() {
+		n += identitySize
+	}
+	if c.Partition.Known() {
+		n += partitionFixed + len(c.Partition.Topic)
+	}
+	return n
+}
+
 // Added is what the chunk adds to a batch. Only text is walked for it.
 func (c *Chunk) Added() Added {
 	a := Added{Count: c.Count, Bytes: len(c.Bodies)}
-	if c.Encoding != EncodingText {
+	if c.Encoding == EncodingEntry {
 		return a
 	}
 	a.Bytes -= FrameSize * c.Count
+	if c.Encoding == EncodingMessage {
+		return a
+	}
 	for rest := c.Bodies; len(rest) > 0; {
 		var body []byte
 		var invalid bool

@@ -13,7 +13,8 @@
 //	 0  u32  index of the stream
 //	 4  u8   kind: 1 records, 2 loss marker
 //	 5  u8   encoding of the bodies
-//	 6  u16  bytes between the header and the frames: 0, or 24 for an origin
+//	 6  u16  bytes between the header and the frames, and in the high 4 bits of what:
+//	         0 an origin alone, else 1 a partition, 2 an identity, 4 an origin
 //	 8  u32  count of records (1 for a marker)
 //	12  u32  size of the frames
 //	16  i64  time, nanoseconds since 1970, shared by all records
@@ -24,12 +25,15 @@
 //	44  u32  1 where the part is the last of its line
 //
 // An origin is the key of the chunk that the records came in, which of its
-// records the first is, counted from 0 (u32), and how many it has (u32).
+// records the first is, counted from 0 (u32), and how many it has (u32). An identity
+// is that of the first record, for what is replayed: key and number (u64). A
+// partition is the topic's id (16 bytes), its number (u32) and the topic's name. They
+// stand in this order.
 //
 // A frame of text is a u32, whose low 28 bits are the body's length and whose top
 // bit says that the body is not valid UTF-8, and then the body. Entries of the
 // forward protocol stand one behind the other without anything between them:
-// msgpack says where each ends.
+// msgpack says where each ends. Messages are framed as text is; see Message.
 package record
 
 import (
@@ -68,6 +72,9 @@ const (
 	// EncodingEntry is an entry of the forward protocol as it arrived: a msgpack
 	// array of a time, which may have metadata beside it, and a map.
 	EncodingEntry Encoding = 1
+	// EncodingMessage is a message of a log with offsets, such as Kafka: its value in
+	// its own encoding, and what stood beside it. See Message.
+	EncodingMessage Encoding = 2
 )
 
 // Stream is an ordered sequence of records of one origin, such as the standard
@@ -117,18 +124,24 @@ type Batch struct {
 	// Origin is the chunk that the records came in, and where in it they stood;
 	// the zero value is no chunk.
 	Origin Origin
+	// Original is the identity that the first record had when it was first received,
+	// where it is a replay; the others follow it. The zero value is no replay.
+	Original Identity
+	// Partition is where messages came from, as Partition.Append writes it, and a view
+	// like the frames. Nothing where there is none.
+	Partition []byte
 	// Frames holds the bodies, as the encoding frames them.
 	Frames []byte
 }
 
 // Size is how many bytes the batch takes with its header.
-func (b *Batch) Size() int { return HeaderSize + b.Origin.size() + len(b.Frames) }
+func (b *Batch) Size() int { return HeaderSize + b.extra() + len(b.Frames) }
 
 // Head is how many bytes PutHeader writes.
-func (b *Batch) Head() int { return HeaderSize + b.Origin.size() }
+func (b *Batch) Head() int { return HeaderSize + b.extra() }
 
-// PutHeader writes the header of b, whose frames are size bytes long, and its
-// origin, where it has one, into dst[:b.Head()].
+// PutHeader writes the header of b, whose frames are size bytes long, and what
+// stands behind it, into dst[:b.Head()].
 func PutHeader(dst []byte, b *Batch, size int) {
 	_ = dst[HeaderSize-1]
 	le := binary.LittleEndian
@@ -147,9 +160,8 @@ func PutHeader(dst []byte, b *Batch, size int) {
 		last = 1
 	}
 	le.PutUint32(dst[44:], last)
-	if b.Origin.Known() {
-		le.PutUint16(dst[6:], OriginSize)
-		b.Origin.put(dst[HeaderSize:])
+	if b.extra() > 0 {
+		le.PutUint16(dst[6:], b.putExtra(dst[HeaderSize:]))
 	}
 }
 
@@ -177,11 +189,10 @@ func Parse(src []byte, b *Batch) int {
 	b.Bytes = int(le.Uint32(src[32:]))
 	b.Repair = int(le.Uint32(src[36:]))
 	b.Part = Part{Ordinal: le.Uint32(src[40:]), Last: src[44] != 0}
-	b.Origin = Origin{}
+	b.Origin, b.Original, b.Partition = Origin{}, Identity{}, nil
 	head := HeaderSize
-	if le.Uint16(src[6:]) != 0 {
-		b.Origin.parse(src[HeaderSize:])
-		head += OriginSize
+	if word := le.Uint16(src[6:]); word != 0 {
+		head += b.parseExtra(word, src[HeaderSize:])
 	}
 	b.Frames = src[head : head+size : head+size]
 	return head + size
@@ -209,16 +220,21 @@ func (b *Batch) Slice(skip, count int) {
 		b.Frames = b.Frames[:entries(b.Frames, count)]
 		b.Bytes = len(b.Frames)
 	} else {
-		b.sliceText(skip, count)
+		b.sliceFramed(skip, count)
 	}
 	b.FirstSeq += uint64(skip)
 	b.Count = count
 	if b.Origin.Known() {
 		b.Origin.Position += uint32(skip)
 	}
+	if b.Original.Known() {
+		b.Original.Number += uint64(skip)
+	}
 }
 
-func (b *Batch) sliceText(skip, count int) {
+// sliceFramed slices text and messages. These have nothing to repair, as they are never
+// empty.
+func (b *Batch) sliceFramed(skip, count int) {
 	frames := b.Frames
 	for range skip {
 		_, _, frames = Next(frames)
@@ -246,8 +262,8 @@ func (b *Batch) Next(frames []byte) (body []byte, invalid bool, rest []byte) {
 	return Next(frames)
 }
 
-// Next splits the first frame off frames of text, which must not be empty. The
-// body is a view of the batch's memory.
+// Next splits the first frame off frames of text or messages, which must not be
+// empty. The body is a view of the batch's memory.
 func Next(frames []byte) (body []byte, invalid bool, rest []byte) {
 	word := binary.LittleEndian.Uint32(frames)
 	end := FrameSize + int(word&MaxBodySize)

@@ -35,7 +35,7 @@ type Leg interface {
 	// MaxBody is the largest body that Lines and Body take, in bytes.
 	MaxBody() int
 	// MaxRecord is the largest record of a chunk that can be held, in bytes as it
-	// stands in the chunk.
+	// stands in the chunk, with what record.Chunk.Head says.
 	MaxRecord() int
 	// Waits reports that admission may wait for room.
 	Waits() bool
@@ -91,7 +91,7 @@ func (t *Table) admit(legs []Leg, c *record.Chunk) {
 		if part.Level == AsRoute {
 			part.Level = l.Level()
 		}
-		if most := l.MaxRecord(); len(part.Bodies) > most {
+		if most := l.MaxRecord() - c.Head(); len(part.Bodies) > most {
 			t.sift(l, &part, most)
 		} else {
 			l.Admit(&part)

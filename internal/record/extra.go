@@ -1,0 +1,108 @@
+package record
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// What stands between the header of a batch and its frames: a u16 in the header says
+// how many bytes in its low 12 bits, and of what in its high 4. An origin alone has
+// none of them set, which is how it was written before there was anything else.
+
+const (
+	extraSize = 1<<12 - 1
+
+	hasPartition = 1 << 12
+	hasOriginal  = 2 << 12
+	hasOrigin    = 4 << 12
+)
+
+// identitySize is that of an identity in a batch, in bytes.
+const identitySize = 24
+
+// MaxExtra is the most that stands between a header and the frames, in bytes.
+const MaxExtra = OriginSize + identitySize + partitionFixed + MaxTopic
+
+// extra is how many bytes stand behind the header.
+func (b *Batch) extra() int {
+	n := b.Origin.size() + len(b.Partition)
+	if b.Original.Known() {
+		n += identitySize
+	}
+	return n
+}
+
+// putExtra writes what stands behind the header, where there is anything, and returns
+// the word of the header that says what it is.
+func (b *Batch) putExtra(dst []byte) uint16 {
+	word, n := uint16(0), 0
+	if b.Origin.Known() {
+		b.Origin.put(dst)
+		word, n = hasOrigin, OriginSize
+	}
+	if b.Original.Known() {
+		copy(dst[n:], b.Original.Key[:])
+		binary.LittleEndian.PutUint64(dst[n+16:], b.Original.Number)
+		word, n = word|hasOriginal, n+identitySize
+	}
+	if len(b.Partition) > 0 {
+		n += copy(dst[n:], b.Partition)
+		word |= hasPartition
+	}
+	if word == hasOrigin {
+		word = 0
+	}
+	return word | uint16(n)
+}
+
+// parseExtra reads what stands at the beginning of src, by the header's word, which is
+// not 0, and returns its size.
+func (b *Batch) parseExtra(word uint16, src []byte) int {
+	size := int(word & extraSize)
+	src = src[:size:size]
+	if word&^extraSize == 0 || word&hasOrigin != 0 {
+		b.Origin.parse(src)
+		src = src[OriginSize:]
+	}
+	if word&hasOriginal != 0 {
+		copy(b.Original.Key[:], src)
+		b.Original.Number = binary.LittleEndian.Uint64(src[16:])
+		src = src[identitySize:]
+	}
+	if word&hasPartition != 0 {
+		b.Partition = src
+	}
+	return size
+}
+
+// checkExtra says whether parseExtra can read what the word speaks of.
+func checkExtra(word uint16, src []byte) error {
+	size, what := int(word&extraSize), word&^extraSize
+	fixed := 0
+	if what == 0 || what&hasOrigin != 0 {
+		fixed += OriginSize
+	}
+	if what&hasOriginal != 0 {
+		fixed += identitySize
+	}
+	switch left := size - fixed; {
+	case what >= hasOrigin<<1 || what == hasOrigin:
+		return fmt.Errorf("something unknown behind its header (%#x)", what)
+	case what&hasPartition == 0 && left != 0:
+		return fmt.Errorf("%d bytes behind its header, want %d", size, fixed)
+	case what&hasPartition != 0 && (left <= partitionFixed || left > partitionFixed+MaxTopic):
+		return fmt.Errorf("a partition of %d bytes behind its header", left)
+	case len(src) < size:
+		return errCut
+	}
+	var b Batch
+	b.parseExtra(word, src)
+	switch {
+	case (what == 0 || what&hasOrigin != 0) && !b.Origin.Known():
+		return errors.New("an origin without a key")
+	case what&hasOriginal != 0 && !b.Original.Known():
+		return errors.New("an identity without a key")
+	}
+	return nil
+}
