@@ -104,7 +104,7 @@ func (b *Buffer) moreToRead() bool {
 	if d.from.Events < d.Store.End().Events {
 		return true
 	}
-	d.backlog = false
+	d.backlog, d.unread = false, 0
 	b.rest()
 	b.remember()
 	return false
@@ -124,6 +124,7 @@ func (b *Buffer) rest() {
 // resume puts a chunk of the backlog into the queue, but for what is settled.
 func (b *Buffer) resume(blk *block, chunk diskbuffer.Chunk) {
 	d := b.disk
+	d.unread = max(d.unread-int64(chunk.N), 0)
 	blk.used, blk.place, blk.again = chunk.N, chunk.Place, chunk.Again
 	blk.place.Position = chunk.First
 	blk.end = plus(chunk.First, diskbuffer.Position{Events: uint64(chunk.Events), Records: uint64(chunk.Records)})
@@ -266,6 +267,7 @@ func (b *Buffer) unload() bool {
 			b.tail, b.openAt = nil, -1
 		}
 		d.from = blk.place.Position
+		d.unread += int64(blk.used)
 		d.Store.Seek(blk.place)
 		b.giveBack(blk.mem)
 		blk.mem = nil

@@ -15,6 +15,8 @@ type arrival struct {
 	// known to yet.
 	receipt *receipt
 	pieces  bool
+	// held: it has waited for the destination already.
+	held bool
 }
 
 // Admit admits a chunk, whole or not at all; see source.Chunks. Where the buffer
@@ -69,6 +71,10 @@ func (b *Buffer) admitPiece(a *arrival, bodies []byte, added record.Added, posit
 		if !a.pieces {
 			b.awaitPieces(st)
 		}
+		if b.keepPace(a, need) {
+			b.restamp(a, &batch, len(bodies))
+			continue
+		}
 		if b.fitsTail(st, need) {
 			b.tellLost(st)
 			batch.FirstSeq = st.seq + 1
@@ -83,10 +89,15 @@ func (b *Buffer) admitPiece(a *arrival, bodies []byte, added record.Added, posit
 		if why, ok := b.makeRoom(st, need); !ok {
 			return why, false
 		}
-		// Another chunk of the stream may have come first.
-		a.at, _ = b.stamp(st, a.at, len(bodies))
-		batch.Time = a.at
+		b.restamp(a, &batch, len(bodies))
 	}
+}
+
+// restamp gives a chunk that has waited its time: another chunk of the stream may
+// have come first.
+func (b *Buffer) restamp(a *arrival, batch *record.Batch, size int) {
+	a.at, _ = b.stamp(a.stream, a.at, size)
+	batch.Time = a.at
 }
 
 // stretch is a piece of a chunk: how many bytes, and how many records.

@@ -60,6 +60,9 @@ type disk struct {
 	backlog bool
 	// from is where the backlog begins, and next what of it is read next.
 	from diskbuffer.Position
+	// unread is about how many bytes of it are not read.
+	unread int64
+	pace   pace
 	// held are the blocks of which something is not settled, in order, and order
 	// the requests.
 	held  []*block
@@ -111,7 +114,7 @@ func (b *Buffer) newDisk(given Disk) {
 		b.recover(s, d.Found.Pending[i])
 	}
 	if d.from.Events < d.Found.End.Events {
-		d.backlog, d.writing = true, true
+		d.backlog, d.writing, d.unread = true, true, d.Store.Usage().Bytes
 		b.recoverChunks()
 	}
 }
@@ -229,6 +232,7 @@ func (b *Buffer) hold(blk *block) {
 
 // forgetTail makes the tail empty again: what it holds is in the backlog now.
 func (b *Buffer) forgetTail() {
+	b.disk.unread += int64(b.tail.used)
 	b.tail.used, b.tail.stored, b.openAt = 0, 0, -1
 	b.chore()
 	if b.pending.events == 0 {

@@ -152,15 +152,20 @@ func (p *patience) wait() {
 			b.changed.Broadcast()
 		})
 	}
+	b.await()
+	b.gaveUp = b.gaveUp || p.over
+}
+
+// await waits for a change of the buffer.
+func (b *Buffer) await() {
 	b.poke()
 	if len(b.answers) > 0 {
 		// Those who are told may be what others wait for.
 		b.unlock()
 		b.mu.Lock()
-	} else {
-		b.changed.Wait()
+		return
 	}
-	b.gaveUp = b.gaveUp || p.over
+	b.changed.Wait()
 }
 
 func (p *patience) end() {

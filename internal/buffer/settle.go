@@ -55,6 +55,7 @@ func (b *Buffer) Settle(r *Request, fate Fate) (untold []record.Loss) {
 	}
 	b.tellSettled()
 	if b.disk != nil {
+		b.disk.pace.settled(r, b.sizes.data)
 		b.remember()
 		b.rest()
 	}

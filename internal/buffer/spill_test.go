@@ -129,7 +129,7 @@ func (l *lives) settle(i int, fate buffer.Fate) {
 			}
 			for frames := b.Frames; len(frames) > 0; {
 				var body []byte
-				body, _, frames = record.Next(frames)
+				body, _, frames = b.Next(frames)
 				l.delivered[string(body)]++
 			}
 		}

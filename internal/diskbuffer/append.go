@@ -245,7 +245,7 @@ func (s *Store) open() *segment {
 	s.lead = s.appendStreamsFrame(s.lead, streamsComplete, s.allStreams())
 	s.lead = s.appendOriginsFrame(s.lead)
 	return &segment{
-		number: s.next, name: segmentName(s.next), first: s.end, last: s.end, synced: s.end, head: int64(len(s.lead)),
+		number: s.next, name: segmentName(s.next), first: s.end, last: s.end, synced: s.end, head: int64(len(s.lead)), ours: true,
 	}
 }
 

@@ -25,6 +25,7 @@ type segment struct {
 	syncedTo int64
 	synced   Position
 	named    bool // its name is durable
+	ours     bool // this process has made it
 	cooled   bool // it has left the page cache
 	file     File // nil where it is not open
 }

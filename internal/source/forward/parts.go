@@ -58,9 +58,18 @@ func newParts(out func(tag string, t int64, entry []byte)) *parts {
 	return &parts{out: out, leaving: make(chan struct{}, 1)}
 }
 
+// The key as msgpack has it, with its length in four bits, as nearly every encoder
+// writes it, and in a byte or more. Both begin with a byte that is rare in text.
+var (
+	shortPartial = []byte("\xaf" + keyPartial)
+	longPartial  = []byte("\x0f" + keyPartial)
+)
+
 // maybe reports whether there may be parts among the entries. It is a look at the
 // bytes, which costs next to nothing.
-func maybe(entries []byte) bool { return bytes.Contains(entries, []byte(keyPartial)) }
+func maybe(entries []byte) bool {
+	return bytes.Contains(entries, shortPartial) || bytes.Contains(entries, longPartial)
+}
 
 // part is what of a record matters here.
 type part struct {

@@ -165,3 +165,19 @@ func TestIncompleteGoesOutMarked(t *testing.T) {
 		j.end()
 	})
 }
+
+// TestMaybeParts: the key is found however its length is written, and nothing else
+// passes for it.
+func TestMaybeParts(t *testing.T) {
+	entry := func(key string) []byte {
+		return []byte("\x92\xce\x00\x00\x00\x01\x82\xa3log\xa1x" + key + "\xa4true")
+	}
+	for key, want := range map[string]bool{
+		"\xafpartial_message": true, "\xd9\x0fpartial_message": true, "\xda\x00\x0fpartial_message": true, "\xdb\x00\x00\x00\x0fpartial_message": true,
+		"\xc4\x0fpartial_message": true, "\xafpartial_massage": false, "\xb0a_partial_message": false,
+	} {
+		if got := maybe(entry(key)); got != want {
+			t.Errorf("%q: found %v, want %v", key, got, want)
+		}
+	}
+}
