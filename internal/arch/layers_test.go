@@ -35,6 +35,7 @@ var layers = []layer{
 	{"internal/statedir", nil, nil, "names of files, nothing of what is in them"},
 	{"internal/tag", nil, nil, "templates of foreign text, kept away from everything"},
 	{"internal/template", nil, nil, "tag and time into names; files and destinations are its callers' business"},
+	{"internal/timepattern", nil, nil, "text to moments and back"},
 	{"internal/match", nil, nil, "patterns and tags; what a route is, it need not know"},
 	{"internal/selflog", nil, []string{"github.com/coreos/go-systemd/v22/journal"}, "it must never log what passes through"},
 	{"internal/console", nil, nil, "it shows what it is given and can change nothing"},
