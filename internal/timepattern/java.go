@@ -55,7 +55,7 @@ func Java(pattern string, zone *time.Location) (*Pattern, error) {
 
 func noLetter(at int, c byte, n int) *Error {
 	if c == 'X' {
-		return &Error{at, fmt.Sprintf("%q", strings.Repeat("X", n)), "X, XX or XXX"}
+		return &Error{at, fmt.Sprintf("%q", strings.Repeat("X", n)), "at most three of it"}
 	}
 	found := fmt.Sprintf("the letter %q", c)
 	if meaning, ok := notCarried[c]; ok {

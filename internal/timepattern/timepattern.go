@@ -19,8 +19,8 @@
 //   - Where the pattern has no year, or no date at all, it is the one that brings the
 //     time nearest to another that is known, and not more than a month ahead of it.
 //     Java has 1970.
-//   - An offset is read whole, in any of the forms that X, XX, XXX and Z stand for. Java
-//     reads the 11 of -1130 where there is one X, and ignores the rest.
+//   - An offset is read whole, in any of the forms that Z and one to three X stand for.
+//     Java reads the 11 of -1130 where there is one X, and ignores the rest.
 //   - Numbers have no sign.
 //
 // As in Java, white space before a field is passed over, adjacent numbers have as
