@@ -21,11 +21,11 @@ func sandboxCommand() *cobra.Command {
 		Long: `Run a destination on this machine, with faults on demand, to try what a shipper does with
 them. It listens on loopback only.`,
 		Example: `  spillway sandbox cloudwatch --listen 127.0.0.1:4580
-  spillway sandbox cloudwatch --fault 503 --fault-at 10s --fault-for 20s`,
+  spillway sandbox elasticsearch --listen 127.0.0.1:9200 --fault 503,at=10s,for=20s`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(sandboxCloudWatchCommand())
+	cmd.AddCommand(sandboxCloudWatchCommand(), sandboxElasticsearchCommand())
 	return cmd
 }
 

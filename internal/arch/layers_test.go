@@ -193,6 +193,12 @@ var layers = []layer{
 		"internal/sandbox/cloudwatch", nil, []string{"github.com/klauspost/compress/gzip"},
 		"a destination to test against must share no code with what it tests",
 	},
+	{"internal/sandbox/host", nil, nil, "the life of a server; what it answers is the sandboxes' business"},
+	{
+		"internal/sandbox/elasticsearch", []string{"internal/sandbox/host"},
+		[]string{"github.com/cespare/xxhash/", "github.com/docker/go-units", "github.com/klauspost/compress/gzip"},
+		"a destination to test against must share no code with what it tests",
+	},
 	{"internal/arch", nil, nil, "tests alone"},
 
 	// The programs.
@@ -210,8 +216,8 @@ var layers = []layer{
 			"internal/awsauth", "internal/awsauth/awsprofile", "internal/buffer", "internal/catalog", "internal/catalog/runcatalog",
 			"internal/config", "internal/config/runfile", "internal/config/setting",
 			"internal/console", "internal/deadletter", "internal/diskbuffer", "internal/entry", "internal/ledger", "internal/match",
-			"internal/pipeline", "internal/record", "internal/run", "internal/sandbox/cloudwatch", "internal/sink/local", "internal/source/pipe",
-			"internal/statedir", "internal/version",
+			"internal/pipeline", "internal/record", "internal/run", "internal/sandbox/cloudwatch", "internal/sandbox/elasticsearch",
+			"internal/sink/local", "internal/source/pipe", "internal/statedir", "internal/version",
 		},
 		[]string{
 			"github.com/docker/go-units", "github.com/schollz/progressbar/", "github.com/spf13/cobra", "golang.org/x/sys/", "golang.org/x/term",
