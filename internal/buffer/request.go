@@ -64,6 +64,9 @@ func (r *Request) Stream(index uint32) *record.Stream {
 	return r.buffer.streams.at(index).Stream
 }
 
+// Settled is closed when all of the request is settled.
+func (r *Request) Settled() <-chan struct{} { return r.whole.done }
+
 // After lists what must be settled before this request is sent, because it
 // holds records of the same stream and the same moment of the destination's
 // order.

@@ -33,7 +33,7 @@ func (d *Deliverer) again(ctx context.Context, t *try, out sink.Outcome) {
 	t.repeated = t.repeated || out.Unsure
 	if out.Err != nil {
 		pause := max(min(t.pauses.NextBackOff(), longPause), out.RetryAfter)
-		d.gate.rest(ctx, pause)
+		t.to.gate.rest(ctx, pause)
 	}
 }
 
@@ -94,6 +94,12 @@ func packed(rejected []sink.Rejection) []sink.Rejection {
 // try is one request on its way.
 type try struct {
 	req *buffer.Request
+	// to is the destination that it was gathered for, or is delivered to since, and
+	// timeout what an attempt gets there.
+	to      *destination
+	timeout time.Duration
+	// before is closed when the request that was taken before it is settled.
+	before <-chan struct{}
 	// repeated: an earlier attempt may have delivered it.
 	repeated    bool
 	attempts    int
