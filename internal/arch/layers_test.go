@@ -30,7 +30,7 @@ var layers = []layer{
 		"public: whoever imports it gets the protocol, and nothing of ours",
 	},
 	{"internal/jsontext", nil, nil, "bytes to bytes"},
-	{"internal/jsonscan", nil, nil, "bytes to bytes; what becomes of a value that is no object is its callers' business"},
+	{"internal/jsonscan", []string{"internal/jsontext"}, nil, "bytes to bytes; what becomes of a value that is no object is its callers' business"},
 	{"internal/version", nil, nil, "one string"},
 	{"internal/statedir", nil, nil, "names of files, nothing of what is in them"},
 	{"internal/tag", nil, nil, "templates of foreign text, kept away from everything"},
