@@ -89,6 +89,12 @@ var layers = []layer{
 		"it sorts and cuts; the service is known by the sink of one log stream alone",
 	},
 	{
+		"internal/sink/elasticsearch",
+		[]string{"internal/entry", "internal/jsonscan", "internal/jsontext", "internal/ledger", "internal/record", "internal/sink"},
+		[]string{"github.com/elastic/elastic-transport-go/", "github.com/klauspost/compress/gzip"},
+		"a sink neither retries nor counts; bodies and verdicts are its own, and signing comes in by an interface",
+	},
+	{
 		"internal/sink/file",
 		[]string{
 			"internal/entry", "internal/jsontext", "internal/ledger", "internal/record", "internal/sink", "internal/sink/appendfile",

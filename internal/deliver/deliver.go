@@ -234,30 +234,35 @@ func (d *Deliverer) deliver(ctx context.Context, t *try) {
 		a := d.attempt(ctx, t)
 		switch {
 		case a.exchanged:
-			t.repeated = t.repeated || a.out.Unsure
+			t.unsure(a.out)
 			continue
 		case !a.made:
+			t.mark(nil)
 			d.settle(t.req, buffer.Fate{Dropped: ledger.Shutdown, Repeated: t.repeated})
 			return
 		}
 		gate, out := t.to.gate, a.out
 		switch out.Verdict {
 		case sink.Delivered:
+			gate.noted(out)
 			if len(out.Again) == 0 {
+				t.mark(nil)
 				gate.succeeded(a.pass)
 				d.delivered(ctx, t, out.Rejected)
 				return
 			}
 			gate.partly(a.pass, out)
+			t.mark(&out)
 			d.again(ctx, t, out)
 			continue
 		case sink.Refuse:
+			t.mark(nil)
 			gate.succeeded(a.pass)
 			d.refused(ctx, t, out)
 			return
 		}
 		gate.failed(a.pass, out)
-		t.repeated = t.repeated || out.Unsure
+		t.unsure(out)
 		if a.timedOut {
 			t.timeout = min(2*t.timeout, 4*t.to.timeout)
 		}
@@ -341,6 +346,7 @@ func (d *Deliverer) refused(ctx context.Context, t *try, out sink.Outcome) {
 
 // halve delivers the halves of a request one after the other.
 func (d *Deliverer) halve(ctx context.Context, t *try) {
+	t.mark(nil)
 	first, second := *t, *t
 	first.req, second.req = t.req.Split(t.req.Events() / 2)
 	d.deliver(ctx, &first)
