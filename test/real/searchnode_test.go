@@ -14,23 +14,12 @@ import (
 // The nodes that others are tested against: each keeps over a kill what it has acknowledged, and makes
 // data streams of templates.
 func TestSearchNodes(t *testing.T) {
-	for _, name := range searchNodes() {
+	for _, name := range parts.SearchNodes() {
 		t.Run(name, func(t *testing.T) {
 			parts.Need(t, name)
 			tryNode(t, parts.StartSearch(t, name, parts.SearchOptions{}))
 		})
 	}
-}
-
-// searchNodes are one of each family, or all six in the whole size.
-func searchNodes() []string {
-	if harness.Long() {
-		return []string{
-			parts.Elasticsearch7, parts.Elasticsearch8, parts.Elasticsearch9,
-			parts.OpenSearch1, parts.OpenSearch2, parts.OpenSearch3,
-		}
-	}
-	return []string{parts.Elasticsearch8, parts.OpenSearch2}
 }
 
 func tryNode(t *testing.T, node *parts.SearchNode) {

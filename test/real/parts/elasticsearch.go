@@ -63,7 +63,7 @@ func (n *SearchNode) elasticsearch(version string, settings map[string]string, o
 		cmd.Dir = n.dir
 		cmd.Env = []string{
 			"PATH=/usr/bin:/bin", "HOME=" + n.dir, "JAVA_HOME=" + java, "ES_JAVA_HOME=" + java,
-			"ES_PATH_CONF=" + config, "ES_TMPDIR=" + filepath.Join(n.dir, "tmp"), "ES_JAVA_OPTS=-Xms512m -Xmx512m",
+			"ES_PATH_CONF=" + config, "ES_TMPDIR=" + filepath.Join(n.dir, "tmp"), "ES_JAVA_OPTS=-Xms512m " + strings.Join(javaFlags(512), " "),
 		}
 		cmd.SysProcAttr = asSomebody()
 		return cmd

@@ -13,6 +13,17 @@ import (
 // newest is for programs that run on every later Java.
 const newest = 1000
 
+// javaFlags are for a program that shall have a heap of so many MiB at most. The first compiler alone
+// makes it start with half the work and run half as fast, which suits every size of the tests but the
+// whole one.
+func javaFlags(heap int) []string {
+	flags := []string{fmt.Sprintf("-Xmx%dm", heap)}
+	if os.Getenv("SPILLWAY_LONG") != "1" {
+		flags = append(flags, "-XX:TieredStopAtLevel=1")
+	}
+	return flags
+}
+
 var javaVersion = regexp.MustCompile(`(?m)^JAVA_VERSION="(?:1\.)?(\d+)`)
 
 // javaHome finds a development kit of a major version from least to most: among those of

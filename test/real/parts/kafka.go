@@ -188,10 +188,10 @@ func join(path string, from ...string) error {
 
 // command is a call of a class of the broker, in its directory.
 func (b *KafkaBroker) command(class string, args ...string) *exec.Cmd {
-	cmd := exec.Command(b.java, append([]string{
-		"-Xmx512m", "-Dlog4j2.configurationFile=log4j2.properties", "-Dlog4j.configuration=file:log4j.properties",
+	cmd := exec.Command(b.java, slices.Concat(javaFlags(512), []string{
+		"-Dlog4j2.configurationFile=log4j2.properties", "-Dlog4j.configuration=file:log4j.properties",
 		"-cp", filepath.Join(b.lib, "*"), class,
-	}, args...)...)
+	}, args)...)
 	cmd.Dir = b.dir
 	return cmd
 }

@@ -60,11 +60,10 @@ func (n *SearchNode) openSearch(version string, settings map[string]string, opti
 		return err
 	}
 	n.command = func() *exec.Cmd {
-		args := []string{
-			"-Xms512m", "-Xmx512m", "-Djava.io.tmpdir=" + filepath.Join(n.dir, "tmp"),
-			"-Dlog4j2.disable.jmx=true", "-Dlog4j2.configurationFile=" + logging,
-			"-cp", filepath.Join(lib, "*") + ":" + filepath.Join(class, "*"), openSearchClass,
-		}
+		args := append(javaFlags(512),
+			"-Djava.io.tmpdir="+filepath.Join(n.dir, "tmp"),
+			"-Dlog4j2.disable.jmx=true", "-Dlog4j2.configurationFile="+logging,
+			"-cp", filepath.Join(lib, "*")+":"+filepath.Join(class, "*"), openSearchClass)
 		for _, key := range slices.Sorted(maps.Keys(settings)) {
 			args = append(args, key+"="+settings[key])
 		}

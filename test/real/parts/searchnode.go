@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -25,6 +26,15 @@ const (
 	// OpenSearchSecured is the one that can be had with its security plugin, and only with it.
 	OpenSearchSecured = "opensearch-2.19.4"
 )
+
+// SearchNodes are those that a test of the destination runs against: one of each family, or all six in
+// the whole size.
+func SearchNodes() []string {
+	if os.Getenv("SPILLWAY_LONG") == "1" {
+		return []string{Elasticsearch7, Elasticsearch8, Elasticsearch9, OpenSearch1, OpenSearch2, OpenSearch3}
+	}
+	return []string{Elasticsearch8, OpenSearch2}
+}
 
 // The users of a secured node: one that may do everything, and one that may do what it likes with
 // indices logstash-* and nothing with others.
