@@ -89,7 +89,9 @@ type Buffer struct {
 	changed  sync.Cond // room was made, or the buffer was abandoned
 	streams  table
 	chunks   map[[16]byte]*receipt // by their keys, those of which a source waits to hear
-	expected int                   // receipts that are not told
+	expected int                   // receipts of which a source waits to hear
+	left     int                   // receipts of what another process has left behind
+	charged  int64                 // bytes of the limit that streams and receipts take
 	answers  []answer              // for the sources, when the lock is given back
 	time     int64                 // the latest of all streams
 
@@ -244,8 +246,9 @@ type sizes struct {
 	flight  int64
 	body    int
 	piece   int // the most that one batch of a chunk takes, with its header
-	// receipts is the most of them: each takes some 150 bytes of the heap.
-	receipts int
+	// receipts is of how many chunks sources may wait to hear, and left of how many that
+	// another process has left behind it is known when they are sent again.
+	receipts, left int
 	// streams is of how many something may be held at once.
 	streams int
 }
@@ -272,7 +275,8 @@ func sizesFor(cfg Config) sizes {
 		body:    int(cfg.Limit/4) - record.HeaderSize - record.FrameSize,
 	}
 	s.piece = min(int(cfg.Limit/4)-record.LossSize, diskbuffer.MaxPayload/2)
-	s.receipts = int(min(max(cfg.Limit/1024, 4<<10), 64<<10))
+	s.receipts = freeReceipts + int(s.data/8/receiptCost)
+	s.left = int(min(freeLeft+s.data/4/leftCost, maxLeft))
 	s.streams = maxStreams + int(s.data/4/streamCost)
 	if n := cfg.Sink.RequestBytes; n > 0 {
 		s.request = min(s.request, n)

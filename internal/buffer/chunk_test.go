@@ -137,16 +137,19 @@ func TestMaxBlockRefusesAWholeChunk(t *testing.T) {
 }
 
 // TestReceiptsAreBounded: sources that ask to be told and send on without waiting
-// take no memory without end; they wait like for any other room.
+// take no memory without end; they wait like for any other room, and what the heap
+// holds of them beyond the first is part of the limit.
 func TestReceiptsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := buffer.New(buffer.Config{Limit: 1 << 20, Mode: buffer.Blocking}, ledger.New())
+		const limit, free, cost = 1 << 20, 4096, 512
+		const reserve = limit / 8
+		b := buffer.New(buffer.Config{Limit: limit, Mode: buffer.Blocking}, ledger.New())
 		sent, told := 0, 0
 		one := []byte(entry("x"))
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			for range 5000 {
+			for range 6000 {
 				b.Admit(nil, &record.Chunk{
 					Tag: "app", Encoding: record.EncodingEntry, Bodies: one, Count: 1, Level: record.LevelDelivered,
 					Done: func(ok bool) {
@@ -159,16 +162,23 @@ func TestReceiptsAreBounded(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		if sent != 4096 {
-			t.Errorf("%d chunks are admitted and not told", sent)
+		if want := free + (limit-reserve)/8/cost; sent != want {
+			t.Errorf("%d chunks are admitted and not told, want %d", sent, want)
 		}
-		for told < 5000 {
+		records := int64(sent * (len(one) + record.HeaderSize))
+		if held := b.State().Held; held < records+int64(sent-free)*cost || held > limit {
+			t.Errorf("%d bytes are held, of which records take %d", held, records)
+		}
+		for told < 6000 {
 			b.Settle(b.Take(true), buffer.Fate{})
 			synctest.Wait()
 		}
 		<-done
-		if got := b.Balance(); got.Delivered != 5000 || got.Unaccounted != 0 {
+		if got := b.Balance(); got.Delivered != 6000 || got.Unaccounted != 0 {
 			t.Errorf("the balance is %+v", got.Sheet)
+		}
+		if held := b.State().Held; held > 100<<10 {
+			t.Errorf("%d bytes are held though nothing waits", held)
 		}
 	})
 }

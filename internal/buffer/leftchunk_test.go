@@ -1,6 +1,7 @@
 package buffer_test
 
 import (
+	"math/rand/v2"
 	"testing"
 	"testing/synctest"
 
@@ -148,5 +149,35 @@ func TestDamageToChunks(t *testing.T) {
 			t.Errorf("answers %v", answers)
 		}
 		l.end(true)
+	})
+}
+
+// TestLeftBehindCountsAgainstTheLimit: what is known of very many chunks takes memory,
+// until they are settled.
+func TestLeftBehindCountsAgainstTheLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const chunks, free, cost = 6000, 4096, 192
+		l := &lives{
+			tb: t, disk: disktest.New(1), level: buffer.Kernel, delivered: map[string]int{}, random: rand.New(rand.NewPCG(1, 1)),
+			options: diskbuffer.Options{Max: 1 << 30}, limit: 4 << 20,
+		}
+		l.begin()
+		one := []byte(entry("x"))
+		for n := range chunks {
+			l.buf.Admit(nil, &record.Chunk{
+				Tag: "app", Encoding: record.EncodingEntry, Bodies: one, Count: 1, Level: record.LevelKernel,
+				Origin: record.Origin{Key: [16]byte{1, byte(n), byte(n >> 8)}}, Done: func(bool) {},
+			})
+		}
+		l.kill()
+		l.begin()
+		if held, want := l.buf.State().Held, int64(chunks-free)*cost; held < want {
+			t.Errorf("%d bytes are held, want at least %d", held, want)
+		}
+		l.drain()
+		if held := l.buf.State().Held; held > 100<<10 {
+			t.Errorf("%d bytes are held though nothing waits", held)
+		}
+		l.finish()
 	})
 }

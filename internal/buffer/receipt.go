@@ -35,6 +35,17 @@ type receipt struct {
 
 const notStored = math.MaxUint64
 
+// What counts against the limit, in bytes, but for the first of each: a receipt of
+// which a source waits to hear, with what that source holds of the chunk meanwhile;
+// and one of what was left behind.
+const (
+	receiptCost  = 512
+	freeReceipts = 4 << 10
+	leftCost     = 192
+	freeLeft     = 4 << 10
+	maxLeft      = 64 << 10
+)
+
 // receipts are those of one stream, in the order of its numbers.
 type receipts struct {
 	all  []*receipt
@@ -108,7 +119,7 @@ func (b *Buffer) vouch(a *arrival) {
 	}
 	r.last = r.first + count - 1
 	a.stream.receipts.all = append(a.stream.receipts.all, r)
-	b.expected++
+	b.expect(1)
 	if r.key != ([16]byte{}) {
 		b.chunks[r.key] = r
 	}
@@ -189,7 +200,11 @@ func (b *Buffer) receive(r *receipt, ok bool) {
 	}
 	if r.done != nil {
 		b.tellSource(r.done, ok)
-		b.expected--
+		b.expect(-1)
+	}
+	if r.whole {
+		b.left--
+		b.charge()
 	}
 	r.told, r.done = true, nil
 	r.stream.receipts.gone++
@@ -254,8 +269,14 @@ func (b *Buffer) reached(r *receipt) {
 		return
 	}
 	b.tellSource(r.done, true)
-	b.expected--
+	b.expect(-1)
 	r.done = nil
+}
+
+// expect counts receipts of which a source waits to hear.
+func (b *Buffer) expect(n int) {
+	b.expected += n
+	b.charge()
 }
 
 // notSynced notes that nobody knows what of the store survives the machine behind
@@ -323,7 +344,7 @@ func (b *Buffer) Attach(origin record.Origin, level record.Level, done func(ok b
 	}
 	before := r.done
 	if before == nil {
-		b.expected++
+		b.expect(1)
 		r.level, r.done = level, done
 	} else {
 		r.level = max(r.level, level)
@@ -354,10 +375,6 @@ func (b *Buffer) has(r *receipt, level record.Level) bool {
 	return false
 }
 
-// maxRecovered bounds the chunks of another process that are known when they are
-// sent again: the newest ones. Each takes some 150 bytes of the heap.
-const maxRecovered = 64 << 10
-
 // admission is one admission of a chunk: its sender's key, and the number that its
 // first record has in the stream. A chunk that was not known when it was sent again
 // was admitted twice, and what came between is no part of either.
@@ -372,7 +389,7 @@ type admission struct {
 // known: it is to be sent again, and was never acknowledged.
 func (b *Buffer) recoverChunks() {
 	found := make(map[admission]*receipt)
-	all := b.disk.Store.Origins(maxRecovered, func(o diskbuffer.Origin) { b.recoverChunk(found, o) })
+	all := b.disk.Store.Origins(b.sizes.left, func(o diskbuffer.Origin) { b.recoverChunk(found, o) })
 	settled := b.disk.Found.Settled.Events
 	for _, r := range found {
 		if !r.whole || !all && r.position > 0 || r.end <= settled {
@@ -385,6 +402,8 @@ func (b *Buffer) recoverChunks() {
 	for _, r := range b.chunks {
 		r.stream.receipts.all = append(r.stream.receipts.all, r)
 	}
+	b.left = len(b.chunks)
+	b.charge()
 	for _, st := range b.streams.all {
 		slices.SortFunc(st.receipts.all, func(a, b *receipt) int { return cmp.Compare(a.first, b.first) })
 	}

@@ -50,10 +50,7 @@ type table struct {
 	named map[string]*stream
 	next  uint32  // the index of the next stream; none is given twice
 	last  *stream // the one that was asked for last
-	// holding is of how many something is held, and charged what those beyond
-	// maxStreams take of the buffer's limit, in bytes.
-	holding int
-	charged int64
+	holding int // of how many something is held
 	// order is all of them as they are looked at for being forgotten.
 	order []*stream
 	// telling are those that may have a loss to tell, and unannounced those that the
@@ -267,11 +264,19 @@ func (b *Buffer) weigh(st *stream) {
 	} else {
 		t.holding--
 	}
-	n := int64(max(t.holding-maxStreams, 0)) * streamCost
-	if n == t.charged {
+	b.charge()
+}
+
+// charge counts against the limit what the heap holds beside the records: streams and
+// receipts, but for the first of them. It does so by whole pages.
+func (b *Buffer) charge() {
+	const page = 4 << 10
+	n := int64(max(b.streams.holding-maxStreams, 0))*streamCost +
+		int64(max(b.expected-freeReceipts, 0))*receiptCost + int64(max(b.left-freeLeft, 0))*leftCost
+	if n = (n + page - 1) &^ (page - 1); n == b.charged {
 		return
 	}
-	t.charged = n
+	b.charged = n
 	if err := b.arena.Beside(n); err != nil {
 		b.fault = err
 	}

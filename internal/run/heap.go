@@ -20,7 +20,7 @@ const heapBeside = 14 << 20
 const heapGrowth = 50
 
 // heapLimit is the share of the Go heap. Records that wait are outside of it, and
-// so are messages that are read; what is remembered of chunks is not.
+// so are messages that are read, and the chunks that are remembered.
 func heapLimit(file *runfile.File) int64 { return receiving(file)/4 + heapBeside }
 
 // heap holds the Go heap to its limit, as long as that leaves the collector room. A

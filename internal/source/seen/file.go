@@ -1,7 +1,7 @@
 package seen
 
 import (
-	"bytes"
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -17,6 +17,8 @@ const (
 	// slack is how many keys the file may have beyond twice the limit before it is
 	// written anew.
 	slack = 1024
+	// pieceSize is how much of it is in memory while it is read or written anew.
+	pieceSize = 64 << 10
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -24,20 +26,20 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // ErrLocked is the error of Open while another process has the file.
 var ErrLocked = errors.New("another process answers for this source; end it, or give another --state-dir")
 
-// openFile opens or makes the file, locks it, and reads the keys in it.
-func (c *Chunks) openFile(path string) (keys []Key, note string, err error) {
+// openFile opens or makes the file, locks it, and makes the keys in it known.
+func (c *Chunks) openFile(path string) (note string, err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, "", err
+		return "", err
 	}
 	c.path, c.file = path, f
 	if err := lock(f); err != nil {
-		return nil, "", errors.Join(err, f.Close())
+		return "", errors.Join(err, f.Close())
 	}
-	if keys, note, err = c.readFile(); err != nil {
-		return nil, "", errors.Join(err, f.Close())
+	if note, err = c.readFile(); err != nil {
+		return "", errors.Join(err, f.Close())
 	}
-	return keys, note, nil
+	return note, nil
 }
 
 func lock(f *os.File) error {
@@ -51,47 +53,61 @@ func lock(f *os.File) error {
 	return nil
 }
 
-func (c *Chunks) readFile() (keys []Key, note string, err error) {
-	text, err := io.ReadAll(c.file)
+func (c *Chunks) readFile() (note string, err error) {
+	entries, bad, err := c.readEntries(bufio.NewReaderSize(c.file, pieceSize))
 	if err != nil {
-		return nil, "", err
+		return "", err
 	}
-	keys, entries, bad := parse(text)
-	end := len(magic) + entries*entrySize
-	if bad > 0 || len(text) > 0 && end != len(text) {
+	info, err := c.file.Stat()
+	if err != nil {
+		return "", err
+	}
+	end := int64(len(magic) + entries*entrySize)
+	if size := info.Size(); bad > 0 || size > 0 && end != size {
 		note = fmt.Sprintf("%s is damaged: %d of %d chunks and what stands behind byte %d are forgotten, and may be delivered twice if they are sent again",
 			c.path, bad, entries, end)
 	}
 	c.written = entries
 	if entries == 0 {
 		if err := writeAt(c.file, []byte(magic), 0); err != nil {
-			return nil, "", err
+			return "", err
 		}
 	}
-	return keys, note, c.file.Truncate(int64(end))
+	return note, c.file.Truncate(end)
+}
+
+// readEntries makes the keys of a file known, and returns how many whole entries it
+// has, and how many of them are damaged.
+func (c *Chunks) readEntries(in io.Reader) (entries, bad int, err error) {
+	var entry [entrySize]byte
+	head := entry[:len(magic)]
+	for {
+		switch _, err := io.ReadFull(in, head); {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return entries, bad, nil
+		case err != nil:
+			return 0, 0, err
+		}
+		if len(head) < entrySize {
+			if string(head) != magic {
+				return 0, 0, nil
+			}
+			head = entry[:]
+			continue
+		}
+		entries++
+		if k := Key(entry[:16]); binary.LittleEndian.Uint32(entry[16:]) == crc32.Checksum(k[:], castagnoli) {
+			c.known.add(k)
+			c.known.mark(k)
+		} else {
+			bad++
+		}
+	}
 }
 
 func writeAt(f *os.File, b []byte, at int64) error {
 	_, err := f.WriteAt(b, at)
 	return err
-}
-
-// parse returns the keys of a file, how many whole entries it has, and how many
-// of them are damaged.
-func parse(text []byte) (keys []Key, entries, bad int) {
-	rest, ours := bytes.CutPrefix(text, []byte(magic))
-	if !ours {
-		return nil, 0, 0
-	}
-	for ; len(rest) >= entrySize; rest = rest[entrySize:] {
-		entries++
-		if binary.LittleEndian.Uint32(rest[16:]) == crc32.Checksum(rest[:16], castagnoli) {
-			keys = append(keys, Key(rest[:16]))
-		} else {
-			bad++
-		}
-	}
-	return keys, entries, bad
 }
 
 func appendEntry(dst []byte, k Key) []byte {
@@ -107,22 +123,22 @@ func (c *Chunks) write(keys []Key) {
 		return
 	}
 	c.scratch = c.scratch[:0]
-	n := 0
 	for _, k := range keys {
-		if written, known := c.index[k]; known && !written {
-			c.index[k] = true
+		if c.known.has(k) && !c.known.marked(k) {
 			c.scratch = appendEntry(c.scratch, k)
-			n++
 		}
 	}
-	if n == 0 {
+	if len(c.scratch) == 0 {
 		return
 	}
 	if c.trouble = writeAt(c.file, c.scratch, int64(len(magic)+c.written*entrySize)); c.trouble != nil {
 		c.trouble = fmt.Errorf("remember chunks: %w", c.trouble)
 		return
 	}
-	if c.written += n; c.written > 2*c.limit+slack {
+	for _, k := range keys {
+		c.known.mark(k)
+	}
+	if c.written += len(c.scratch) / entrySize; c.written > 2*c.limit+slack {
 		c.compact()
 	}
 }
@@ -130,14 +146,16 @@ func (c *Chunks) write(keys []Key) {
 // compact writes the file anew, with the keys that are remembered. It is a file of
 // the same name in the end: whoever is killed on the way finds the old one.
 func (c *Chunks) compact() {
-	text, n := []byte(magic), 0
-	for i := range c.ring {
-		if k := c.ring[(c.next+i)%len(c.ring)]; c.index[k] {
-			text = appendEntry(text, k)
-			n++
-		}
-	}
-	f, err := replace(c.path, text)
+	n := 0
+	f, err := replace(c.path, func(out *bufio.Writer) {
+		out.WriteString(magic) //nolint:errcheck // Flush tells.
+		c.known.each(func(k Key, marked bool) {
+			if marked {
+				out.Write(appendEntry(out.AvailableBuffer(), k)) //nolint:errcheck // Flush tells.
+				n++
+			}
+		})
+	})
 	if err != nil {
 		c.trouble = fmt.Errorf("write the file of remembered chunks anew: %w", err)
 		return
@@ -146,16 +164,18 @@ func (c *Chunks) compact() {
 	c.file, c.written = f, n
 }
 
-// replace makes a file with the given text and puts it in the place of the one
-// that has the name; it is locked before it is.
-func replace(name string, text []byte) (*os.File, error) {
+// replace makes a file of what fill writes and puts it in the place of the one that
+// has the name; it is locked before it is.
+func replace(name string, fill func(out *bufio.Writer)) (*os.File, error) {
 	f, err := os.OpenFile(name+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	err = lock(f)
 	if err == nil {
-		err = writeAt(f, text, 0)
+		out := bufio.NewWriterSize(f, pieceSize)
+		fill(out)
+		err = out.Flush()
 	}
 	if err == nil {
 		// Before the old one is gone.

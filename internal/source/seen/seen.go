@@ -38,9 +38,9 @@ const (
 	Known
 )
 
-// PerKey is about what one key takes in memory, in bytes, of which a source's
-// share of the budget is charged.
-const PerKey = 64
+// PerKey is the most that one key takes in memory, in bytes, of which a source's
+// share of the budget is charged. It lies outside the Go heap.
+const PerKey = 32
 
 // Chunks are the chunks of one source. Its methods may be called by several
 // goroutines at once.
@@ -49,9 +49,7 @@ type Chunks struct {
 
 	mu       sync.Mutex
 	underWay map[Key]func(ok bool)
-	index    map[Key]bool // of the known ones: whether the file has it
-	ring     []Key        // in the order in which they became known
-	next     int          // where the next goes, once the ring is full
+	known    table
 	path     string
 	file     *os.File // nil where nothing is kept
 	written  int      // entries in the file
@@ -66,16 +64,18 @@ type Chunks struct {
 // two processes must not answer for each other's chunks. note says, for the log,
 // what of the file was damaged.
 func Open(path string, limit int) (c *Chunks, note string, err error) {
-	c = &Chunks{limit: limit, users: 1, underWay: make(map[Key]func(bool)), index: make(map[Key]bool)}
-	if path == "" || limit <= 0 {
+	c = &Chunks{limit: limit, users: 1, underWay: make(map[Key]func(bool))}
+	if limit <= 0 {
 		return c, "", nil
 	}
-	keys, note, err := c.openFile(path)
-	if err != nil {
-		return nil, "", fmt.Errorf("open the file of remembered chunks: %w", err)
+	if c.known, err = newTable(limit); err != nil {
+		return nil, "", fmt.Errorf("make room for remembered chunks: %w", err)
 	}
-	for _, k := range keys[max(0, len(keys)-limit):] {
-		c.add(k, true)
+	if path == "" {
+		return c, "", nil
+	}
+	if note, err = c.openFile(path); err != nil {
+		return nil, "", errors.Join(fmt.Errorf("open the file of remembered chunks: %w", err), c.known.close())
 	}
 	return c, note, nil
 }
@@ -86,7 +86,7 @@ func Open(path string, limit int) (c *Chunks, note string, err error) {
 // hear that they need not wait.
 func (c *Chunks) Begin(k Key, answer func(ok bool)) State {
 	c.mu.Lock()
-	_, known := c.index[k]
+	known := c.known.has(k)
 	before, underWay := c.underWay[k]
 	if underWay || !known {
 		c.underWay[k] = answer
@@ -109,7 +109,7 @@ func (c *Chunks) Begin(k Key, answer func(ok bool)) State {
 func (c *Chunks) Reached(k Key) {
 	c.mu.Lock()
 	answer := c.end(k)
-	c.add(k, false)
+	c.known.add(k)
 	c.mu.Unlock()
 	if answer != nil {
 		answer(true)
@@ -123,7 +123,7 @@ func (c *Chunks) Settled(keys ...Key) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, k := range keys {
-		c.add(k, false)
+		c.known.add(k)
 	}
 	c.write(keys)
 }
@@ -146,26 +146,11 @@ func (c *Chunks) end(k Key) func(bool) {
 	return answer
 }
 
-// add makes a key known, in the place of the oldest where there is no other.
-func (c *Chunks) add(k Key, written bool) {
-	if _, known := c.index[k]; known || c.limit <= 0 {
-		return
-	}
-	if len(c.ring) < c.limit {
-		c.ring = append(c.ring, k)
-	} else {
-		delete(c.index, c.ring[c.next])
-		c.ring[c.next] = k
-		c.next = (c.next + 1) % c.limit
-	}
-	c.index[k] = written
-}
-
 // State is how many chunks there are, for status.
 func (c *Chunks) State() (underWay, known int, trouble error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.underWay), len(c.index), c.trouble
+	return len(c.underWay), c.known.n, c.trouble
 }
 
 // Share returns the chunks for another user, who closes them too.
@@ -176,18 +161,21 @@ func (c *Chunks) Share() *Chunks {
 	return c
 }
 
-// Close ends the use of the file, with the last user. Chunks that are under way are left to their
-// callers.
+// Close ends the use of the file, with the last user; nothing is known any more then. Chunks that
+// are under way are left to their callers.
 func (c *Chunks) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.users--; c.users > 0 || c.file == nil {
+	if c.users--; c.users > 0 {
 		return nil
 	}
-	err := c.file.Close()
-	c.file = nil
-	if err != nil {
-		err = fmt.Errorf("close the file of remembered chunks: %w", err)
+	err := c.known.close()
+	if c.file == nil {
+		return err
 	}
+	if e := c.file.Close(); e != nil {
+		err = errors.Join(err, fmt.Errorf("close the file of remembered chunks: %w", e))
+	}
+	c.file = nil
 	return errors.Join(c.trouble, err)
 }
