@@ -30,7 +30,7 @@ var layers = []layer{
 		"public: whoever imports it gets the protocol, and nothing of ours",
 	},
 	{"internal/jsontext", nil, nil, "bytes to bytes"},
-	{"internal/jsonscan", []string{"internal/jsontext"}, nil, "bytes to bytes; what becomes of a value that is no object is its callers' business"},
+	{"internal/jsonscan", nil, nil, "bytes to bytes; what becomes of a value that is no object is its callers' business"},
 	{"internal/version", nil, nil, "one string"},
 	{"internal/statedir", nil, nil, "names of files, nothing of what is in them"},
 	{"internal/tag", nil, nil, "templates of foreign text, kept away from everything"},
@@ -69,6 +69,19 @@ var layers = []layer{
 		"internal/source/stdin", []string{"forward", "internal/ledger", "internal/record", "internal/source/pipe"}, []string{"golang.org/x/sys/"},
 		"a source never imports the buffer, nor the routes to it",
 	},
+	{
+		"internal/source/kafka/wire", nil, []string{"github.com/klauspost/compress/", "github.com/pierrec/lz4/"},
+		"bytes of brokers; topics and groups are its caller's business",
+	},
+	{
+		"internal/source/kafka",
+		[]string{
+			"internal/entry", "internal/jsonscan", "internal/jsontext", "internal/kafkaclient", "internal/record", "internal/source/kafka/wire",
+			"internal/timepattern",
+		},
+		[]string{"github.com/tinylib/msgp/", "github.com/twmb/franz-go/"}, "a source never imports the buffer, nor the routes to it",
+	},
+	{"internal/kafkaclient", nil, []string{"github.com/twmb/franz-go/pkg/"}, "the way to a cluster, for source and sink; what they do there, it need not know"},
 	{"internal/source/sourcetest", []string{"internal/record"}, nil, "the conformance suite knows the contract alone"},
 	{"internal/ecs", nil, nil, "one question to the node's agent"},
 	{"internal/route", []string{"internal/record"}, nil, "it joins sources and legs by contracts, so it knows neither"},
@@ -87,12 +100,6 @@ var layers = []layer{
 			"internal/entry", "internal/ledger", "internal/record", "internal/sink", "internal/sink/cloudwatch", "internal/template",
 		}, nil,
 		"it sorts and cuts; the service is known by the sink of one log stream alone",
-	},
-	{
-		"internal/sink/elasticsearch",
-		[]string{"internal/entry", "internal/jsonscan", "internal/jsontext", "internal/ledger", "internal/record", "internal/sink"},
-		[]string{"github.com/elastic/elastic-transport-go/", "github.com/klauspost/compress/gzip"},
-		"a sink neither retries nor counts; bodies and verdicts are its own, and signing comes in by an interface",
 	},
 	{
 		"internal/sink/file",
@@ -155,7 +162,7 @@ var layers = []layer{
 	},
 	{
 		"internal/config/runfile",
-		[]string{"internal/config", "internal/config/setting", "internal/config/yamlfile", "internal/match", "internal/template"}, nil,
+		[]string{"internal/config", "internal/config/setting", "internal/config/yamlfile", "internal/match", "internal/template", "internal/timepattern"}, nil,
 		"what the file of a run says, in types; a containerd logger reads the same file and must not link it",
 	},
 	{
@@ -181,9 +188,10 @@ var layers = []layer{
 		"internal/catalog/runcatalog",
 		[]string{
 			"forward", "internal/awsauth", "internal/catalog", "internal/config", "internal/config/runfile", "internal/ecs", "internal/entry",
+			"internal/kafkaclient",
 			"internal/record", "internal/route", "internal/run", "internal/sink/cloudwatch", "internal/sink/cloudwatch/streams",
-			"internal/sink/file", "internal/sink/forward", "internal/source/forward",
-			"internal/source/seen", "internal/source/stdin", "internal/statedir",
+			"internal/sink/file", "internal/sink/forward", "internal/source/forward", "internal/source/kafka",
+			"internal/source/seen", "internal/source/stdin", "internal/statedir", "internal/timepattern", "internal/version",
 		},
 		[]string{"github.com/aws/aws-sdk-go-v2/aws"}, "THE list of a run's sources and sinks; the shim must not link it",
 	},

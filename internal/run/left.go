@@ -6,6 +6,7 @@ import (
 	"io/fs"
 
 	"github.com/spillway/spillway/internal/config"
+	"github.com/spillway/spillway/internal/config/runfile"
 	"github.com/spillway/spillway/internal/diskbuffer"
 	"github.com/spillway/spillway/internal/pipeline"
 	"github.com/spillway/spillway/internal/statedir"
@@ -57,12 +58,11 @@ func (r *Run) adopt() {
 	r.orphans = orphans
 	r.mu.Unlock()
 	for name, all := range bySink {
-		r.endings.leave("what earlier runs left for the sink "+name, func() error {
-			var errs []error
+		to := *r.file.Sink(name)
+		r.leavers.Go(func() {
 			for _, l := range all {
-				errs = append(errs, r.deliverLeft(&l))
+				r.deliverLeft(&l, to)
 			}
-			return errors.Join(errs...)
 		})
 	}
 }
@@ -98,39 +98,33 @@ func lookAt(path string) (l *left, err error) {
 }
 
 // deliverLeft delivers what is in a buffer of an earlier run.
-func (r *Run) deliverLeft(l *left) error {
-	leg, err := r.openLeft(l)
+func (r *Run) deliverLeft(l *left, to runfile.Sink) {
+	leg, err := r.openLeft(l, to)
 	switch {
-	case errors.Is(err, diskbuffer.ErrLocked), errors.Is(err, fs.ErrNotExist), errors.Is(err, errUnwanted):
-		return nil
+	case errors.Is(err, diskbuffer.ErrLocked), errors.Is(err, fs.ErrNotExist), errors.Is(err, errStopping):
+		return
 	case err != nil:
-		return fmt.Errorf("the disk buffer %s stays as it is: %w", l.path, err)
+		r.cfg.Log.Error("a disk buffer of an earlier run stays as it is", "directory", l.path, "error", err)
+		return
 	}
-	return r.leaveNow(leg, nil)
+	r.leaveNow(leg, nil)
 }
 
-// errUnwanted says that the run ends, or that its file has no such sink any more.
-var errUnwanted = errors.New("nobody wants it")
+var errStopping = errors.New("the run ends")
 
 // leftMemory is what one leg for what is on the disk already holds, in bytes.
 const leftMemory = 4 << 20
 
-func (r *Run) openLeft(l *left) (*leg, error) {
-	r.opening.Lock()
-	defer r.opening.Unlock()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.stopping {
-		return nil, errUnwanted
-	}
-	to := r.file.Sink(l.sink)
-	if to == nil {
-		return nil, errUnwanted
-	}
-	plan := legPlan{route: l.route, sink: *to, buffer: config.Buffer{
+func (r *Run) openLeft(l *left, to runfile.Sink) (*leg, error) {
+	plan := legPlan{route: l.route, sink: to, buffer: config.Buffer{
 		Mode: config.Spill, Limit: leftMemory, LossMarkers: true, MaxDisk: 1 << 30,
 		WhenFull: config.WhenFullBlock, Durability: config.DurabilityMemory, Compression: config.DiskCompressionNone,
 	}}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopping {
+		return nil, errStopping
+	}
 	shared, err := r.sinks.get(&plan.sink)
 	if err != nil {
 		return nil, err

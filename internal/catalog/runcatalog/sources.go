@@ -31,6 +31,8 @@ func (s *Surroundings) OpenSource(plan *runfile.Source, o run.SourceOptions) (ru
 		made, err = s.forwardSource(plan, o)
 	case plan.Stdin != nil:
 		made, err = stdinSource(plan.Stdin, o)
+	case plan.Kafka != nil:
+		made, err = s.kafkaSource(plan, o)
 	default:
 		err = fmt.Errorf("sources of type %s are not in this version", plan.Type)
 	}

@@ -65,11 +65,12 @@ const (
 // that of its type.
 type Source struct {
 	Name  string
-	Type  string // as the file writes it: "forward", "stdin"
+	Type  string // as the file writes it: "forward", "stdin", "kafka"
 	Where string // "FILE:LINE:COLUMN" of its name
 
 	Forward *ForwardSource
 	Stdin   *StdinSource
+	Kafka   *KafkaSource
 }
 
 // Sink is one entry of the section sinks. Exactly one of the pointers is set,

@@ -18,6 +18,8 @@ func (f *File) Missing(getenv func(string) string) []string {
 	for i := range f.Sources {
 		if s := &f.Sources[i]; s.Forward != nil {
 			missing.unreadable(s.Where, s.Forward.CertFile, s.Forward.KeyFile, s.Forward.ClientCAFile)
+		} else if s.Kafka != nil {
+			missing.unreadable(s.Where, s.Kafka.CAFile, s.Kafka.CertFile, s.Kafka.KeyFile)
 		}
 	}
 	for i := range f.Sinks {
@@ -57,6 +59,10 @@ func (f *File) Secrets() []Secret {
 			for _, u := range s.Users {
 				add(u.Password)
 			}
+		}
+		if s := f.Sources[i].Kafka; s != nil {
+			add(s.Password)
+			add(s.Token)
 		}
 	}
 	for i := range f.Sinks {

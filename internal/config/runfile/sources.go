@@ -63,7 +63,14 @@ func sourceKinds() []kind[Source] {
 				read(p, s.Stdin, at, stdinRows(), entries)
 			},
 		},
-		later[Source]("kafka"),
+		{
+			Type{Name: "kafka", Options: options(kafkaSourceRows()),
+				Help: "Reads topics of Kafka as a member of a consumer group, from Kafka 0.11 on; an offset is committed when every record before it is delivered, or as far as ack says."},
+			func(p *parser, s *Source, at place, entries []yamlfile.Entry) {
+				s.Kafka = &KafkaSource{}
+				p.kafkaSource(s.Kafka, at, read(p, s.Kafka, at, kafkaSourceRows(), entries))
+			},
+		},
 		later[Source]("docker"),
 	}
 }

@@ -1,0 +1,155 @@
+// Package kafkaclient turns what a configuration says about a Kafka cluster into
+// options of the library, for the source and the sink alike: brokers, TLS, SASL and
+// the client's name. It says in words what a refused connection means.
+//
+// It connects to nobody, and knows neither topics nor groups.
+package kafkaclient
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl"
+	"github.com/twmb/franz-go/pkg/sasl/aws"
+	"github.com/twmb/franz-go/pkg/sasl/oauth"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+)
+
+// Mechanism is a way to show who one is.
+type Mechanism string
+
+// The mechanisms of SASL.
+const (
+	NoSASL      Mechanism = ""
+	Plain       Mechanism = "PLAIN"
+	ScramSHA256 Mechanism = "SCRAM-SHA-256"
+	ScramSHA512 Mechanism = "SCRAM-SHA-512"
+	OAuthBearer Mechanism = "OAUTHBEARER"
+	AWSMSKIAM   Mechanism = "AWS_MSK_IAM"
+)
+
+// AWSKeys are credentials for AWS_MSK_IAM.
+type AWSKeys struct{ AccessKey, SecretKey, SessionToken string }
+
+// Options are what there is to know of a cluster and of this client.
+type Options struct {
+	// Brokers are addresses of which one at least must answer; they tell the others.
+	Brokers  []string
+	ClientID string
+	// Software and Version are how the program presents itself to the brokers.
+	Software, Version string
+	// TLS is nil where connections are plain.
+	TLS *tls.Config
+
+	Mechanism Mechanism
+	// User and Password are for PLAIN and SCRAM.
+	User, Password string
+	// Token gives a token for OAUTHBEARER each time one is needed; Extensions go with it.
+	Token      func(context.Context) (string, error)
+	Extensions map[string]string
+	// Keys gives credentials for AWS_MSK_IAM each time they are needed.
+	Keys func(context.Context) (AWSKeys, error)
+}
+
+// Library returns the options of the library.
+func (o *Options) Library() ([]kgo.Opt, error) {
+	opts := []kgo.Opt{kgo.SeedBrokers(o.Brokers...), kgo.ClientID(o.ClientID)}
+	if o.Software != "" {
+		opts = append(opts, kgo.SoftwareNameAndVersion(o.Software, o.Version))
+	}
+	if o.TLS != nil {
+		opts = append(opts, kgo.DialTLSConfig(o.TLS))
+	}
+	m, err := o.mechanism()
+	if err != nil {
+		return nil, err
+	}
+	if m != nil {
+		opts = append(opts, kgo.SASL(m))
+	}
+	return opts, nil
+}
+
+func (o *Options) mechanism() (sasl.Mechanism, error) {
+	switch o.Mechanism {
+	case NoSASL:
+		return nil, nil
+	case Plain:
+		return plain.Auth{User: o.User, Pass: o.Password}.AsMechanism(), nil
+	case ScramSHA256:
+		return scram.Auth{User: o.User, Pass: o.Password}.AsSha256Mechanism(), nil
+	case ScramSHA512:
+		return scram.Auth{User: o.User, Pass: o.Password}.AsSha512Mechanism(), nil
+	case OAuthBearer:
+		return oauth.Oauth(func(ctx context.Context) (oauth.Auth, error) {
+			token, err := o.Token(ctx)
+			if err != nil {
+				return oauth.Auth{}, fmt.Errorf("find a token for OAUTHBEARER: %w", err)
+			}
+			return oauth.Auth{Token: token, Extensions: o.Extensions}, nil
+		}), nil
+	case AWSMSKIAM:
+		return aws.ManagedStreamingIAM(func(ctx context.Context) (aws.Auth, error) {
+			keys, err := o.Keys(ctx)
+			if err != nil {
+				return aws.Auth{}, fmt.Errorf("find credentials for AWS_MSK_IAM: %w", err)
+			}
+			return aws.Auth{AccessKey: keys.AccessKey, SecretKey: keys.SecretKey, SessionToken: keys.SessionToken, UserAgent: o.Software + "/" + o.Version}, nil
+		}), nil
+	}
+	return nil, fmt.Errorf("found the SASL mechanism %q, expected PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or AWS_MSK_IAM", o.Mechanism)
+}
+
+// ConnectError says why there is no connection to a broker.
+func ConnectError(meta kgo.BrokerMetadata, err error) error {
+	at := net.JoinHostPort(meta.Host, strconv.Itoa(int(meta.Port)))
+	var eof *kgo.ErrFirstReadEOF
+	var unknown *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &eof):
+		return fmt.Errorf("the broker %s closes each new connection: it expects TLS or SASL where none is configured, or not the one that is: %w", at, err)
+	case errors.Is(err, kerr.SaslAuthenticationFailed):
+		return fmt.Errorf("the broker %s refuses the user or the password: %w", at, err)
+	case errors.Is(err, kerr.UnsupportedSaslMechanism):
+		return fmt.Errorf("the broker %s does not take this SASL mechanism: %w", at, err)
+	case errors.As(err, &unknown):
+		return fmt.Errorf("the broker %s has a certificate that is not trusted: %w; name its authority with tls-ca-file", at, err)
+	case strings.Contains(err.Error(), "first record does not look like a TLS handshake"):
+		return fmt.Errorf("the broker %s does not speak TLS at this port: %w", at, err)
+	}
+	return fmt.Errorf("connect to the broker %s: %w", at, err)
+}
+
+// GroupError says why a member is not in its group.
+func GroupError(group string, err error) error {
+	switch {
+	case errors.Is(err, kerr.GroupAuthorizationFailed):
+		return fmt.Errorf("this user may not join the group %q: grant Read on the group: %w", group, err)
+	case errors.Is(err, kerr.FencedInstanceID):
+		return fmt.Errorf("another member of the group %q has the same instance-id: give each process one of its own: %w", group, err)
+	case errors.Is(err, kerr.InvalidSessionTimeout):
+		return fmt.Errorf("the brokers do not take this session-timeout: see group.min.session.timeout.ms and group.max.session.timeout.ms of theirs: %w", err)
+	case errors.Is(err, kerr.InconsistentGroupProtocol):
+		return fmt.Errorf("the group %q has members that divide partitions in another way: stop those, or take another group: %w", group, err)
+	}
+	return fmt.Errorf("be a member of the group %q: %w", group, err)
+}
+
+// TopicError says why a topic cannot be used; need is what must be granted on it.
+func TopicError(topic, need string, err error) error {
+	switch {
+	case errors.Is(err, kerr.UnknownTopicOrPartition):
+		return fmt.Errorf("the topic %q does not exist; create it, or correct the name: it is used as soon as it is there: %w", topic, err)
+	case errors.Is(err, kerr.TopicAuthorizationFailed):
+		return fmt.Errorf("this user may not use the topic %q: grant %s on it: %w", topic, need, err)
+	}
+	return fmt.Errorf("the topic %q: %w", topic, err)
+}

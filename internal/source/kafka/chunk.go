@@ -1,0 +1,170 @@
+package kafka
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spillway/spillway/internal/record"
+	"github.com/spillway/spillway/internal/source/kafka/wire"
+)
+
+// chunkSize is how large a chunk gets before the next begins, in bytes; a record that
+// is larger is a chunk of its own.
+const chunkSize = 256 << 10
+
+// keptChunk is the largest memory for chunks that is kept, in bytes.
+const keptChunk = 1 << 20
+
+// builder gathers messages of one piece into chunks.
+type builder struct {
+	pc   *piece
+	head int64 // behind it everything is new
+	over bool  // the partition is not ours any more, or is read anew
+
+	// What is gathered: messages, or what is refused and becomes dead letters; of is the
+	// span that is handed over again, nil for what is new.
+	refused bool
+	of      *span
+	bodies  []byte
+	count   int
+	next    int64
+
+	msg     record.Message
+	headers []byte
+}
+
+// begin turns to a piece, and reports whether it is still wanted.
+func (b *builder) begin(pc *piece) bool {
+	pc.mu.Lock()
+	defer pc.mu.Unlock()
+	if cap(b.bodies) > keptChunk || b.bodies == nil {
+		b.bodies = make([]byte, 0, chunkSize+chunkSize/8)
+	}
+	b.pc, b.head, b.over, b.of, b.count, b.bodies = pc, pc.head, false, nil, 0, b.bodies[:0]
+	return pc.stream == pc.partition.stream && !pc.stopped
+}
+
+// take takes a record.
+func (w *worker) take(rec *wire.Record) {
+	m := &w.msg
+	*m = record.Message{Time: rec.Time * int64(time.Millisecond), Offset: rec.Offset}
+	if rec.TooLarge {
+		w.counts.tooLarge.Add(1)
+		w.refuseUnread(rec.Offset, m.Time, fmt.Sprintf("a record of %d bytes, more than max-record-size; it is at %s", rec.Size, w.pc.at.Coordinates(rec.Offset)))
+		return
+	}
+	m.Key, m.Value, m.Null = rec.Key, rec.Value, rec.Null
+	if rec.HeaderCount() > 0 {
+		w.headers = w.headers[:0]
+		rec.EachHeader(func(name, value []byte) { w.headers = record.AppendHeader(w.headers, name, value) })
+		m.Headers = w.headers
+	}
+	if m.Null {
+		w.counts.tombstones.Add(1)
+		switch w.how.Tombstone {
+		case TombstoneDrop:
+			return
+		case TombstoneDeadLetter:
+			w.put(m, true)
+		case TombstoneDelete:
+			m.Form = w.form
+			w.put(m, false)
+		}
+		return
+	}
+	err := w.convert(m, w.pc.partition)
+	if w.noTime {
+		w.counts.noTime.Add(1)
+	}
+	if err != nil {
+		w.counts.invalid.Add(1)
+		w.event("invalid", w.pc.place, fmt.Errorf("the value at offset %d: %w", rec.Offset, err))
+		m.Value, m.Form = rec.Value, record.FormText
+		w.put(m, true)
+		return
+	}
+	w.put(m, false)
+}
+
+// refuseUnread makes a dead letter that stands for what was not read.
+func (w *worker) refuseUnread(offset, at int64, text string) {
+	if at == 0 {
+		at = time.Now().UnixNano()
+	}
+	w.put(&record.Message{Time: at, Offset: offset, Value: []byte(text)}, true)
+}
+
+// put adds a message to those that are gathered.
+func (w *worker) put(m *record.Message, refused bool) {
+	of, ok := w.span(m.Offset)
+	if !ok || w.over {
+		return
+	}
+	size := m.Size()
+	if w.count > 0 && (refused != w.refused || of != w.of || len(w.bodies)+size > chunkSize) {
+		before := w.of
+		w.flush()
+		if w.over {
+			return
+		}
+		if of != nil && of == before {
+			// What is left of the span has become one of its own.
+			of, _ = w.span(m.Offset)
+		}
+	}
+	w.refused, w.of, w.next = refused, of, m.Offset+1
+	w.bodies = record.AppendMessage(w.bodies, m)
+	w.count++
+}
+
+// span finds out which span a record belongs to; nil is a new one. ok is false where
+// it was handed over before, and not lost.
+func (w *worker) span(offset int64) (s *span, ok bool) {
+	if offset >= w.head {
+		return nil, true
+	}
+	w.pc.mu.Lock()
+	defer w.pc.mu.Unlock()
+	s = w.pc.lostAt(w.pc.from, offset)
+	return s, s != nil
+}
+
+// flush hands over what is gathered.
+func (w *worker) flush() {
+	if w.count == 0 || w.over {
+		return
+	}
+	p := w.pc.partition
+	p.mu.Lock()
+	if w.over = w.pc.stream != p.stream || p.stopped; w.over {
+		p.mu.Unlock()
+		return
+	}
+	s := w.of
+	if s != nil {
+		p.again(s, min(w.next, s.next), w.count)
+	} else {
+		s = p.hand(w.next, w.count)
+		w.head = w.next
+	}
+	p.mu.Unlock()
+	c := &record.Chunk{
+		Tag: p.tag, Time: time.Now().UnixNano(), Encoding: record.EncodingMessage, Bodies: w.bodies, Count: w.count, Partition: p.at, Level: w.cfg.Level,
+		Done: func(ok bool) { w.told(p, s, ok) },
+	}
+	w.counts.records.Add(int64(w.count))
+	w.counts.bytes.Add(int64(len(w.bodies)))
+	w.counts.chunks.Add(1)
+	if w.refused {
+		if c.Level != record.LevelMemory {
+			c.Level = record.LevelDelivered
+		}
+		w.cfg.Router.Reject(c)
+	} else {
+		w.cfg.Router.Admit(c)
+	}
+	w.bodies, w.count, w.of = w.bodies[:0], 0, nil
+	if cap(w.bodies) > keptChunk {
+		w.bodies = make([]byte, 0, chunkSize+chunkSize/8)
+	}
+}

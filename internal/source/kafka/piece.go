@@ -1,0 +1,221 @@
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/spillway/spillway/internal/source/kafka/wire"
+)
+
+// piece is what an answer has of one partition: offsets from from up to next.
+type piece struct {
+	*partition
+	stream     uint32
+	from, next int64
+	epoch      int32 // of the leader that wrote its last batch
+	batches    []byte
+	aborted    map[int64][]int64 // by producer, where its aborted transactions begin
+}
+
+// newPiece finds out how far an answer goes, without a look into its batches.
+func newPiece(w *want, got *kmsg.FetchResponseTopicPartition) piece {
+	p := piece{partition: w.partition, stream: w.stream, from: w.at, next: w.at, epoch: -1, batches: got.RecordBatches}
+	for rest := got.RecordBatches; ; {
+		batch, after, ok := wire.Split(rest)
+		if !ok {
+			break
+		}
+		// Nothing is checked yet, but that nobody has read behind the end.
+		if last, ok := lastOffset(batch); ok && last >= p.next && last < got.HighWatermark {
+			p.next = last + 1
+			p.epoch = wire.EpochOf(batch)
+		}
+		rest = after
+	}
+	for _, a := range got.AbortedTransactions {
+		if p.aborted == nil {
+			p.aborted = make(map[int64][]int64)
+		}
+		p.aborted[a.ProducerID] = append(p.aborted[a.ProducerID], a.FirstOffset)
+	}
+	for _, offsets := range p.aborted {
+		slices.Sort(offsets)
+	}
+	return p
+}
+
+// lastOffset is that of a batch's last record.
+func lastOffset(batch []byte) (int64, bool) {
+	if wire.MagicOf(batch) == wire.Magic {
+		_, last, ok := wire.Bounds(batch)
+		return last, ok
+	}
+	return wire.OldOffset(batch), true
+}
+
+// expect notes that what is behind a piece is asked for next. end is the offset behind
+// all that may be read. It reports whether the piece is still wanted.
+func (p *partition) expect(w *want, pc *piece, end int64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stream != w.stream || p.stopped {
+		return false
+	}
+	p.fetchAt, p.epoch, p.lag = pc.next, pc.epoch, max(end-pc.next, 0)
+	return true
+}
+
+// worker hands pieces over, one after the other.
+type worker struct {
+	*Source
+	*converter
+	records wire.Records
+	builder
+}
+
+func newWorker(s *Source) *worker {
+	c, err := newConverter(&s.cfg)
+	if err != nil {
+		panic("BUG: New has made one of the same: " + err.Error())
+	}
+	return &worker{Source: s, converter: c, records: wire.Records{Max: s.cfg.MaxRecord}}
+}
+
+func (w *worker) close() { w.records.Close() }
+
+// piece walks the batches of a piece. What was asked for before the partition went back
+// is passed over.
+func (w *worker) piece(pc *piece) {
+	if !w.begin(pc) {
+		return
+	}
+	w.now = time.Now().UnixNano()
+	for rest := pc.batches; !w.over; {
+		batch, after, ok := wire.Split(rest)
+		if !ok {
+			break
+		}
+		rest = after
+		if wire.MagicOf(batch) != wire.Magic {
+			w.oldBatch(pc, batch)
+		} else if at, err := w.batch(pc, batch); err != nil && !w.damage(pc, batch, at, err) {
+			return
+		}
+	}
+	w.flush()
+	if w.over {
+		return
+	}
+	pc.mu.Lock()
+	gone := 0
+	if pc.stream == pc.partition.stream && !pc.stopped {
+		gone = pc.passed(pc.from, pc.next)
+		pc.walked, pc.damaged = pc.next, 0
+	}
+	pc.mu.Unlock()
+	w.counts.missed.Add(int64(gone))
+}
+
+// batch hands the records of a batch over. Where it cannot be read, at is the offset of
+// the first record that was not.
+func (w *worker) batch(pc *piece, batch []byte) (at int64, err error) {
+	var h wire.Head
+	first, _, ok := wire.Bounds(batch)
+	if err := wire.ReadHead(batch, &h); err != nil || !ok {
+		return first, err
+	}
+	if err := w.records.Begin(batch, &h); err != nil {
+		return h.First, err
+	}
+	if h.Control {
+		w.control(pc, &h)
+		return 0, nil
+	}
+	if began := pc.aborted[h.ProducerID]; h.Transactional && len(began) > 0 && h.First >= began[0] {
+		w.counts.aborted.Add(int64(h.Count))
+		return 0, nil
+	}
+	at = h.First
+	var rec wire.Record
+	for !w.over && w.records.Next(&rec) {
+		if at = rec.Offset + 1; rec.Offset >= pc.from {
+			w.take(&rec)
+		}
+	}
+	return at, w.records.Err()
+}
+
+// control takes the end of a transaction.
+func (w *worker) control(pc *piece, h *wire.Head) {
+	var rec wire.Record
+	if w.records.Next(&rec) && wire.Aborts(rec.Key) {
+		if began := pc.aborted[h.ProducerID]; len(began) > 0 {
+			pc.aborted[h.ProducerID] = began[1:]
+		}
+	}
+}
+
+// oldBatch takes messages of the formats before 0.11, which the library reads.
+func (w *worker) oldBatch(pc *piece, batch []byte) {
+	got := kmsg.NewFetchResponseTopicPartition()
+	got.Partition, got.RecordBatches = pc.number, batch
+	read, _ := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{Offset: pc.from, Topic: pc.topic, Partition: pc.number}, &got, kgo.DefaultDecompressor(), nil)
+	for _, r := range read.Records {
+		rec := wire.Record{
+			Offset: r.Offset, Time: r.Timestamp.UnixMilli(), Key: r.Key, Value: r.Value, Null: r.Value == nil, Size: len(r.Key) + len(r.Value),
+		}
+		rec.TooLarge = rec.Size > w.cfg.MaxRecord
+		w.take(&rec)
+	}
+	if read.Err != nil {
+		w.unreadable(pc, batch, max(wire.OldOffset(batch), pc.from), read.Err)
+	}
+}
+
+// damageTries is how often a batch that cannot be read is asked for again: it may have
+// been damaged on its way.
+const damageTries = 3
+
+// damage takes a batch that cannot be read from an offset on. It reports whether to go
+// on behind it; else it is asked for once more.
+func (w *worker) damage(pc *piece, batch []byte, at int64, err error) bool {
+	w.flush()
+	at = max(at, pc.from)
+	pc.mu.Lock()
+	if pc.partition.stream != pc.stream || pc.stopped {
+		pc.mu.Unlock()
+		return false
+	}
+	pc.damaged++
+	again := pc.damaged < damageTries && !errors.Is(err, wire.ErrUnpacked)
+	if again {
+		pc.passed(pc.from, at)
+		pc.goBack(at)
+		pc.retreat(time.Now())
+	} else {
+		pc.damaged = 0
+	}
+	pc.mu.Unlock()
+	if again {
+		w.troubled("damage", pc.place, fmt.Errorf("read the batch at offset %d: %w; it is asked for again", at, err))
+		return false
+	}
+	w.unreadable(pc, batch, at, err)
+	return true
+}
+
+// unreadable makes one dead letter of what of a batch cannot be read.
+func (w *worker) unreadable(pc *piece, batch []byte, at int64, err error) {
+	last, ok := lastOffset(batch)
+	if !ok {
+		last = at
+	}
+	w.counts.unreadable.Add(1)
+	w.event("damage", pc.place, fmt.Errorf("the offsets %d to %d cannot be read: %w", at, last, err))
+	w.refuseUnread(at, 0, fmt.Sprintf("the offsets %d to %d of %s/%d cannot be read: %v", at, last, pc.topic, pc.number, err))
+}

@@ -1,0 +1,306 @@
+package kafka
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/spillway/spillway/internal/kafkaclient"
+)
+
+// needs are the rights on a topic.
+const needs = "Describe and Read"
+
+// metadata asks the cluster for topics.
+func (s *Source) metadata(ctx context.Context, topics map[string]bool) (*kmsg.MetadataResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, metadataTimeout)
+	defer cancel()
+	req := kmsg.NewPtrMetadataRequest()
+	req.Topics = []kmsg.MetadataRequestTopic{}
+	for topic := range topics {
+		t := kmsg.NewMetadataRequestTopic()
+		t.Topic = kmsg.StringPtr(topic)
+		req.Topics = append(req.Topics, t)
+	}
+	resp, err := req.RequestWith(ctx, s.client)
+	if err != nil {
+		return nil, fmt.Errorf("ask brokers for topics: %w", err)
+	}
+	return resp, nil
+}
+
+const metadataTimeout = 15 * time.Second
+
+// identify finds out which creations of their topics partitions belong to, and who
+// leads them.
+func (s *Source) identify(ctx context.Context, all []*partition) error {
+	resp, err := s.metadata(ctx, topicsOf(all))
+	if err != nil {
+		return err
+	}
+	cluster := ""
+	if resp.ClusterID != nil {
+		cluster = *resp.ClusterID
+	}
+	found := make(map[string]*kmsg.MetadataResponseTopic)
+	for i := range resp.Topics {
+		if t := &resp.Topics[i]; t.Topic != nil {
+			found[*t.Topic] = t
+		}
+	}
+	for _, p := range all {
+		t := found[p.topic]
+		if t == nil {
+			return fmt.Errorf("find the topic %s: the brokers say nothing of it", p.topic)
+		}
+		if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
+			return fmt.Errorf("find the topic %s: %w", p.topic, err)
+		}
+		p.identify(t.TopicID, nameID(cluster, p.topic))
+	}
+	return nil
+}
+
+// nameID stands for a topic's id where brokers have none, which came with Kafka 2.8: a
+// topic that is created anew then passes for the old one.
+func nameID(cluster, topic string) (id [16]byte) {
+	sum := sha256.Sum256([]byte("spillway topic 1" + strconv.Itoa(len(cluster)) + ":" + cluster + topic))
+	copy(id[:], sum[:])
+	return id
+}
+
+func topicsOf(all []*partition) map[string]bool {
+	topics := make(map[string]bool)
+	for _, p := range all {
+		topics[p.topic] = true
+	}
+	return topics
+}
+
+// position says where partitions begin, and commits that of those of which the group
+// knows nothing: what is written between now and the first commit would be passed over
+// by the next member that starts at the latest.
+func (s *Source) position(ctx context.Context, all []*partition, committed map[place]int64) error {
+	var fresh []*partition
+	for _, p := range all {
+		if at := committed[p.place]; at >= 0 {
+			p.seek(at, at)
+		} else {
+			fresh = append(fresh, p)
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	at, err := s.startOf(ctx, fresh, s.cfg.Start)
+	if err != nil {
+		return err
+	}
+	for _, p := range fresh {
+		p.seek(at[p.place], -1)
+	}
+	return nil
+}
+
+// startOf finds the offsets at which partitions begin.
+func (s *Source) startOf(ctx context.Context, all []*partition, start Start) (map[place]int64, error) {
+	var topics []string
+	for topic := range topicsOf(all) {
+		topics = append(topics, topic)
+	}
+	admin := kadm.NewClient(s.client)
+	ask := func() (kadm.ListedOffsets, error) {
+		switch start.From {
+		case FromLatest:
+			if s.cfg.ReadCommitted {
+				return admin.ListCommittedOffsets(ctx, topics...)
+			}
+			return admin.ListEndOffsets(ctx, topics...)
+		case FromTime:
+			return admin.ListOffsetsAfterMilli(ctx, start.At, topics...)
+		}
+		return admin.ListStartOffsets(ctx, topics...)
+	}
+	listed, err := ask()
+	if err != nil {
+		return nil, fmt.Errorf("ask brokers for offsets: %w", err)
+	}
+	found := make(map[place]int64)
+	for _, p := range all {
+		o, ok := listed.Lookup(p.topic, p.number)
+		if !ok {
+			return nil, fmt.Errorf("ask brokers for the offsets of %s/%d: they say nothing", p.topic, p.number)
+		}
+		if o.Err != nil {
+			return nil, fmt.Errorf("ask brokers for the offsets of %s/%d: %w", p.topic, p.number, o.Err)
+		}
+		found[p.place] = max(o.Offset, 0)
+	}
+	return found, nil
+}
+
+// outOfRange finds where to go on when a broker does not have what was asked for:
+// behind what retention has removed, or at the end of a log that has become shorter.
+func (s *Source) outOfRange(w *want) {
+	at, err := s.startOf(s.ctx, []*partition{w.partition}, Start{From: FromEarliest})
+	to := at[w.place]
+	if err == nil && to <= w.at {
+		at, err = s.startOf(s.ctx, []*partition{w.partition}, Start{From: FromLatest})
+		if to = at[w.place]; to > w.at {
+			// It is there after all: a new leader had less for a moment.
+			w.standstill(time.Now())
+			return
+		}
+	}
+	if err != nil {
+		w.standstill(time.Now())
+		s.troubled("offsets", w.place, err)
+		return
+	}
+	if to < w.at {
+		s.restart(w.partition, to)
+		return
+	}
+	if missed, ok := w.jump(w, to); ok {
+		s.missed(w, missed, to)
+		ask(s.due)
+	}
+}
+
+// missed tells of offsets that nobody can read any more.
+func (s *Source) missed(w *want, n, to int64) {
+	if n > 0 {
+		s.counts.missed.Add(n)
+		s.event("missed", w.place, fmt.Errorf("%d offsets from %d on are gone from the log before they were read: it begins at %d", n, to-n, to))
+	}
+}
+
+// watch looks at topics and leaders: when it is asked to, and from time to time.
+func (s *Source) watch() {
+	pause := minPause
+	for {
+		next := lookEvery
+		if err := s.look(s.answering); err != nil && s.answering.Err() == nil {
+			s.troubled("metadata", place{number: -1}, err)
+			next, pause = pause, min(2*pause, maxPause)
+		} else {
+			s.trouble.clear("metadata")
+			pause = minPause
+		}
+		timer := time.NewTimer(next)
+		select {
+		case <-s.answering.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		case <-s.locate:
+			// Several partitions ask at once, and leaders take a moment to change.
+			timer.Reset(minPause)
+			select {
+			case <-s.answering.Done():
+			case <-timer.C:
+			}
+			timer.Stop()
+		}
+	}
+}
+
+const lookEvery = 30 * time.Second
+
+// look asks who leads the partitions, and which creation of its topic each is of.
+func (s *Source) look(ctx context.Context) error {
+	s.mu.Lock()
+	topics := topicsOf(s.all())
+	s.mu.Unlock()
+	for _, topic := range s.cfg.Topics {
+		topics[topic] = true
+	}
+	if len(topics) == 0 {
+		return s.client.Ping(ctx)
+	}
+	resp, err := s.metadata(ctx, topics)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for i := range resp.Topics {
+		t := &resp.Topics[i]
+		if t.Topic == nil {
+			continue
+		}
+		if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
+			errs = append(errs, kafkaclient.TopicError(*t.Topic, needs, err))
+			continue
+		}
+		s.lead(*t.Topic, t)
+	}
+	return errors.Join(errs...)
+}
+
+// lead notes the leaders of a topic's partitions.
+func (s *Source) lead(topic string, t *kmsg.MetadataResponseTopic) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range t.Partitions {
+		m := &t.Partitions[i]
+		p := s.partitions[place{topic, m.Partition}]
+		if p == nil {
+			continue
+		}
+		if t.TopicID != p.id && t.TopicID != ([16]byte{}) && p.id != ([16]byte{}) {
+			p = s.recreated(p, t.TopicID)
+		}
+		if m.Leader >= 0 {
+			p.mu.Lock()
+			p.leader, p.leaderEpoch = m.Leader, m.LeaderEpoch
+			p.mu.Unlock()
+			s.feed(m.Leader)
+		}
+	}
+	s.wake()
+}
+
+// recreated puts a partition of a topic that was deleted and created anew in the place
+// of the old one. It is read from its beginning. The lock is held.
+func (s *Source) recreated(old *partition, id [16]byte) *partition {
+	p := s.replace(old, 0)
+	p.identify(id, id)
+	s.client.ForceMetadataRefresh()
+	return p
+}
+
+// restart reads a partition from an earlier offset on, because its log ends there: what
+// was read behind it is gone, and what comes is new.
+func (s *Source) restart(old *partition, at int64) {
+	s.event("truncated", old.place, fmt.Errorf("the log ends at offset %d, before what was read of it", at))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.partitions[old.place] == old {
+		s.replace(old, at)
+	}
+}
+
+// replace puts a partition that begins at an offset in the place of another, of which
+// nothing counts any more. The lock is held.
+func (s *Source) replace(old *partition, at int64) *partition {
+	old.fence()
+	p := newPartition(old.place, old.tag)
+	p.id, p.at, p.leader, p.leaderEpoch = old.id, old.at, old.leader, old.leaderEpoch
+	p.seek(at, -1)
+	p.stopped = s.stopped
+	s.partitions[p.place] = p
+	ask(s.due)
+	s.wake()
+	return p
+}
+
+// epochOffset is what a commit says.
+func epochOffset(at int64) kgo.EpochOffset { return kgo.EpochOffset{Epoch: -1, Offset: at} }

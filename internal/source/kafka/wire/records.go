@@ -1,0 +1,301 @@
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Record is one record of a batch. What it points to is valid until the next one is
+// asked for.
+type Record struct {
+	Offset int64
+	Time   int64  // milliseconds since 1970
+	Key    []byte // nil where there is none
+	Value  []byte
+	// Null: it has no value, which is not the same as an empty one.
+	Null bool
+	// headers are as the protocol has them.
+	headers     []byte
+	headerCount int
+	// Size is what the record takes in its batch, in bytes. Where it is more than is
+	// wanted, TooLarge is set, and nothing but offset and time are known.
+	Size     int
+	TooLarge bool
+}
+
+// Records walks the records of one batch after the other. The zero value is ready;
+// Max must be set. It keeps its window and its decompressors for the next batch.
+type Records struct {
+	// Max is the largest record, in bytes with its key and headers.
+	Max int
+
+	head   Head
+	left   int
+	window window
+	unpack unpackers
+	err    error
+}
+
+// Begin turns to another batch, whose header was read from it.
+func (r *Records) Begin(batch []byte, h *Head) error {
+	r.head, r.left, r.err = *h, h.Count, nil
+	body := batch[headSize:]
+	if h.Compression == None {
+		r.window = window{buf: body, end: len(body), kept: r.window.keep()}
+		return nil
+	}
+	in, err := r.unpack.open(h.Compression, body, r.Max)
+	if err != nil {
+		return err
+	}
+	r.window = window{in: in, buf: r.window.keep()}
+	return nil
+}
+
+// Err is why Next has no more, nil at the end of the batch.
+func (r *Records) Err() error { return r.err }
+
+// Left is how many records of the batch were not read.
+func (r *Records) Left() int { return r.left }
+
+// errRecord says that the bytes are no record.
+var errRecord = errors.New("found a record that does not fit its size")
+
+// Next reads the next record. It returns false at the end, and where what follows
+// cannot be read: see Err.
+func (r *Records) Next(rec *Record) bool {
+	if r.left == 0 || r.err != nil {
+		return false
+	}
+	if err := r.next(rec); err != nil {
+		r.err = fmt.Errorf("read record %d of %d: %w", r.head.Count-r.left, r.head.Count, err)
+		return false
+	}
+	r.left--
+	return true
+}
+
+func (r *Records) next(rec *Record) error {
+	size, n, err := r.window.varint()
+	if err != nil {
+		return err
+	}
+	// A record is never less than its six fields of one byte at least.
+	if size < 6 || size > 1<<31-1 {
+		return fmt.Errorf("found a size of %d bytes", size)
+	}
+	*rec = Record{Size: int(size) + n}
+	if rec.Size > r.Max {
+		return r.skip(rec, int(size))
+	}
+	body, err := r.window.take(int(size))
+	if err != nil {
+		return err
+	}
+	return r.parse(rec, body)
+}
+
+// skip passes over a record that is too large, but for what its first bytes say.
+func (r *Records) skip(rec *Record, size int) error {
+	rec.TooLarge = true
+	begin, err := r.window.take(min(size, 1+2*binary.MaxVarintLen64))
+	if err != nil {
+		return err
+	}
+	if _, err := r.times(rec, begin); err != nil {
+		return err
+	}
+	return r.window.drop(size - len(begin))
+}
+
+// times reads what a record begins with: attributes, time and offset.
+func (r *Records) times(rec *Record, b []byte) (rest []byte, err error) {
+	b = b[1:]
+	time, n := binary.Varint(b)
+	if n <= 0 {
+		return nil, errRecord
+	}
+	b = b[n:]
+	offset, n := binary.Varint(b)
+	if n <= 0 || offset < 0 || offset > r.head.Last-r.head.First {
+		return nil, errRecord
+	}
+	rec.Offset, rec.Time = r.head.First+offset, r.head.FirstTime+time
+	if r.head.AppendTime {
+		rec.Time = r.head.MaxTime
+	}
+	return b[n:], nil
+}
+
+func (r *Records) parse(rec *Record, b []byte) error {
+	b, err := r.times(rec, b)
+	if err != nil {
+		return err
+	}
+	var ok bool
+	if rec.Key, _, b, ok = field(b); !ok {
+		return errRecord
+	}
+	if rec.Value, rec.Null, b, ok = field(b); !ok {
+		return errRecord
+	}
+	count, n := binary.Varint(b)
+	if n <= 0 || count < 0 || count > int64(len(b)) {
+		return errRecord
+	}
+	if rec.headers, rec.headerCount = b[n:], int(count); count > 0 && !rec.headersFit() {
+		return errRecord
+	}
+	return nil
+}
+
+// field reads bytes behind their length, of which -1 is none.
+func field(b []byte) (value []byte, null bool, rest []byte, ok bool) {
+	if len(b) > 0 && b[0] < 0x80 {
+		// One byte is the rule: it is a zigzag number of up to 63.
+		size := int(b[0]>>1) ^ -int(b[0]&1)
+		if size < 0 {
+			return nil, true, b[1:], size == -1
+		}
+		if size >= len(b) {
+			return nil, false, nil, false
+		}
+		return b[1 : 1+size : 1+size], false, b[1+size:], true
+	}
+	size, n := binary.Varint(b)
+	if n <= 0 || size < 0 || size > int64(len(b)-n) {
+		return nil, false, nil, false
+	}
+	end := n + int(size)
+	return b[n:end:end], false, b[end:], true
+}
+
+// headersFit walks the headers to their end.
+func (rec *Record) headersFit() bool {
+	b := rec.headers
+	for range rec.headerCount {
+		var ok, null bool
+		if _, null, b, ok = field(b); !ok || null {
+			return false
+		}
+		if _, _, b, ok = field(b); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// HeaderCount is how many headers the record has.
+func (rec *Record) HeaderCount() int { return rec.headerCount }
+
+// EachHeader calls f for each header, in their order; a header without a value has
+// a nil one.
+func (rec *Record) EachHeader(f func(name, value []byte)) {
+	b := rec.headers
+	for range rec.headerCount {
+		var name, value []byte
+		name, _, b, _ = field(b)
+		value, _, b, _ = field(b)
+		f(name, value)
+	}
+}
+
+// window is a stretch of what is unpacked, or all of it where nothing is to be
+// unpacked.
+type window struct {
+	in         io.Reader // nil where buf is all that there is
+	buf        []byte
+	begin, end int
+	kept       []byte // memory for the next batch that is unpacked
+}
+
+// windowSize is how large a window is that nothing has made larger, and keptSize how
+// large it may be to be kept, in bytes.
+const (
+	windowSize = 128 << 10
+	keptSize   = 1 << 20
+)
+
+// keep returns the memory of a window that is not needed any more.
+func (w *window) keep() []byte {
+	kept := w.buf
+	if w.in == nil {
+		kept = w.kept
+	}
+	if cap(kept) > keptSize {
+		return nil
+	}
+	return kept[:cap(kept)]
+}
+
+// fill makes the window hold at least n bytes, and reports whether it does.
+func (w *window) fill(n int) error {
+	if w.end-w.begin >= n {
+		return nil
+	}
+	if w.in == nil {
+		return io.ErrUnexpectedEOF
+	}
+	if len(w.buf)-w.begin < n {
+		old := w.buf[w.begin:w.end]
+		if len(w.buf) < n {
+			w.buf = make([]byte, max(n+n/4, windowSize))
+		}
+		w.end = copy(w.buf, old)
+		w.begin = 0
+	}
+	for w.end-w.begin < n {
+		more, err := w.in.Read(w.buf[w.end:])
+		w.end += more
+		if err != nil && w.end-w.begin < n {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// take returns the next n bytes, which are valid until the next call.
+func (w *window) take(n int) ([]byte, error) {
+	if err := w.fill(n); err != nil {
+		return nil, err
+	}
+	from := w.begin
+	w.begin += n
+	return w.buf[from:w.begin:w.begin], nil
+}
+
+// drop passes over n bytes, however many they are.
+func (w *window) drop(n int) error {
+	for {
+		have := min(n, w.end-w.begin)
+		w.begin += have
+		if n -= have; n == 0 {
+			return nil
+		}
+		if err := w.fill(1); err != nil {
+			return err
+		}
+	}
+}
+
+// varint takes a number, and says how many bytes it took.
+func (w *window) varint() (int64, int, error) {
+	// The last number of a batch has fewer bytes behind it than one may have.
+	err := w.fill(binary.MaxVarintLen32)
+	v, n := binary.Varint(w.buf[w.begin:w.end])
+	switch {
+	case n > 0:
+		w.begin += n
+		return v, n, nil
+	case n < 0:
+		return 0, 0, errRecord
+	case err == nil:
+		err = errRecord
+	}
+	return 0, 0, err
+}

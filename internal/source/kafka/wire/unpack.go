@@ -1,0 +1,151 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/s2"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+)
+
+// maxZstdWindow is the largest window of zstd that is taken, in bytes: producers use
+// up to 8 MiB at usual levels. The decoder holds as much.
+const maxZstdWindow = 16 << 20
+
+// unpackers are the decompressors, each made when it is first needed.
+type unpackers struct {
+	src    bytes.Reader
+	gzip   *gzip.Reader
+	lz4    *lz4.Reader
+	zstd   *zstd.Decoder
+	snappy snappyReader
+}
+
+// open returns a reader of what body unpacks to. limit is the largest record.
+func (u *unpackers) open(c Compression, body []byte, limit int) (io.Reader, error) {
+	u.src.Reset(body)
+	switch c {
+	case Gzip:
+		if u.gzip == nil {
+			u.gzip = new(gzip.Reader)
+		}
+		return u.gzip, wrap("gzip", u.gzip.Reset(&u.src))
+	case LZ4:
+		if u.lz4 == nil {
+			u.lz4 = lz4.NewReader(nil)
+		}
+		u.lz4.Reset(&u.src)
+		return u.lz4, nil
+	case Zstd:
+		if u.zstd == nil {
+			var err error
+			u.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxZstdWindow))
+			if err != nil {
+				return nil, wrap("zstd", err)
+			}
+		}
+		return u.zstd, wrap("zstd", u.zstd.Reset(&u.src))
+	case Snappy:
+		// A block of snappy, which may be a whole batch, is unpacked at once. Those of
+		// brokers' usual limits, 1 MiB, unpack to at most some twenty times as much.
+		u.snappy.reset(body, 2*limit+windowSize)
+		return &u.snappy, nil
+	}
+	return nil, fmt.Errorf("found compression %d, expected gzip, snappy, lz4 or zstd", c)
+}
+
+func wrap(what string, err error) error {
+	if err != nil {
+		return fmt.Errorf("unpack %s: %w", what, err)
+	}
+	return nil
+}
+
+// Close gives back what the decompressors hold.
+func (r *Records) Close() {
+	if r.unpack.zstd != nil {
+		r.unpack.zstd.Close()
+	}
+}
+
+// snappyReader unpacks both forms of snappy that producers send: one block, or the
+// frames of the Java library, each a length and a block.
+type snappyReader struct {
+	framed bool
+	src    []byte
+	out    []byte // what is unpacked and was not read
+	buf    []byte
+	limit  int
+}
+
+// javaMagic begins the frames of the Java library; two version numbers follow it.
+var javaMagic = []byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0}
+
+const javaHead = 16
+
+func (s *snappyReader) reset(src []byte, limit int) {
+	if cap(s.buf) > keptSize {
+		s.buf = nil
+	}
+	s.framed, s.src, s.out, s.limit = false, src, nil, limit
+	if bytes.HasPrefix(src, javaMagic) && len(src) >= javaHead {
+		s.framed, s.src = true, src[javaHead:]
+	}
+}
+
+// Read implements io.Reader.
+func (s *snappyReader) Read(p []byte) (int, error) {
+	for len(s.out) == 0 {
+		if len(s.src) == 0 {
+			return 0, io.EOF
+		}
+		block := s.src
+		if s.src = nil; s.framed {
+			var ok bool
+			if block, s.src, ok = frame(block); !ok {
+				return 0, wrap("snappy", io.ErrUnexpectedEOF)
+			}
+		}
+		if err := s.block(block); err != nil {
+			return 0, wrap("snappy", err)
+		}
+	}
+	n := copy(p, s.out)
+	s.out = s.out[n:]
+	return n, nil
+}
+
+func frame(b []byte) (block, rest []byte, ok bool) {
+	if len(b) < 4 {
+		return nil, nil, false
+	}
+	size := uint64(binary.BigEndian.Uint32(b))
+	if size > uint64(len(b)-4) {
+		return nil, nil, false
+	}
+	return b[4 : 4+size], b[4+size:], true
+}
+
+// ErrUnpacked says that a block of snappy, which is unpacked at once, is larger than two
+// of the largest records.
+var ErrUnpacked = errors.New("a block unpacks to more than twice the largest record")
+
+func (s *snappyReader) block(b []byte) error {
+	n, err := s2.DecodedLen(b)
+	if err != nil {
+		return err
+	}
+	if n > s.limit {
+		return ErrUnpacked
+	}
+	if cap(s.buf) < n {
+		s.buf = make([]byte, n)
+	}
+	s.out, err = s2.Decode(s.buf[:n], b)
+	return err
+}
