@@ -33,7 +33,6 @@ func (r *running) untilEnd(file *runfile.File, signals <-chan os.Signal) (run.Re
 				r.log.Error("the configuration stays as it was", "file", r.path, "error", err)
 			} else {
 				file, ended = next, r.work.Ended()
-				r.log.Info("the configuration was read again", "file", r.path)
 			}
 		}
 	}
@@ -48,8 +47,15 @@ func (r *running) reload() (*runfile.File, error) {
 	if err := r.sameState(file); err != nil {
 		return nil, err
 	}
-	if err := r.work.Reload(file); err != nil {
+	did, err := r.work.Reload(file)
+	if err != nil {
 		return nil, err
+	}
+	r.log.Info("the configuration was read again", "file", r.path, "legs_kept", did.LegsKept, "legs_changed", did.LegsChanged,
+		"legs_begun", did.LegsBegun, "legs_leaving", did.LegsLeaving, "sources_kept", did.SourcesKept, "sources_begun", did.SourcesBegun,
+		"sources_ended", did.SourcesEnded)
+	for _, e := range did.Ending {
+		r.log.Info("this has not ended yet; status shows when it has", "what", e.What, "since", e.Since)
 	}
 	return file, nil
 }

@@ -30,7 +30,7 @@ var layers = []layer{
 		"public: whoever imports it gets the protocol, and nothing of ours",
 	},
 	{"internal/jsontext", nil, nil, "bytes to bytes"},
-	{"internal/jsonscan", nil, nil, "bytes to bytes; what becomes of a value that is no object is its callers' business"},
+	{"internal/jsonscan", []string{"internal/jsontext"}, nil, "bytes to bytes; what becomes of a value that is no object is its callers' business"},
 	{"internal/version", nil, nil, "one string"},
 	{"internal/statedir", nil, nil, "names of files, nothing of what is in them"},
 	{"internal/tag", nil, nil, "templates of foreign text, kept away from everything"},
@@ -100,6 +100,12 @@ var layers = []layer{
 			"internal/entry", "internal/ledger", "internal/record", "internal/sink", "internal/sink/cloudwatch", "internal/template",
 		}, nil,
 		"it sorts and cuts; the service is known by the sink of one log stream alone",
+	},
+	{
+		"internal/sink/elasticsearch",
+		[]string{"internal/entry", "internal/jsonscan", "internal/jsontext", "internal/ledger", "internal/record", "internal/sink"},
+		[]string{"github.com/elastic/elastic-transport-go/", "github.com/klauspost/compress/gzip"},
+		"a sink neither retries nor counts; bodies and verdicts are its own, and signing comes in by an interface",
 	},
 	{
 		"internal/sink/file",

@@ -18,9 +18,10 @@ import (
 // goroutines at once.
 type Arena struct {
 	blockSize int
-	limit     int64
 
 	mu     sync.Mutex
+	limit  int64
+	most   int64 // the largest limit that there was
 	mapped int64 // bytes mapped: handed out and free ones together
 	beside int64 // bytes that are held elsewhere and count
 	peak   int64
@@ -34,7 +35,7 @@ type Arena struct {
 // NewArena returns an arena of at most limit bytes, whose usual block has
 // blockSize bytes, rounded up by Size.
 func NewArena(limit int64, blockSize int) *Arena {
-	return &Arena{blockSize: Size(blockSize), limit: limit}
+	return &Arena{blockSize: Size(blockSize), limit: limit, most: limit}
 }
 
 // BlockSize is the size of the usual block, in bytes.
@@ -52,9 +53,20 @@ func Size(size int) int {
 	return (size + step - 1) / step * step
 }
 
+// SetLimit changes the limit. Where more is handed out, nothing more is until there
+// is room below it.
+func (a *Arena) SetLimit(limit int64) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.limit, a.most = limit, max(a.most, limit)
+	return a.shrink(0)
+}
+
 // Get returns a block of at least size bytes, see Size, or false where the limit
-// leaves no room for it. The usual size is the fast case. An error means that the
-// system gave no memory, which is treated as no room but should be told.
+// leaves no room for it. Where the limit was lowered, and nothing is handed out, there is
+// room for one block that would have had it before: somebody may wait for that. The usual
+// size is the fast case. An error means that the system gave no memory, which is treated
+// as no room but should be told.
 func (a *Arena) Get(size int) (block []byte, ok bool, err error) {
 	size = Size(size)
 	a.mu.Lock()
@@ -63,12 +75,11 @@ func (a *Arena) Get(size int) (block []byte, ok bool, err error) {
 		a.spare -= int64(len(block))
 		return block, true, nil
 	}
-	for a.mapped+a.beside+int64(size) > a.limit && a.spare > 0 {
-		if err := a.unmapFree(); err != nil {
-			return nil, false, err
-		}
+	if err := a.shrink(int64(size)); err != nil {
+		return nil, false, err
 	}
-	if a.mapped+a.beside+int64(size) > a.limit {
+	alone := a.mapped == 0 && a.limit < a.most && int64(size) <= a.most
+	if a.mapped+a.beside+int64(size) > a.limit && !alone {
 		return nil, false, nil
 	}
 	block, err = unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
@@ -86,7 +97,13 @@ func (a *Arena) Beside(n int64) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.beside = n
-	for a.mapped+n > a.limit && a.spare > 0 {
+	return a.shrink(0)
+}
+
+// shrink gives free blocks back to the system until there is room for so many bytes
+// more, or none is left.
+func (a *Arena) shrink(more int64) error {
+	for a.mapped+a.beside+more > a.limit && a.spare > 0 {
 		if err := a.unmapFree(); err != nil {
 			return err
 		}
@@ -105,7 +122,7 @@ func (a *Arena) Put(block []byte) error {
 	} else {
 		a.large = append(a.large, block)
 	}
-	return nil
+	return a.shrink(0)
 }
 
 // kept takes a block of the size from those that are free, the newest, whose pages

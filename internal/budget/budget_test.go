@@ -37,6 +37,7 @@ type held struct {
 type machine struct {
 	arena     *budget.Arena
 	limit     int64
+	most      int64 // the largest limit that there was
 	block     int64
 	blocks    []held
 	out, free int64   // bytes handed out, and kept for the next Get
@@ -48,14 +49,14 @@ type machine struct {
 // get asks for a block; the model knows whether there must be room.
 func (m *machine) get(t *rapid.T) {
 	size := rapid.OneOf(
-		rapid.Just(m.arena.BlockSize()), rapid.IntRange(1, m.arena.BlockSize()), rapid.IntRange(1, int(m.limit)+1),
+		rapid.Just(m.arena.BlockSize()), rapid.IntRange(1, m.arena.BlockSize()), rapid.IntRange(1, int(m.most)+1),
 	).Draw(t, "size")
 	need := pages(size)
 	mem, ok, err := m.arena.Get(size)
 	if err != nil {
 		t.Fatalf("get %d: %v", size, err)
 	}
-	if want := m.out+need <= m.limit; ok != want {
+	if want := m.out+need <= m.limit || m.out == 0 && m.limit < m.most && need <= m.most; ok != want {
 		t.Fatalf("get %d with %d of %d handed out and %d free: %t, want %t", size, m.out, m.limit, m.free, ok, want)
 	}
 	at := slices.Index(m.large, need)
@@ -66,14 +67,7 @@ func (m *machine) get(t *rapid.T) {
 		m.free -= need
 		m.large = slices.Delete(m.large, at, at+1)
 	default:
-		for m.out+m.free+need > m.limit && m.free > 0 {
-			if len(m.large) > 0 {
-				m.free -= m.large[0]
-				m.large = m.large[1:]
-			} else {
-				m.free -= m.block
-			}
-		}
+		m.shrink(need)
 	}
 	if !ok {
 		return
@@ -88,6 +82,28 @@ func (m *machine) get(t *rapid.T) {
 		mem[i] = m.next
 	}
 	m.blocks = append(m.blocks, held{mem, m.next})
+}
+
+// shrink gives free blocks back to the system while there is no room for more.
+func (m *machine) shrink(more int64) {
+	for m.out+m.free+more > m.limit && m.free > 0 {
+		if len(m.large) > 0 {
+			m.free -= m.large[0]
+			m.large = m.large[1:]
+		} else {
+			m.free -= m.block
+		}
+	}
+}
+
+// change changes the limit.
+func (m *machine) change(t *rapid.T) {
+	m.limit = rapid.Int64Range(1, 20*page).Draw(t, "new limit")
+	m.most = max(m.most, m.limit)
+	if err := m.arena.SetLimit(m.limit); err != nil {
+		t.Fatalf("set the limit to %d: %v", m.limit, err)
+	}
+	m.shrink(0)
 }
 
 // put gives a block back, after a look at whether it is still as it was; only a
@@ -110,6 +126,7 @@ func (m *machine) put(t *rapid.T) {
 	if int64(len(b.mem)) != m.block {
 		m.large = append(m.large, int64(len(b.mem)))
 	}
+	m.shrink(0)
 }
 
 func (m *machine) sumLarge() (sum int64) {
@@ -130,8 +147,8 @@ func (m *machine) check(t *rapid.T) {
 	if got := m.arena.Held(); got != m.out {
 		t.Fatalf("%d bytes are held, want %d", got, m.out)
 	}
-	if got := m.arena.Peak(); got != m.peak || got > m.limit {
-		t.Fatalf("the peak is %d bytes, want %d and at most %d", got, m.peak, m.limit)
+	if got := m.arena.Peak(); got != m.peak || got > m.most {
+		t.Fatalf("the peak is %d bytes, want %d and at most %d", got, m.peak, m.most)
 	}
 }
 
@@ -142,11 +159,11 @@ func TestArena(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.SampledFrom([]int64{1, 2, 7, 20, 200}).Draw(t, "limit")*page - rapid.SampledFrom([]int64{0, 1, page - 1}).Draw(t, "less")
 		size := rapid.IntRange(1, int(3*page)).Draw(t, "block")
-		m := &machine{arena: budget.NewArena(limit, size), limit: limit, block: pages(size)}
+		m := &machine{arena: budget.NewArena(limit, size), limit: limit, most: limit, block: pages(size)}
 		if got := int64(m.arena.BlockSize()); got != m.block {
 			t.Fatalf("blocks have %d bytes, want %d", got, m.block)
 		}
-		t.Repeat(map[string]func(*rapid.T){"get": m.get, "put": m.put, "trim": m.trim, "": m.check})
+		t.Repeat(map[string]func(*rapid.T){"get": m.get, "put": m.put, "trim": m.trim, "limit": m.change, "": m.check})
 		for len(m.blocks) > 0 {
 			m.put(t)
 		}

@@ -10,11 +10,11 @@ import (
 )
 
 // MaxBody is the largest body that is admitted, in bytes after repair.
-func (b *Buffer) MaxBody() int { return b.sizes.body }
+func (b *Buffer) MaxBody() int { return int(b.body.Load()) }
 
 // MaxRecord is the largest record of a chunk that is admitted, in bytes as it stands
 // there, with what record.Chunk.Head says. A larger one is dropped and counted.
-func (b *Buffer) MaxRecord() int { return b.sizes.piece }
+func (b *Buffer) MaxRecord() int { return int(b.piece.Load()) }
 
 // Turn implements source.Intake.
 func (b *Buffer) Turn() (end func()) {

@@ -21,6 +21,7 @@ package buffer
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -71,10 +72,12 @@ const MinLimit = 64 << 10
 // Buffer is one bounded queue. Its methods may be called by several goroutines
 // at once.
 type Buffer struct {
-	cfg    Config
-	sizes  sizes
-	arena  *budget.Arena
-	ledger *ledger.Ledger
+	cfg   Config
+	sizes sizes
+	// body and piece are those of sizes, for those who ask without the lock.
+	body, piece atomic.Int64
+	arena       *budget.Arena
+	ledger      *ledger.Ledger
 	// ready holds a token when there may be something new to take.
 	ready chan struct{}
 
@@ -148,7 +151,8 @@ func New(cfg Config, l *ledger.Ledger) *Buffer {
 		// What was written before must find room when it is read.
 		cfg.Limit = max(cfg.Limit, cfg.Disk.Found.Meta.Limit)
 	}
-	b := &Buffer{cfg: cfg, sizes: sizesFor(cfg), ledger: l, ready: make(chan struct{}, 1), openAt: -1}
+	b := &Buffer{cfg: cfg, ledger: l, ready: make(chan struct{}, 1), openAt: -1}
+	b.resize()
 	b.streams, b.chunks = newTable(), make(map[[16]byte]*receipt)
 	b.changed.L = &b.mu
 	b.arena = budget.NewArena(b.sizes.data, b.sizes.block)

@@ -56,6 +56,9 @@ func (d *Disk) Close() error {
 // it is.
 type disk struct {
 	Disk
+	// limit is the buffer's when the disk was made: what is written must find room
+	// in one of that size when it is read.
+	limit   int64
 	writing bool
 	backlog bool
 	// from is where the backlog begins, and next what of it is read next.
@@ -97,7 +100,7 @@ func (d *disk) syncs() bool { return d.Durability == Power || d.wanted > 0 || d.
 
 // newDisk takes over what a predecessor left.
 func (b *Buffer) newDisk(given Disk) {
-	d := &disk{Disk: given, chores: make(chan struct{}, 1), urgent: make(chan struct{}, 1)}
+	d := &disk{Disk: given, limit: b.cfg.Limit, chores: make(chan struct{}, 1), urgent: make(chan struct{}, 1)}
 	b.disk = d
 	d.writing = d.Durability != Memory
 	d.Store.Spare(b.againReserve())

@@ -219,6 +219,13 @@ func (m *machine) Abandon(t *rapid.T) {
 	m.over = true
 }
 
+// Change changes the limit, the mode and what is dropped.
+func (m *machine) Change(t *rapid.T) {
+	c := anyConfig(t)
+	c.Sink, c.NoLossMarkers = m.cfg.Sink, m.cfg.NoLossMarkers
+	m.change(c)
+}
+
 func (m *machine) Check(t *rapid.T) { m.checkBooks() }
 
 // TestAnything is the property that stands above all others: whatever happens,

@@ -30,6 +30,8 @@ const maxAhead = 1101 * time.Millisecond
 type model struct {
 	tb
 	cfg     buffer.Config
+	before  []buffer.Config // what cfg was, see change
+	most    int64           // the largest limit
 	buf     *buffer.Buffer
 	streams []*flow
 	flight  []*sending
@@ -102,7 +104,7 @@ type reading struct {
 }
 
 func newModel(t tb, cfg buffer.Config, streams int) *model {
-	m := &model{tb: t, cfg: cfg, buf: buffer.New(cfg, ledger.New())}
+	m := &model{tb: t, cfg: cfg, most: max(cfg.Limit, buffer.MinLimit), buf: buffer.New(cfg, ledger.New())}
 	for i := range streams {
 		m.streams = append(m.streams, &flow{
 			Stream: m.buf.Open(fmt.Sprint("stream ", i)), rejected: map[ledger.Reason]ledger.Count{},
@@ -110,6 +112,13 @@ func newModel(t tb, cfg buffer.Config, streams int) *model {
 		})
 	}
 	return m
+}
+
+// change makes the buffer behave in another way.
+func (m *model) change(cfg buffer.Config) {
+	m.before = append(m.before, m.cfg)
+	m.cfg, m.most = cfg, max(m.most, cfg.Limit)
+	m.buf.Change(cfg, "")
 }
 
 // lines hands over lines.

@@ -1,6 +1,7 @@
 package buffer_test
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -112,15 +113,18 @@ func (m *model) rejectedMarker(f *flow, b *record.Batch, first bool) int {
 	return len(l.AppendText(nil))
 }
 
-// mayLose tells whether the buffer's mode can lose records for the reason.
+// mayLose tells whether the buffer's mode, or one that it had, can lose records for the
+// reason.
 func (m *model) mayLose(why ledger.Reason) bool {
-	switch {
-	case why == ledger.Shutdown:
+	if why == ledger.Shutdown {
 		return m.over
-	case m.cfg.Mode == buffer.Blocking:
-		return m.cfg.MaxBlock > 0 && why == ledger.MaxBlock
 	}
-	return why == ledger.OverflowNewest || m.cfg.DropOldest && why == ledger.OverflowOldest
+	return slices.ContainsFunc(append(m.before, m.cfg), func(c buffer.Config) bool {
+		if c.Mode == buffer.Blocking {
+			return c.MaxBlock > 0 && why == ledger.MaxBlock
+		}
+		return why == ledger.OverflowNewest || c.DropOldest && why == ledger.OverflowOldest
+	})
 }
 
 // records holds a batch to what was handed over, and returns what its bodies

@@ -17,6 +17,8 @@ type Request struct {
 	runs   []run
 	events int
 	whole  *whole
+	// repeated: an earlier attempt of this process may have delivered some of it.
+	repeated bool
 }
 
 // whole is what a request and the halves it is split into have in common.
@@ -62,6 +64,27 @@ func (r *Request) Stream(index uint32) *record.Stream {
 	r.buffer.mu.Lock()
 	defer r.buffer.unlock()
 	return r.buffer.streams.at(index).Stream
+}
+
+// Settled is closed when all of the request is settled.
+func (r *Request) Settled() <-chan struct{} { return r.whole.done }
+
+// Repeated reports whether an earlier attempt may have delivered some of the
+// request; see sink.Request.
+func (r *Request) Repeated() bool {
+	r.buffer.mu.Lock()
+	defer r.buffer.unlock()
+	if r.repeated {
+		return true
+	}
+	return slices.ContainsFunc(r.runs, func(n run) bool { return r.buffer.offeredBefore(n.block, n.at) })
+}
+
+// Repeat notes that an attempt ended without an answer.
+func (r *Request) Repeat() {
+	r.buffer.mu.Lock()
+	defer r.buffer.unlock()
+	r.repeated = true
 }
 
 // After lists what must be settled before this request is sent, because it
@@ -112,8 +135,8 @@ func (n *run) batches(index *int, yield func(int, *record.Batch) bool) bool {
 // Split cuts the request in two, the first of n events; 0 < n < Events. The
 // request itself must not be used any more.
 func (r *Request) Split(n int) (*Request, *Request) {
-	first := &Request{buffer: r.buffer, whole: r.whole, events: n}
-	second := &Request{buffer: r.buffer, whole: r.whole, events: r.events - n}
+	first := &Request{buffer: r.buffer, whole: r.whole, events: n, repeated: r.repeated}
+	second := &Request{buffer: r.buffer, whole: r.whole, events: r.events - n, repeated: r.repeated}
 	for i, part := range r.runs {
 		if part.events > n {
 			if n > 0 {
@@ -136,7 +159,8 @@ func (r *Request) Split(n int) (*Request, *Request) {
 // order and apart, and the first of all others; one that would be empty is nil.
 // The request itself must not be used any more.
 func (r *Request) Divide(spans []sink.Span) (others, these *Request) {
-	others, these = &Request{buffer: r.buffer, whole: r.whole}, &Request{buffer: r.buffer, whole: r.whole}
+	others = &Request{buffer: r.buffer, whole: r.whole, repeated: r.repeated}
+	these = &Request{buffer: r.buffer, whole: r.whole, repeated: r.repeated}
 	index := 0
 	for _, part := range r.runs {
 		for part.events > 0 {

@@ -106,7 +106,7 @@ func (t *tally) run(n *run, index *int) {
 	}
 	at := n.at
 	n.batches(index, func(index int, batch *record.Batch) bool {
-		if repeated := t.fate.Repeated || t.buffer.offeredBefore(n.block, at); repeated != t.repeated {
+		if repeated := t.repeats(n, at); repeated != t.repeated {
 			t.flush()
 			t.repeated = repeated
 		}
@@ -114,6 +114,11 @@ func (t *tally) run(n *run, index *int) {
 		t.batch(index, batch)
 		return true
 	})
+}
+
+// repeats reports whether what is delivered of a range may be there twice.
+func (t *tally) repeats(n *run, at uint64) bool {
+	return !t.buffer.cfg.Sink.Idempotent && (t.fate.Repeated || t.buffer.offeredBefore(n.block, at))
 }
 
 func (t *tally) batch(index int, batch *record.Batch) {
@@ -200,7 +205,7 @@ func (t *tally) drop(st *stream, why ledger.Reason, batch *record.Batch, skip in
 		return
 	}
 	st.account.Dropped(why, c)
-	if why == ledger.Shutdown || t.buffer.cfg.NoLossMarkers {
+	if why == ledger.Shutdown || why == ledger.Duplicate || t.buffer.cfg.NoLossMarkers {
 		return
 	}
 	first := batch.FirstSeq + uint64(skip)

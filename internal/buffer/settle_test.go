@@ -146,7 +146,7 @@ func (m *model) checkBooks() {
 		m.Fatalf("%d records are pending, but %d are in flight and %d events wait, %d of them markers",
 			got, inFlight, state.Waiting, waitingMarkers)
 	}
-	if state.Held > state.Peak || state.Peak > state.Limit || state.Limit != max(m.cfg.Limit, buffer.MinLimit) || state.Fault != "" {
+	if state.Held > state.Peak || state.Peak > m.most || state.Limit != max(m.cfg.Limit, buffer.MinLimit) || state.Fault != "" {
 		m.Fatalf("the state is %+v, the limit should be %d", state, m.cfg.Limit)
 	}
 	if m.buf.Idle() && (state.Waiting > 0 || len(m.flight) > 0) {

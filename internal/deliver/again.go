@@ -30,10 +30,10 @@ func (d *Deliverer) again(ctx context.Context, t *try, out sink.Outcome) {
 		done.req = rest
 		d.delivered(ctx, &done, without(out.Rejected, out.Again))
 	}
-	t.repeated = t.repeated || out.Unsure
+	t.unsure(out)
 	if out.Err != nil {
 		pause := max(min(t.pauses.NextBackOff(), longPause), out.RetryAfter)
-		d.gate.rest(ctx, pause)
+		t.to.gate.rest(ctx, pause)
 	}
 }
 
@@ -64,18 +64,24 @@ func (d *Deliverer) delivered(ctx context.Context, t *try, rejected []sink.Rejec
 		d.settle(t.req, buffer.Fate{Rejected: rejected, Repeated: t.repeated})
 		return
 	}
-	spans := make([]sink.Span, len(rejected))
-	for i, r := range rejected {
-		spans[i] = sink.Span{First: r.First, End: r.End}
+	var spans []sink.Span
+	var kept, dropped []sink.Rejection
+	for _, r := range rejected {
+		if r.Drop {
+			dropped = append(dropped, r)
+			continue
+		}
+		kept = append(kept, r)
+		spans = append(spans, sink.Span{First: r.First, End: r.End})
 	}
 	taken, dead := t.req.Divide(spans)
 	if taken != nil {
-		d.settle(taken, buffer.Fate{Repeated: t.repeated})
+		d.settle(taken, buffer.Fate{Rejected: without(dropped, spans), Repeated: t.repeated})
 	}
 	if dead != nil {
 		left := *t
 		left.req = dead
-		d.bury(ctx, &left, packed(rejected))
+		d.bury(ctx, &left, packed(kept))
 	}
 }
 
@@ -94,9 +100,25 @@ func packed(rejected []sink.Rejection) []sink.Rejection {
 // try is one request on its way.
 type try struct {
 	req *buffer.Request
+	// to is the destination that it was gathered for, or is delivered to since, and
+	// timeout what an attempt gets there.
+	to      *destination
+	timeout time.Duration
+	// before is closed when the request that was taken before it is settled.
+	before <-chan struct{}
 	// repeated: an earlier attempt may have delivered it.
 	repeated    bool
 	attempts    int
 	first, last time.Time
 	pauses      *backoff.ExponentialBackOff
+	// red is the gate that knows that somebody must act before the rest is taken.
+	red *gate
+}
+
+// unsure notes an attempt that ended without an answer.
+func (t *try) unsure(out sink.Outcome) {
+	if out.Unsure && t.req != nil {
+		t.repeated = true
+		t.req.Repeat()
+	}
 }

@@ -46,36 +46,33 @@ const (
 	trimAfter = time.Second
 )
 
-// Deliverer serves one destination from one buffer.
+// Deliverer serves one destination at a time from one buffer.
 type Deliverer struct {
 	cfg    Config
 	buffer *buffer.Buffer
-	sink   sink.Sink
-	gate   *gate
-	eager  bool // see sink.Limits
 
-	hurry     event // everything is to be sent at once
-	drain     event // and then to end
-	senders   sync.WaitGroup
+	hurry   event // everything is to be sent at once
+	drain   event // and then to end
+	senders sync.WaitGroup
+
+	mu        sync.Mutex
+	to        *destination
+	abandoned bool
+	exchanged token // to is another one
+
+	// What follows belongs to Run: for which destination the buffer gathers, when a
+	// request that was not full left, and when the last one taken is settled.
+	bound     *destination
 	lastSmall time.Time
+	last      <-chan struct{}
 }
 
-// New returns a deliverer; Run starts it.
+// New returns a deliverer; Run starts it. The buffer gathers to the limits of s.
 func New(cfg Config, b *buffer.Buffer, s sink.Sink) *Deliverer {
-	if cfg.FlushInterval <= 0 {
-		cfg.FlushInterval = defaultFlushInterval
+	to := newDestination(&cfg, s)
+	return &Deliverer{
+		cfg: cfg, buffer: b, to: to, bound: to, hurry: newEvent(), drain: newEvent(), exchanged: make(token, 1),
 	}
-	if cfg.AttemptTimeout <= 0 {
-		cfg.AttemptTimeout = defaultAttemptTimeout
-	}
-	d := &Deliverer{
-		cfg: cfg, buffer: b, sink: s, gate: newGate(s.Limits().InFlight, cfg.Log, cfg.Name),
-		eager: s.Limits().Eager, hurry: newEvent(), drain: newEvent(),
-	}
-	if cfg.DeadLetters != nil {
-		d.gate.fate = "they are kept as dead letters"
-	}
-	return d
 }
 
 // event is something that happens once.
@@ -107,7 +104,7 @@ func (e event) first() <-chan struct{} {
 }
 
 // Health returns how the destination does.
-func (d *Deliverer) Health() Health { return d.gate.health() }
+func (d *Deliverer) Health() Health { return d.current().gate.health() }
 
 // Hurry makes everything leave at once, small requests too.
 func (d *Deliverer) Hurry() { d.hurry.happens() }
@@ -122,19 +119,24 @@ func (d *Deliverer) Drain() {
 // Abandon lets no further attempt begin. Those that are under way may still end
 // well; what waits for an attempt is dropped under the reason shutdown. The
 // buffer must be abandoned before.
-func (d *Deliverer) Abandon() { d.gate.close() }
+func (d *Deliverer) Abandon() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.abandoned = true
+	d.to.gate.close()
+}
 
 // SlowAnswer is how long the destination takes to answer, by recent experience.
-func (d *Deliverer) SlowAnswer() time.Duration { return d.gate.slow() }
+func (d *Deliverer) SlowAnswer() time.Duration { return d.current().gate.slow() }
 
 // LastAnswer is when the destination last answered; zero before the first time.
-func (d *Deliverer) LastAnswer() time.Time { return d.gate.lastAnswer() }
+func (d *Deliverer) LastAnswer() time.Time { return d.current().gate.lastAnswer() }
 
 // Run delivers until Drain was called and the buffer is empty, or until ctx
 // ends: then what is in flight is given up, and what waits is left to the
 // buffer. It may be called once.
 func (d *Deliverer) Run(ctx context.Context) {
-	defer d.gate.tellTheRest()
+	defer func() { d.current().gate.tellTheRest() }()
 	defer d.senders.Wait()
 	timer := time.NewTimer(trimAfter)
 	defer timer.Stop()
@@ -142,7 +144,7 @@ func (d *Deliverer) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		req, pause := d.next()
 		if req != nil {
-			d.senders.Go(func() { d.send(ctx, req) })
+			d.dispatch(ctx, req)
 			trimmed = false
 			continue
 		}
@@ -160,6 +162,7 @@ func (d *Deliverer) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-d.buffer.Ready():
+		case <-d.exchanged:
 		case <-d.hurry.first():
 		case <-d.drain.first():
 		case <-timer.C:
@@ -174,6 +177,9 @@ func (d *Deliverer) Run(ctx context.Context) {
 // next takes the next request that may leave now, or says for how long there
 // will be none if nothing happens in the buffer.
 func (d *Deliverer) next() (*buffer.Request, time.Duration) {
+	if !d.rebind() {
+		return nil, time.Hour
+	}
 	if req := d.buffer.Take(false); req != nil {
 		return req, 0
 	}
@@ -190,81 +196,123 @@ func (d *Deliverer) next() (*buffer.Request, time.Duration) {
 
 // spacing is the least time between two requests that are not full.
 func (d *Deliverer) spacing() time.Duration {
-	caution := d.gate.caution()
-	if d.eager && caution == 1 {
+	caution := d.bound.gate.caution()
+	if d.bound.limits.Eager && caution == 1 {
 		return 0
 	}
-	return min(smallSpacing*time.Duration(caution), d.cfg.FlushInterval)
+	return min(smallSpacing*time.Duration(caution), d.bound.flush)
 }
 
 func (d *Deliverer) trim() {
 	if err := d.buffer.Trim(); err != nil {
-		d.cfg.Log.Warn("giving the buffer's memory back failed", "destination", d.cfg.Name, "error", err)
+		d.bound.warn(d.cfg.Log, "giving the buffer's memory back failed", "error", err)
 	}
 }
 
-// send sees one request through to its end.
-func (d *Deliverer) send(ctx context.Context, req *buffer.Request) {
-	for _, settled := range req.After() {
-		select {
-		case <-settled:
-		case <-ctx.Done():
+// dispatch begins to see a request through to its end.
+func (d *Deliverer) dispatch(ctx context.Context, req *buffer.Request) {
+	t := &try{req: req, to: d.bound, timeout: d.bound.timeout, before: d.last, pauses: newPauses()}
+	d.last = req.Settled()
+	d.senders.Go(func() {
+		for _, settled := range req.After() {
+			select {
+			case <-settled:
+			case <-ctx.Done():
+			}
 		}
-	}
-	d.deliver(ctx, &try{req: req, pauses: newPauses()})
+		d.deliver(ctx, t)
+	})
 }
 
 // deliver attempts until the request is settled.
 func (d *Deliverer) deliver(ctx context.Context, t *try) {
-	timeout := d.cfg.AttemptTimeout
 	for {
-		pass, ok := d.gate.enter(ctx)
-		if !ok {
+		if t.to != d.current() && !d.moveOn(ctx, t) {
+			d.halve(ctx, t)
+			return
+		}
+		a := d.attempt(ctx, t)
+		switch {
+		case a.exchanged:
+			t.unsure(a.out)
+			continue
+		case !a.made:
+			t.mark(nil)
 			d.settle(t.req, buffer.Fate{Dropped: ledger.Shutdown, Repeated: t.repeated})
 			return
 		}
-		out, timedOut := d.attempt(ctx, t, timeout)
+		gate, out := t.to.gate, a.out
 		switch out.Verdict {
 		case sink.Delivered:
+			gate.noted(out)
 			if len(out.Again) == 0 {
-				d.gate.succeeded(pass)
+				t.mark(nil)
+				gate.succeeded(a.pass)
 				d.delivered(ctx, t, out.Rejected)
 				return
 			}
-			d.gate.partly(pass, out)
+			gate.partly(a.pass, out)
+			t.mark(&out)
 			d.again(ctx, t, out)
 			continue
 		case sink.Refuse:
-			d.gate.succeeded(pass)
+			t.mark(nil)
+			gate.succeeded(a.pass)
 			d.refused(ctx, t, out)
 			return
 		}
-		d.gate.failed(pass, out)
-		t.repeated = t.repeated || out.Unsure
-		if timedOut {
-			timeout = min(2*timeout, 4*d.cfg.AttemptTimeout)
+		gate.failed(a.pass, out)
+		t.unsure(out)
+		if a.timedOut {
+			t.timeout = min(2*t.timeout, 4*t.to.timeout)
 		}
 	}
 }
 
-func (d *Deliverer) attempt(ctx context.Context, t *try, timeout time.Duration) (sink.Outcome, bool) {
-	attempt, cancel := context.WithTimeout(ctx, timeout)
+// attempted is what came of an attempt.
+type attempted struct {
+	out sink.Outcome
+	// made: there was one, which was let through by pass.
+	made bool
+	pass pass
+	// timedOut: it got no answer in time. exchanged: there was none, or it was cut
+	// off, because there is another destination now.
+	timedOut, exchanged bool
+}
+
+// attempt waits until the destination may be tried, and makes one attempt.
+func (d *Deliverer) attempt(ctx context.Context, t *try) (a attempted) {
+	to := t.to
+	done, ok := d.use(to)
+	if !ok {
+		return attempted{exchanged: true}
+	}
+	defer done()
+	if a.pass, a.made = to.gate.enter(ctx); !a.made {
+		a.exchanged = to != d.current()
+		return a
+	}
+	attempt, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
+	defer context.AfterFunc(to.over, cancel)()
 	start := time.Now()
 	if t.attempts == 0 {
 		t.first = start
 	}
 	t.attempts++
 	t.last = start
-	out := d.sink.Send(attempt, t.req)
-	if out.Verdict == sink.Delivered && took(t.req, out.Again) == 0 {
+	a.out = to.sink.Send(attempt, t.req)
+	if a.out.Verdict == sink.Delivered && took(t.req, a.out.Again) == 0 {
 		// Nothing was taken, so it is no answer but a failure.
-		out.Verdict, out.Rejected, out.Again = sink.Retry, nil, nil
+		a.out.Verdict, a.out.Rejected, a.out.Again = sink.Retry, nil, nil
 	}
-	if out.Verdict != sink.Retry {
-		d.gate.took(time.Since(start))
+	if a.out.Verdict != sink.Retry {
+		to.gate.took(time.Since(start))
+		return a
 	}
-	return out, attempt.Err() != nil && ctx.Err() == nil
+	a.exchanged = to.over.Err() != nil
+	a.timedOut = attempt.Err() != nil && ctx.Err() == nil
+	return a
 }
 
 // took is how many events of a request need not be tried again.
@@ -280,10 +328,7 @@ func took(req *buffer.Request, again []sink.Span) int {
 // until the culprit stands alone.
 func (d *Deliverer) refused(ctx context.Context, t *try, out sink.Outcome) {
 	if t.req.Events() > 1 {
-		first, second := *t, *t
-		first.req, second.req = t.req.Split(t.req.Events() / 2)
-		d.deliver(ctx, &first)
-		d.deliver(ctx, &second)
+		d.halve(ctx, t)
 		return
 	}
 	why := reasonOf(out.Reason)
@@ -296,7 +341,16 @@ func (d *Deliverer) refused(ctx context.Context, t *try, out sink.Outcome) {
 		return
 	}
 	d.settle(t.req, buffer.Fate{Dropped: why})
-	d.gate.rejected(rejected, out.Err)
+	t.to.gate.rejected(rejected, out.Err)
+}
+
+// halve delivers the halves of a request one after the other.
+func (d *Deliverer) halve(ctx context.Context, t *try) {
+	t.mark(nil)
+	first, second := *t, *t
+	first.req, second.req = t.req.Split(t.req.Events() / 2)
+	d.deliver(ctx, &first)
+	d.deliver(ctx, &second)
 }
 
 // reasonOf is the ledger's reason of a refusal. What is refused without a reason
@@ -310,16 +364,21 @@ func reasonOf(reason string) ledger.Reason {
 const refusedMarker = "loss-marker"
 
 func (d *Deliverer) settle(req *buffer.Request, fate buffer.Fate) {
-	for _, loss := range d.buffer.Settle(req, fate) {
+	untold := d.buffer.Settle(req, fate)
+	if len(untold) == 0 && len(fate.Rejected) == 0 {
+		return
+	}
+	to := d.current()
+	for _, loss := range untold {
 		if ledger.Reason(loss.Reason).Rejected() {
 			// The log hears of those records anyway, and a destination that takes none of
 			// them takes no marker in their place either.
-			d.gate.rejected([]sink.Rejection{{End: 1, Reason: refusedMarker}}, nil)
+			to.gate.rejected([]sink.Rejection{{End: 1, Reason: refusedMarker}}, nil)
 			continue
 		}
-		d.cfg.Log.Warn("a loss marker was not delivered", "destination", d.cfg.Name, "marker", string(loss.AppendText(nil)))
+		to.warn(d.cfg.Log, "a loss marker was not delivered", "marker", string(loss.AppendText(nil)))
 	}
-	if n := len(fate.Rejected); n > 0 {
-		d.gate.rejected(fate.Rejected, nil)
+	if len(fate.Rejected) > 0 {
+		to.gate.rejected(fate.Rejected, nil)
 	}
 }

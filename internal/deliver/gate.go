@@ -48,24 +48,13 @@ type gate struct {
 	told       time.Time      // when the log last told of rejected events
 	refused    map[string]int // rejected events by reason since then
 	why        error          // why the last of those were, where it is known
-}
+	// red is how many requests hold records of which the last attempt said that
+	// somebody must act, while others of the same destination go through; redWhy is
+	// why the last of them does.
+	red    int
+	redWhy string
 
-// Health is how a destination does.
-type Health struct {
-	// Up is false from the first failed attempt to the next answer.
-	Up bool `json:"up"`
-	// Since is when that last changed; zero before the first answer.
-	Since time.Time `json:"since,omitzero"`
-	// Failures counts attempts that failed since then.
-	Failures int `json:"failures"`
-	// Error is the cause of the last failure.
-	Error string `json:"error,omitempty"`
-	// Config says that somebody must act: credentials are refused, or something is
-	// missing that may not be created.
-	Config bool `json:"needs_action,omitempty"`
-	// DeadLetters is why the dead letters do not take what the destination rejects;
-	// those records are pending until they do.
-	DeadLetters string `json:"dead_letters,omitempty"`
+	already, replaced int64
 }
 
 func newGate(most int, log *slog.Logger, name string) *gate {
@@ -335,10 +324,4 @@ func (g *gate) caution() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.careful
-}
-
-func (g *gate) health() Health {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.state
 }

@@ -27,12 +27,13 @@ const letterBytes = 1 << 20
 func (d *Deliverer) bury(ctx context.Context, t *try, rejected []sink.Rejection) {
 	for {
 		err := d.put(ctx, t, rejected)
-		d.gate.buried(err)
+		to := d.current()
+		to.gate.buried(err)
 		if err == nil {
 			d.settle(t.req, buffer.Fate{Rejected: rejected, DeadLettered: true})
 			return
 		}
-		if !d.gate.rest(ctx, min(t.pauses.NextBackOff(), longPause)) {
+		if !to.gate.rest(ctx, min(t.pauses.NextBackOff(), longPause)) && to == d.current() {
 			d.settle(t.req, buffer.Fate{Dropped: ledger.Shutdown, Repeated: t.repeated})
 			return
 		}
@@ -47,7 +48,7 @@ func (d *Deliverer) put(ctx context.Context, t *try, rejected []sink.Rejection) 
 		err := d.cfg.DeadLetters.Put(ctx, letters)
 		letters, size = letters[:0], 0
 		if err != nil {
-			return fmt.Errorf("put dead letters of %s: %w", d.cfg.Name, err)
+			return fmt.Errorf("put dead letters of %s: %w", t.to.name, err)
 		}
 		return nil
 	}
@@ -84,7 +85,7 @@ func (d *Deliverer) put(ctx context.Context, t *try, rejected []sink.Rejection) 
 func (d *Deliverer) letter(t *try, s *record.Stream, batch *record.Batch, i int, body []byte, r *sink.Rejection) record.Letter {
 	seq := batch.FirstSeq + uint64(i)
 	return record.Letter{
-		Destination: d.cfg.Name, Source: d.cfg.Source, Tag: s.Name, Origin: origin(s, batch, seq, i), Seq: seq,
+		Destination: t.to.name, Source: d.cfg.Source, Tag: s.Name, Origin: origin(s, batch, seq, i), Seq: seq,
 		Time: batch.Time, Encoding: batch.Encoding, Body: append([]byte(nil), body...),
 		Status: r.Status, Reason: string(reasonOf(r.Reason)), Detail: r.Detail,
 		Attempts: t.attempts, First: unix(t.first), Last: unix(t.last),

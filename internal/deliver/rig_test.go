@@ -22,8 +22,9 @@ import (
 type attempt struct {
 	begin, end time.Duration // since the start of the test
 	texts      []string      // "stream:body", a marker as "stream:!"
-	moments    []moment
-	active     int // attempts under way when it began, itself included
+	moments    []moment      // of its batches
+	each       []moment      // of its events
+	active     int           // attempts under way when it began, itself included
 	deadline   time.Duration
 	out        sink.Outcome
 }
@@ -64,6 +65,7 @@ func read(req sink.Request) (a attempt) {
 		a.moments = append(a.moments, moment{b.Stream, b.Millisecond()})
 		if b.Kind == record.KindLoss {
 			a.texts = append(a.texts, fmt.Sprint(b.Stream, ":!"))
+			a.each = append(a.each, moment{b.Stream, b.Millisecond()})
 			continue
 		}
 		frames := b.Frames
@@ -71,6 +73,7 @@ func read(req sink.Request) (a attempt) {
 			var body []byte
 			body, _, frames = b.Next(frames)
 			a.texts = append(a.texts, fmt.Sprint(b.Stream, ":", string(body)))
+			a.each = append(a.each, moment{b.Stream, b.Millisecond()})
 		}
 	}
 	return a

@@ -114,6 +114,22 @@ func newStore(dir FS, o Options) *Store {
 	return s
 }
 
+// Rebound changes Max, MinFree and Compression. Max is not lowered below what is in use
+// and what the end of the store may take beside: what was taken is kept.
+func (s *Store) Rebound(o Options) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.pack.kind = o.Compression
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.options.MinFree, s.options.Compression = o.MinFree, o.Compression
+	s.options.Max = max(o.Max, min(s.options.Max, s.used+s.reserve()+s.spare))
+	s.segment = segmentSize(s.options.Max)
+}
+
+// Space is how many bytes of the file system are free, and how large it is.
+func (s *Store) Space() (free, total int64, err error) { return s.dir.Space() }
+
 // identify takes over what every segment repeats of the meta data.
 func (s *Store) identify(m Meta) {
 	s.header = segmentHeader{Limit: m.Limit, Incarnation: m.Incarnation, Identity: identitySum(m.Identity)}

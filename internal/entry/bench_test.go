@@ -42,34 +42,52 @@ var kinds = map[string][]byte{
 	"umlauts": accessLog(false, strings.Repeat("Größe der Tür ", 14)),
 }
 
-// each calls do with the record of every entry.
-func each(b *testing.B, all []byte, do func(rec []byte)) {
+// records are the records of entries.
+func records(b *testing.B, all []byte) (recs [][]byte) {
 	for len(all) > 0 {
 		_, rec, err := entry.Split(all)
 		if err != nil {
 			b.Fatal(err)
 		}
-		do(rec)
+		recs = append(recs, rec)
 		if all, err = entry.Skip(all); err != nil {
 			b.Fatal(err)
 		}
 	}
+	return recs
 }
 
 func BenchmarkAppendJSON(b *testing.B) {
 	for name, all := range kinds {
 		b.Run(name, func(b *testing.B) {
+			recs := records(b, all)
 			dst := make([]byte, 0, 1<<20)
 			b.SetBytes(int64(len(all)))
 			b.ReportAllocs()
 			for b.Loop() {
 				dst = dst[:0]
-				each(b, all, func(rec []byte) {
+				for _, rec := range recs {
 					var err error
 					if dst, _, err = entry.AppendJSON(dst, rec); err != nil {
 						b.Fatal(err)
 					}
-				})
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkSkip(b *testing.B) {
+	for name, all := range kinds {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(all)))
+			for b.Loop() {
+				var err error
+				for rest := all; len(rest) > 0; {
+					if rest, err = entry.Skip(rest); err != nil {
+						b.Fatal(err)
+					}
+				}
 			}
 		})
 	}

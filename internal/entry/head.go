@@ -127,6 +127,13 @@ func parseLong(src []byte) (head, error) {
 // since it needs no stack for it.
 func Skip(src []byte) (rest []byte, err error) {
 	for left := uint64(1); left > 0; left-- {
+		if len(src) > 0 && src[0]&^0x1f == 0xa0 {
+			// Most values are short strings.
+			if n := 1 + int(src[0]&0x1f); n <= len(src) {
+				src = src[n:]
+				continue
+			}
+		}
 		h, err := parse(src)
 		if err != nil {
 			return nil, err

@@ -80,13 +80,6 @@ type writer struct {
 // value writes the value at the start of src and returns what follows it; depth
 // is how many levels there may be.
 func (w *writer) value(src []byte, depth int) ([]byte, error) {
-	if len(src) > 0 && src[0]&^0x1f == 0xa0 {
-		// Most values, and nearly all keys, are short strings.
-		if end := 1 + int(src[0]&0x1f); end <= len(src) {
-			w.text(src[1:end])
-			return src[end:], nil
-		}
-	}
 	h, err := parse(src)
 	if err != nil {
 		return nil, err
@@ -119,6 +112,20 @@ func (w *writer) value(src []byte, depth int) ([]byte, error) {
 	return src[h.size:], nil
 }
 
+// short writes the short string that src begins with, as most values and nearly all
+// keys are, and returns its length, or 0 where the general way is to be taken.
+func short(dst, src []byte) ([]byte, int) {
+	if len(src) <= jsontext.MaxShort || src[0]&^0x1f != 0xa0 || cap(dst)-len(dst) < jsontext.ShortRoom {
+		return dst, 0
+	}
+	n := int(src[0] & 0x1f)
+	dst, ok := jsontext.AppendShort(dst, src[1:], n)
+	if !ok {
+		return dst, 0
+	}
+	return dst, 1 + n
+}
+
 // scalar writes what is told by its head alone.
 func (w *writer) scalar(h head) {
 	switch h.kind {
@@ -147,18 +154,32 @@ func (w *writer) object(src []byte, n uint64, depth int) ([]byte, error) {
 // pairs writes the inside of an object.
 func (w *writer) pairs(src []byte, n uint64, depth int) ([]byte, error) {
 	var err error
+	size, dst := 0, w.dst
 	for i := range n {
 		if i > 0 {
-			w.dst = append(w.dst, ',')
+			dst = append(dst, ',')
 		}
-		if src, err = w.key(src, depth); err != nil {
-			return nil, err
+		if dst, size = short(dst, src); size > 0 {
+			src = src[size:]
+		} else {
+			w.dst = dst
+			if src, err = w.key(src, depth); err != nil {
+				return nil, err
+			}
+			dst = w.dst
 		}
-		w.dst = append(w.dst, ':')
+		dst = append(dst, ':')
+		if dst, size = short(dst, src); size > 0 {
+			src = src[size:]
+			continue
+		}
+		w.dst = dst
 		if src, err = w.value(src, depth); err != nil {
 			return nil, err
 		}
+		dst = w.dst
 	}
+	w.dst = dst
 	return src, nil
 }
 
@@ -195,12 +216,6 @@ func (w *writer) key(src []byte, depth int) ([]byte, error) {
 
 // text writes a string.
 func (w *writer) text(s []byte) {
-	if jsontext.Plain(s) {
-		dst := append(w.dst, '"')
-		dst = append(dst, s...)
-		w.dst = append(dst, '"')
-		return
-	}
 	var n int
 	w.dst, n = jsontext.AppendASCII(append(w.dst, '"'), s)
 	if n < len(s) {
@@ -212,7 +227,7 @@ func (w *writer) text(s []byte) {
 // other writes the rest of a string, which is not ASCII.
 func (w *writer) other(s []byte) {
 	form := jsontext.Valid
-	if !utf8.Valid(s) {
+	if !jsontext.ValidUTF8(s) {
 		form = jsontext.Repair
 		w.replaced += record.InvalidBytes(s)
 	}

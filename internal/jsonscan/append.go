@@ -3,6 +3,8 @@ package jsonscan
 import (
 	"bytes"
 	"unicode/utf8"
+
+	"github.com/spillway/spillway/internal/jsontext"
 )
 
 // AppendObject appends the object that was scanned, braces and all, and tells how
@@ -53,7 +55,7 @@ func (s *Scanner) AppendMembers(dst []byte) (json []byte, members, replaced int)
 
 // clean appends whole members on one line and in valid UTF-8.
 func (s *Scanner) clean(dst, src []byte) (json []byte, replaced int) {
-	valid := !s.nonASCII() || utf8.Valid(src)
+	valid := !s.nonASCII() || jsontext.ValidUTF8(src)
 	if valid && !s.broken {
 		return append(dst, src...), 0
 	}
@@ -69,7 +71,7 @@ func compact(dst, src []byte) (json []byte, replaced int) {
 			if next < 0 {
 				next = len(src) // which is not, since it was scanned
 			}
-			if seen&highBits == 0 || utf8.Valid(src[at:next]) {
+			if seen&highBits == 0 || jsontext.ValidUTF8(src[at:next]) {
 				dst = append(dst, src[at:next]...)
 			} else {
 				var bad int

@@ -60,11 +60,13 @@ func (s *Scanner) topLevel(at int) int {
 		}
 		s.seen |= seen
 		key := -1
-		if wanted != 0 {
+		if wanted>>min(next-start-2, 63)&1 != 0 || seen&escaped != 0 {
 			key = s.find(src[start+1:next-1], seen)
 		}
-		if at = s.colon(next); at < 0 {
-			return at
+		if at = next + 1; src[next] != ':' || src[at] <= ' ' {
+			if at = s.colon(next); at < 0 {
+				return at
+			}
 		}
 		value := at
 		if at = s.value(at, MaxDepth-1); at < 0 {

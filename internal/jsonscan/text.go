@@ -32,22 +32,30 @@ func special(w uint64) uint64 {
 // was seen in it. A negative number is the complement of the place where it is bad.
 func text(src []byte, at int) (next int, seen uint64) {
 	for {
-		for len(src)-at >= 8 {
-			w := binary.LittleEndian.Uint64(src[at:])
-			seen |= w & highBits
-			m := special(w)
-			if m != 0 {
-				at += bits.TrailingZeros64(m) / 8
-				break
+		for len(src)-at >= 16 {
+			a, b := binary.LittleEndian.Uint64(src[at:]), binary.LittleEndian.Uint64(src[at+8:])
+			seen |= (a | b) & highBits
+			first, second := special(a), special(b)
+			if first|second == 0 {
+				at += 16
+				continue
 			}
-			at += 8
+			// Which word has the end is not asked by a branch: where short strings end
+			// cannot be foretold.
+			n := bits.TrailingZeros64(first)
+			if first == 0 {
+				n += bits.TrailingZeros64(second)
+			}
+			at += n / 8
+			break
 		}
-		for at < len(src) && plain[src[at]] {
-			seen |= uint64(src[at]) & highBits
-			at++
-		}
-		if at == len(src) {
-			return ^at, seen
+		if len(src)-at < 16 {
+			var more uint64
+			at, more = textEnd(src, at)
+			seen |= more
+			if at == len(src) {
+				return ^at, seen
+			}
 		}
 		switch src[at] {
 		case '"':
@@ -63,6 +71,31 @@ func text(src []byte, at int) (next int, seen uint64) {
 			return ^at, seen
 		}
 	}
+}
+
+// textEnd goes on with a string that has fewer than sixteen bytes to go, up to what
+// does not stand in strings as it is.
+func textEnd(src []byte, at int) (end int, seen uint64) {
+	if len(src) >= 16 {
+		for at < len(src) {
+			// The last words are shifted, so that zeros, which end a string, stand behind
+			// the last byte.
+			from := min(at, len(src)-8)
+			w := binary.LittleEndian.Uint64(src[from:]) >> (8 * (at - from))
+			seen |= w & highBits
+			n := bits.TrailingZeros64(special(w)) / 8
+			at += n
+			if n < 8 {
+				break
+			}
+		}
+		return at, seen
+	}
+	for at < len(src) && plain[src[at]] {
+		seen |= uint64(src[at]) & highBits
+		at++
+	}
+	return at, seen
 }
 
 // plain are the bytes that stand in strings as they are.
@@ -138,6 +171,15 @@ func number(src []byte, at int) int {
 func digits(src []byte, at int) int {
 	if src[at]-'0' > 9 {
 		return ^at
+	}
+	for len(src)-at >= 8 {
+		// What is more than nine is no digit, and the sum carries it into the high bit.
+		w := binary.LittleEndian.Uint64(src[at:]) ^ low*'0'
+		n := bits.TrailingZeros64((w&^highBits+low*(0x80-10)|w)&highBits) / 8
+		at += n
+		if n < 8 {
+			return at
+		}
 	}
 	for src[at]-'0' <= 9 {
 		at++

@@ -107,8 +107,10 @@ func (w *walk) members(at, depth int) int {
 			return w.badText(at, ^next)
 		}
 		w.seen |= seen
-		if at = w.colon(next); at < 0 {
-			return at
+		if at = next + 1; src[next] != ':' || src[at] <= ' ' {
+			if at = w.colon(next); at < 0 {
+				return at
+			}
 		}
 		if at = w.value(at, depth); at < 0 {
 			return at

@@ -22,33 +22,6 @@ func AppendASCII(dst, src []byte) ([]byte, int) {
 	}
 }
 
-// Plain reports whether text of up to 32 bytes is ASCII that stands in a JSON
-// string as it is; of a longer one it says no. Keys and most short values are, so
-// a caller can spare itself the general way.
-func Plain(text []byte) bool {
-	n := len(text)
-	le := binary.LittleEndian
-	var m uint64
-	switch {
-	case n > 32:
-		return false
-	case n >= 16:
-		m = special(le.Uint64(text), highBits) | special(le.Uint64(text[8:]), highBits) |
-			special(le.Uint64(text[n-16:]), highBits) | special(le.Uint64(text[n-8:]), highBits)
-	case n >= 8:
-		m = special(le.Uint64(text), highBits) | special(le.Uint64(text[n-8:]), highBits)
-	case n >= 4:
-		m = special(uint64(le.Uint32(text))|uint64(le.Uint32(text[n-4:]))<<32, highBits)
-	default:
-		w := low * ' '
-		for _, c := range text {
-			w = w<<8 | uint64(c)
-		}
-		m = special(w, highBits)
-	}
-	return m == 0
-}
-
 // escapeASCII is escapeValid up to a byte that is not ASCII, at which it stops;
 // it ends, too, where dst has no room for a word and an escape. It takes the last
 // bytes as well.

@@ -29,13 +29,18 @@ const (
 	RejectedExpired Reason = "rejected-expired"  // older than the destination's retention
 	RejectedInvalid Reason = "rejected-invalid"  // refused for its content
 	RejectedTooLong Reason = "rejected-too-long" // refused for its size
+	RejectedRefused Reason = "rejected-refused"  // the destination lets nobody write there, and that is given up
+	// RejectedConflict: another record has its id.
+	RejectedConflict Reason = "rejected-conflict"
+	// Duplicate: the destination has a record of the same content.
+	Duplicate Reason = "duplicate"
 	// RejectedUnmatched: no route takes the record's tag.
 	RejectedUnmatched Reason = "rejected-unmatched"
 )
 
 // Rejected reports whether the destination refused the records for what they
 // are.
-func (r Reason) Rejected() bool { return strings.HasPrefix(string(r), "rejected-") }
+func (r Reason) Rejected() bool { return r == Duplicate || strings.HasPrefix(string(r), "rejected-") }
 
 // MaxNamedStreams is how many streams are kept by name; stream names are
 // foreign data, and the rest are summed under OtherStreams.

@@ -29,15 +29,20 @@ type Config struct {
 // For is the configuration of a pipeline to a destination; disk is what it has in
 // mode spill.
 func For(o config.Buffer, disk *buffer.Disk, d *catalog.Destination, log *slog.Logger) Config {
-	return Config{
-		Buffer: buffer.Config{
-			Limit: o.Limit, Mode: buffer.Mode(o.Mode), DropOldest: o.Drop == config.DropOldest,
-			MaxBlock: o.MaxBlock, NoLossMarkers: !o.LossMarkers, Disk: disk,
-		},
-		Sink:    d.Sink,
-		Deliver: deliver.Config{Name: d.Name, FlushInterval: d.FlushInterval, AttemptTimeout: d.AttemptTimeout},
-		Log:     log,
+	cfg := Config{Buffer: bufferConfig(o), Sink: d.Sink, Deliver: deliverConfig(d), Log: log}
+	cfg.Buffer.Disk = disk
+	return cfg
+}
+
+func bufferConfig(o config.Buffer) buffer.Config {
+	return buffer.Config{
+		Limit: o.Limit, Mode: buffer.Mode(o.Mode), DropOldest: o.Drop == config.DropOldest,
+		MaxBlock: o.MaxBlock, NoLossMarkers: !o.LossMarkers,
 	}
+}
+
+func deliverConfig(d *catalog.Destination) deliver.Config {
+	return deliver.Config{Name: d.Name, FlushInterval: d.FlushInterval, AttemptTimeout: d.AttemptTimeout}
 }
 
 // Pipeline is one route: an intake, a buffer, a destination.
@@ -49,7 +54,7 @@ type Pipeline struct {
 	done    chan struct{}
 	kept    chan struct{} // closed when nobody looks after the disk any more
 	unkeep  context.CancelFunc
-	spills  bool
+	disk    *buffer.Disk // in mode spill
 }
 
 // Start makes a pipeline and starts to deliver. It waits for nothing.
@@ -61,7 +66,7 @@ func Start(cfg Config) *Pipeline {
 	keeping, unkeep := context.WithCancel(context.Background())
 	p := &Pipeline{
 		buffer: b, deliver: deliver.New(cfg.Deliver, b, cfg.Sink), sink: cfg.Sink, cancel: cancel, done: make(chan struct{}),
-		kept: make(chan struct{}), unkeep: unkeep, spills: cfg.Buffer.Disk != nil,
+		kept: make(chan struct{}), unkeep: unkeep, disk: cfg.Buffer.Disk,
 	}
 	go func() {
 		defer close(p.done)
@@ -89,7 +94,7 @@ func (p *Pipeline) Hurry() { p.deliver.Hurry() }
 // Where there is a disk nothing is dropped that it takes: what is held goes there
 // as soon as the destination fails or is silent, or a little before the deadline.
 func (p *Pipeline) StopBy(deadline time.Time) {
-	if p.spills {
+	if p.disk != nil {
 		p.leaveToDisk(time.Now(), deadline)
 	}
 	var look func()

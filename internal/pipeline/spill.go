@@ -129,11 +129,13 @@ var compressions = map[config.DiskCompression]diskbuffer.Compression{
 	config.DiskCompressionZstd: diskbuffer.Zstd,
 }
 
-// bounds are the options of the store.
-func bounds(dir diskbuffer.FS, o config.Buffer) (diskbuffer.Options, error) {
+// bounds are the options of a store on that file system.
+func bounds(on interface {
+	Space() (free, total int64, err error)
+}, o config.Buffer) (diskbuffer.Options, error) {
 	options := diskbuffer.Options{Max: o.MaxDisk, MinFree: o.MinFreeDisk, Compression: compressions[o.Compression]}
 	if options.MinFree == 0 {
-		_, total, err := dir.Space()
+		_, total, err := on.Space()
 		if err != nil {
 			return options, fmt.Errorf("see how large the disk is: %w", err)
 		}

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 
 	"github.com/spillway/spillway/internal/config"
-	"github.com/spillway/spillway/internal/config/runfile"
 	"github.com/spillway/spillway/internal/diskbuffer"
 	"github.com/spillway/spillway/internal/pipeline"
 	"github.com/spillway/spillway/internal/statedir"
@@ -58,11 +57,12 @@ func (r *Run) adopt() {
 	r.orphans = orphans
 	r.mu.Unlock()
 	for name, all := range bySink {
-		to := *r.file.Sink(name)
-		r.leavers.Go(func() {
+		r.endings.leave("what earlier runs left for the sink "+name, func() error {
+			var errs []error
 			for _, l := range all {
-				r.deliverLeft(&l, to)
+				errs = append(errs, r.deliverLeft(&l))
 			}
+			return errors.Join(errs...)
 		})
 	}
 }
@@ -98,33 +98,39 @@ func lookAt(path string) (l *left, err error) {
 }
 
 // deliverLeft delivers what is in a buffer of an earlier run.
-func (r *Run) deliverLeft(l *left, to runfile.Sink) {
-	leg, err := r.openLeft(l, to)
+func (r *Run) deliverLeft(l *left) error {
+	leg, err := r.openLeft(l)
 	switch {
-	case errors.Is(err, diskbuffer.ErrLocked), errors.Is(err, fs.ErrNotExist), errors.Is(err, errStopping):
-		return
+	case errors.Is(err, diskbuffer.ErrLocked), errors.Is(err, fs.ErrNotExist), errors.Is(err, errUnwanted):
+		return nil
 	case err != nil:
-		r.cfg.Log.Error("a disk buffer of an earlier run stays as it is", "directory", l.path, "error", err)
-		return
+		return fmt.Errorf("the disk buffer %s stays as it is: %w", l.path, err)
 	}
-	r.leaveNow(leg, nil)
+	return r.leaveNow(leg, nil)
 }
 
-var errStopping = errors.New("the run ends")
+// errUnwanted says that the run ends, or that its file has no such sink any more.
+var errUnwanted = errors.New("nobody wants it")
 
 // leftMemory is what one leg for what is on the disk already holds, in bytes.
 const leftMemory = 4 << 20
 
-func (r *Run) openLeft(l *left, to runfile.Sink) (*leg, error) {
-	plan := legPlan{route: l.route, sink: to, buffer: config.Buffer{
-		Mode: config.Spill, Limit: leftMemory, LossMarkers: true, MaxDisk: 1 << 30,
-		WhenFull: config.WhenFullBlock, Durability: config.DurabilityMemory, Compression: config.DiskCompressionNone,
-	}}
+func (r *Run) openLeft(l *left) (*leg, error) {
+	r.opening.Lock()
+	defer r.opening.Unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.stopping {
-		return nil, errStopping
+		return nil, errUnwanted
 	}
+	to := r.file.Sink(l.sink)
+	if to == nil {
+		return nil, errUnwanted
+	}
+	plan := legPlan{route: l.route, sink: *to, buffer: config.Buffer{
+		Mode: config.Spill, Limit: leftMemory, LossMarkers: true, MaxDisk: 1 << 30,
+		WhenFull: config.WhenFullBlock, Durability: config.DurabilityMemory, Compression: config.DiskCompressionNone,
+	}}
 	shared, err := r.sinks.get(&plan.sink)
 	if err != nil {
 		return nil, err

@@ -95,7 +95,7 @@ func TestSinkIsGone(t *testing.T) {
 	if p := r.Report(); len(p.Orphaned) != 1 || p.Orphaned[0].Route != "app.**" || p.Orphaned[0].Sink != "one" || p.Orphaned[0].Directory == "" {
 		t.Fatalf("orphaned: %+v", p.Orphaned)
 	}
-	if err := r.Reload(r.file(64<<10, "** spill: two", "sys: one")); err != nil {
+	if _, err := r.Reload(r.file(64<<10, "** spill: two", "sys: one")); err != nil {
 		t.Fatal(err)
 	}
 	r.await("all is delivered", func(p run.Report) bool { return p.Delivered == 300 && len(p.Orphaned) == 0 })
@@ -116,7 +116,7 @@ func TestReloadTakesTheRouteOfABuffer(t *testing.T) {
 	for chunk := range slices.Chunk(all, 50) {
 		r.expect(s.handAt(record.LevelKernel, "app.x", chunk...), true)
 	}
-	if err := r.Reload(r.file(64<<10, "** spill: two", "sys: one")); err != nil {
+	if _, err := r.Reload(r.file(64<<10, "** spill: two", "sys: one")); err != nil {
 		t.Fatal(err)
 	}
 	r.expect(s.hand("app.x", "new"), true)

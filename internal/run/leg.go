@@ -1,7 +1,7 @@
 package run
 
 import (
-	"reflect"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -12,20 +12,37 @@ import (
 )
 
 // leg is one sink of one route: a pipeline, and what a route sees of it. It
-// implements route.Leg.
+// implements route.Leg. The names of its route and of its sink stay as they are.
 type leg struct {
-	legPlan
+	route, name string
 	*pipeline.Pipeline
-	to *sharedSink
-	// place is where it stands in its route; a reload may change that.
+	// plan is what the file says of it, and place where it stands in its route; a
+	// reload may change both.
+	plan  atomic.Pointer[legPlan]
 	place atomic.Pointer[place]
+
+	// to belongs to the lock of the run's lists, and so does ended: nothing is
+	// delivered any more.
+	to    *sharedSink
+	ended bool
 
 	mu      sync.Mutex
 	streams map[string]*record.Stream // of Lines and Body, whose tags are the file's
 }
 
-// legPlan is what the file says about a leg. Two plans that are the same make the
-// same leg, so that a reload can leave it alone.
+func newLeg(plan legPlan, to *sharedSink) *leg {
+	l := &leg{route: plan.route, name: plan.sink.Name, to: to}
+	l.plan.Store(&plan)
+	l.place.Store(&place{of: 1})
+	return l
+}
+
+// String is how the log calls it.
+func (l *leg) String() string {
+	return "the leg of the route " + strconv.Quote(l.route) + " to the sink " + strconv.Quote(l.name)
+}
+
+// legPlan is what the file says about a leg.
 type legPlan struct {
 	route  string
 	sink   runfile.Sink
@@ -36,38 +53,30 @@ type legPlan struct {
 // of that name, on their way to the sink of that name.
 func (p *legPlan) identity() string { return identityOf(p.route, p.sink.Name) }
 
-// same reports whether a leg of this plan can go on as one of the other.
-func (p *legPlan) same(o *legPlan) bool {
-	return p.route == o.route && reflect.DeepEqual(p.buffer, o.buffer) && sameSink(&p.sink, &o.sink)
-}
-
-// durable reports whether the leg writes to the disk before it vouches.
-func (p *legPlan) durable() bool {
-	return p.buffer.Mode == config.Spill && p.buffer.Durability != config.DurabilityMemory
-}
-
 // Level implements route.Leg: the durability of the leg's buffer where that says
 // more than memory, else that the destination has the chunk.
 func (l *leg) Level() record.Level {
+	b := &l.plan.Load().buffer
 	switch {
-	case !l.durable():
+	case b.Mode != config.Spill || b.Durability == config.DurabilityMemory:
 		return record.LevelDelivered
-	case l.buffer.Durability == config.DurabilityPower:
+	case b.Durability == config.DurabilityPower:
 		return record.LevelPower
 	}
 	return record.LevelKernel
 }
 
 // Sink implements route.Leg.
-func (l *leg) Sink() string { return l.sink.Name }
+func (l *leg) Sink() string { return l.name }
 
 // Waits implements route.Leg.
 func (l *leg) Waits() bool {
-	switch l.buffer.Mode {
+	b := &l.plan.Load().buffer
+	switch b.Mode {
 	case config.Blocking:
 		return true
 	case config.Spill:
-		return l.buffer.WhenFull == config.WhenFullBlock
+		return b.WhenFull == config.WhenFullBlock
 	}
 	return false
 }

@@ -22,7 +22,7 @@ func TestReloadLeavesAloneWhatIsTheSame(t *testing.T) {
 	f := r.file(1<<20, "app.**: one", "sys: three")
 	f.Sources = append([]runfile.Source{}, f.Sources...)
 	f.Routes[0].Where, f.Sources[0].Where = "spillway.yaml:17:3", "spillway.yaml:2:3" // A line that moves is the same line.
-	if err := r.Reload(f); err != nil {
+	if _, err := r.Reload(f); err != nil {
 		t.Fatal(err)
 	}
 	r.expect(s.hand("app.x", "c"), true)
@@ -62,7 +62,7 @@ func TestFailedReloadChangesNothing(t *testing.T) {
 			r.broken = c.broken
 			f := r.file(1<<20, "app.**: two", "**: three")
 			c.change(f)
-			if err := r.Reload(f); err == nil || !strings.Contains(err.Error(), "not used") {
+			if _, err := r.Reload(f); err == nil || !strings.Contains(err.Error(), "not used") {
 				t.Fatalf("the reload says %v", err)
 			}
 			r.expect(s.hand("app.x", "a"), true)
@@ -87,7 +87,7 @@ func TestReloadChangesASource(t *testing.T) {
 	held := s.hand("tag", "a")
 	f := r.file(1<<20, "**: one")
 	f.Sources[0].Type = "another"
-	if err := r.Reload(f); err != nil {
+	if _, err := r.Reload(f); err != nil {
 		t.Fatal(err)
 	}
 	next := r.sources[1]

@@ -22,6 +22,8 @@ type Report struct {
 	RecordsIn int64          `json:"records_in"`
 	Legs      []LegReport    `json:"legs"`
 	Sources   []SourceStatus `json:"sources"`
+	// Ending is what is not in use any more and has not ended yet.
+	Ending []Ending `json:"ending,omitempty"`
 	// Unmatched is what no route takes, by tag.
 	Unmatched []Stray `json:"unmatched"`
 	// Orphaned are disk buffers of which the file knows neither route nor sink.
@@ -61,14 +63,15 @@ func (r *Run) Report() Report {
 		Time: time.Now().UTC(), PID: os.Getpid(), Program: "spillway",
 		Balance: r.gone, Legs: []LegReport{}, Sources: []SourceStatus{}, Unmatched: r.strays.list(), Orphaned: append([]Orphan{}, r.orphans...),
 	}
+	report.Ending = r.endings.list()
 	if r.file != nil {
 		report.File = r.file.Path
 	}
 	balances := []ledger.Balance{r.gone}
 	for i, l := range r.all() {
-		own := l.Report(pipeline.Identity{Program: "spillway", Destination: l.to.Name, Mode: string(l.buffer.Mode)})
+		own := l.Report(pipeline.Identity{Program: "spillway", Destination: l.to.Name, Mode: string(l.plan.Load().buffer.Mode)})
 		balances = append(balances, own.Balance)
-		report.Legs = append(report.Legs, LegReport{Route: l.route, Sink: l.sink.Name, Leaving: i >= len(r.legs)+len(r.rejects), Report: own})
+		report.Legs = append(report.Legs, LegReport{Route: l.route, Sink: l.name, Leaving: i >= len(r.legs)+len(r.rejects), Report: own})
 	}
 	report.Balance = addUp(balances...)
 	report.RecordsIn = r.goneIn

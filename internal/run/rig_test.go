@@ -155,10 +155,12 @@ type rig struct {
 	places   map[string]*place
 	sources  []*source
 	letters  letters
-	broken   string // the sink or source of that name cannot be opened
+	broken   string    // the sink or source of that name cannot be opened
+	stuck    sink.Sink // of the type "hangs"
 	*run.Run
 }
 
+// A sink goes to the place that its type names, or else its own name.
 func newRig(t *testing.T) *rig {
 	r := &rig{T: t, stateDir: t.TempDir(), places: map[string]*place{}}
 	for _, name := range []string{"one", "two", "three"} {
@@ -174,7 +176,13 @@ func (r *rig) config() run.Config {
 			if s.Name == r.broken {
 				return nil, errors.New("it cannot be opened")
 			}
+			if s.Type == "hangs" {
+				return &catalog.Destination{Name: s.Name, Sink: r.stuck}, nil
+			}
 			p := r.places[s.Name]
+			if other := r.places[s.Type]; other != nil {
+				p = other
+			}
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			p.opened++

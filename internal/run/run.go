@@ -12,11 +12,8 @@ package run
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
-	"time"
 
 	"github.com/spillway/spillway/internal/catalog"
 	"github.com/spillway/spillway/internal/config/runfile"
@@ -52,9 +49,12 @@ type Run struct {
 	strays  strays
 	settled settled
 
-	// changing is held while the file changes, and at the end; mu, inside of it,
-	// while what follows is read or changed.
+	// changing is held while the file changes, and at the end; opening, inside of it,
+	// while the file changes and while a leg is made for what an earlier run left, so
+	// that the new file is that leg's as well; and mu, inside of both, while what follows is read or
+	// changed.
 	changing sync.Mutex
+	opening  sync.Mutex
 	mu       sync.Mutex
 	file     *runfile.File
 	sinks    sinks
@@ -70,7 +70,7 @@ type Run struct {
 	// stopping: nothing is begun any more.
 	stopping bool
 
-	leavers sync.WaitGroup
+	endings endings
 	// handing are the sources among them that may still hand something over.
 	handing sync.WaitGroup
 	replay  replay
@@ -80,15 +80,15 @@ type Run struct {
 // Start makes a run of the file and starts it: the legs first, then the sources.
 // Where it fails, nothing is left running.
 func Start(file *runfile.File, cfg Config) (*Run, error) {
-	r := &Run{cfg: cfg, sinks: sinks{open: cfg.OpenSink}, strays: strays{log: cfg.Log}}
+	r := &Run{cfg: cfg, sinks: sinks{open: cfg.OpenSink}, strays: strays{log: cfg.Log}, endings: endings{log: cfg.Log}}
 	r.heap.limit.Store(heapLimit(file))
 	r.router = route.NewRouter(route.NewTable(nil, &route.Route{}, &route.Route{}, r.strays.tell))
+	r.changing.Lock()
+	defer r.changing.Unlock()
 	next, err := r.build(file)
 	if err != nil {
 		return nil, err
 	}
-	r.changing.Lock()
-	defer r.changing.Unlock()
 	r.commit(next)
 	r.adopt()
 	r.replay.start(r.router, r.cfg.Replay)
@@ -99,92 +99,3 @@ func Start(file *runfile.File, cfg Config) (*Run, error) {
 // receiving is the share of the memory in which is received: half-read messages,
 // decompression, connections, remembered chunks, and what no route takes.
 func receiving(file *runfile.File) int64 { return file.Memory / 4 }
-
-// next is what a file asks for, made and not yet in use.
-type next struct {
-	file    *runfile.File
-	legs    []*leg
-	places  []place // of legs
-	made    []*leg  // of legs, those that were not there before
-	rejects []*leg
-	table   *route.Table
-	// sources are those of the file, and opened of these those that are new.
-	sources, opened []*source
-}
-
-// build makes what the file asks for, and leaves alone what there is: legs and
-// sources of which it says the same go on. Where it fails, nothing is left of it.
-// The sources come first, because a leg may settle at once what they remember.
-func (r *Run) build(file *runfile.File) (*next, error) {
-	n := &next{file: file}
-	err := r.openSources(n)
-	var routes []*route.Route
-	for i := 0; err == nil && i < len(file.Routes); i++ {
-		var made *route.Route
-		if made, err = r.buildRoute(n, &file.Routes[i]); err != nil {
-			err = fmt.Errorf("%s: %w", file.Routes[i].Where, err)
-		}
-		routes = append(routes, made)
-	}
-	if err != nil {
-		return nil, errors.Join(err, r.undo(n))
-	}
-	for _, plan := range rejectsPlans(file) {
-		l := running(r.rejects, &plan)
-		if l == nil {
-			l = r.startRejects(plan)
-			n.made = append(n.made, l)
-		}
-		n.rejects = append(n.rejects, l)
-	}
-	to := func(l *leg) *route.Route { return &route.Route{Name: l.route, Legs: []route.Leg{l}} }
-	n.table = route.NewTable(routes, to(n.rejects[len(n.rejects)-1]), to(n.rejects[0]), r.strays.tell)
-	return n, nil
-}
-
-func (r *Run) buildRoute(n *next, from *runfile.Route) (*route.Route, error) {
-	to := &route.Route{Name: from.Name, Match: from.Match.Match}
-	for i, name := range from.To {
-		plan := legPlan{route: from.Name, sink: *n.file.Sink(name), buffer: from.Buffer}
-		l := running(r.legs, &plan)
-		if l == nil {
-			var err error
-			if l, err = r.startLeg(plan); err != nil {
-				return nil, fmt.Errorf("start delivery to the sink %q: %w", name, err)
-			}
-			n.made = append(n.made, l)
-		}
-		n.places = append(n.places, place{i, len(from.To)})
-		n.legs = append(n.legs, l)
-		to.Legs = append(to.Legs, l)
-	}
-	return to, nil
-}
-
-// running is the leg of that plan among those that there are, or nil.
-func running(legs []*leg, plan *legPlan) *leg {
-	for _, l := range legs {
-		if l.same(plan) {
-			return l
-		}
-	}
-	return nil
-}
-
-// undo ends what was made for a file that is not used after all. Nothing has been
-// admitted to it, but a disk buffer may have something of an earlier run, which
-// stays there.
-func (r *Run) undo(n *next) error {
-	var errs []error
-	told := r.sources
-	r.settled.sources.Store(&told)
-	for _, s := range n.opened {
-		errs = append(errs, s.Close())
-	}
-	for _, l := range n.made {
-		l.StopBy(time.Now())
-		l.Drain()
-		errs = append(errs, r.end(l))
-	}
-	return errors.Join(errs...)
-}

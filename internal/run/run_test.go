@@ -143,7 +143,7 @@ func TestReloadUnmatched(t *testing.T) {
 		r.expect(s.hand("stray", "x"), true)
 		next := r.file(1<<20, "app.**: one")
 		next.Unmatched = unmatched
-		if err := r.Reload(next); err != nil {
+		if _, err := r.Reload(next); err != nil {
 			t.Fatal(err)
 		}
 		legs := map[runfile.Unmatched]int{runfile.UnmatchedDrop: 3, runfile.UnmatchedDeadLetter: 2}[unmatched]

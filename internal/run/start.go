@@ -55,11 +55,9 @@ func (p *legPlan) bufferOptions() config.Buffer {
 }
 
 func (r *Run) startPipeline(plan legPlan, to *sharedSink, disk *buffer.Disk) *leg {
-	cfg := pipeline.For(plan.bufferOptions(), disk, to.Destination, r.cfg.Log)
-	cfg.Sink = lent{to.Sink}
+	cfg := pipeline.For(plan.bufferOptions(), disk, to.lent(), r.cfg.Log)
 	cfg.Deliver.DeadLetters = r.cfg.DeadLetters
-	l := &leg{legPlan: plan, to: to}
-	l.place.Store(&place{of: 1})
+	l := newLeg(plan, to)
 	cfg.Buffer.Settled = func(keys [][16]byte) { r.settled.told(*l.place.Load(), keys) }
 	l.Pipeline = pipeline.Start(cfg)
 	return l
@@ -97,13 +95,15 @@ func (r *Run) startRejects(plan legPlan) *leg {
 	if drops {
 		name = "unmatched: drop"
 	}
-	to := &sharedSink{Destination: &catalog.Destination{Name: name, Sink: refusal{r.router.Takes}, FlushInterval: time.Second}, users: 1}
+	to := &sharedSink{
+		Destination: &catalog.Destination{Name: name, Sink: refusal{r.router.Takes}, FlushInterval: time.Second},
+		users:       1, closed: make(chan struct{}),
+	}
 	cfg := pipeline.For(plan.buffer, nil, to.Destination, r.cfg.Log)
 	if !drops {
 		cfg.Deliver.DeadLetters = r.cfg.DeadLetters
 	}
-	l := &leg{legPlan: plan, to: to}
-	l.place.Store(&place{of: 1})
+	l := newLeg(plan, to)
 	cfg.Buffer.Settled = func(keys [][16]byte) { r.settled.told(place{of: 1}, keys) }
 	l.Pipeline = pipeline.Start(cfg)
 	return l

@@ -31,6 +31,9 @@ type Limits struct {
 	OrderedBy time.Duration
 	// InFlight is how many requests may be under way at once; at least 1.
 	InFlight int
+	// Idempotent: what the destination is sent twice is there once, since it has an
+	// id, so nothing counts as a possible duplicate.
+	Idempotent bool
 	// Eager: a request that is not full costs the destination next to nothing, so it
 	// leaves as soon as a slot is free. Others of that kind are 200 ms apart at least.
 	Eager bool
@@ -50,6 +53,9 @@ type Request interface {
 	// it came by the forward protocol. It may take a lock: ask once for each batch
 	// at most.
 	Stream(index uint32) *record.Stream
+	// Repeated reports whether an earlier attempt, of this process or of one before
+	// it, may have delivered some of it. It may take a lock.
+	Repeated() bool
 }
 
 // Sink is one destination. Send may be called by several goroutines at once,
@@ -109,6 +115,10 @@ type Outcome struct {
 	// Config: somebody must act before this can succeed: credentials are refused,
 	// something is missing that may not be created.
 	Config bool
+	// AlreadyThere is how many of the delivered events the destination had before, and
+	// Replaced how many of their bytes were replaced because they are no UTF-8, where
+	// that was not known at intake. Both stand beside the balance.
+	AlreadyThere, Replaced int
 }
 
 // Rejection is a range of events, by their index in the request, that can never
@@ -120,6 +130,9 @@ type Rejection struct {
 	// words: a dead letter keeps both.
 	Status int
 	Detail string
+	// Drop keeps the events from the dead letters: the destination has their like, or
+	// its owner wants none of them.
+	Drop bool
 }
 
 // Span is a range of events, by their index in the request; End is behind the

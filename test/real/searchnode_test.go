@@ -46,3 +46,53 @@ func tryNode(t *testing.T, node *parts.SearchNode) {
 		}
 	}
 }
+
+// Secured nodes let nobody in without a password, and a user do what he may: what he may not is refused
+// item by item.
+func TestSecuredSearchNodes(t *testing.T) {
+	if !harness.Long() {
+		t.Skip("secured nodes are started in the whole size alone: SPILLWAY_LONG=1")
+	}
+	for _, name := range []string{parts.OpenSearchSecured, parts.Elasticsearch8} {
+		t.Run(name, func(t *testing.T) {
+			parts.Need(t, name)
+			trySecuredNode(t, parts.StartSearch(t, name, parts.SearchOptions{Secured: true}))
+		})
+	}
+}
+
+func trySecuredNode(t *testing.T, node *parts.SearchNode) {
+	t.Helper()
+	const bulk = `{"create":{"_index":"logstash-1"}}
+{"n":1}
+{"create":{"_index":"others"}}
+{"n":1}
+`
+	for _, c := range []struct {
+		user, password string
+		status         int
+		answer         string
+	}{
+		{"", "", 401, ""},
+		{parts.SearchLimited, "wrong", 401, ""},
+		{parts.SearchLimited, parts.SearchLimitedPassword, 200, `{"items":[{"create":{"status":201}},{"create":{"status":403}}]}`},
+		{parts.SearchAdmin, parts.SearchAdminPassword, 200, `{"items":[{"create":{"status":201}},{"create":{"status":201}}]}`},
+	} {
+		answer, err := node.DoAs(t.Context(), c.user, c.password, http.MethodPost, "/_bulk?filter_path=items.*.status", bulk)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer.Status != c.status || (c.answer != "" && string(answer.Body) != c.answer) {
+			t.Errorf("user %q: status %d: %s; expected %d: %s", c.user, answer.Status, answer.Body, c.status, c.answer)
+		}
+	}
+	if _, err := http.Get(node.URL); err == nil {
+		t.Error("a client that does not know the authority was answered")
+	}
+	if strings.HasPrefix(node.Name, "elasticsearch") {
+		key := node.Must(t, http.MethodPost, "/_security/api_key", `{"name":"writer"}`)
+		if !strings.Contains(string(key), `"encoded":`) {
+			t.Errorf("the new API key is %s, expected an encoded one", key)
+		}
+	}
+}

@@ -26,6 +26,7 @@ type counted struct {
 // counting goes through one body, piece by piece. Actions and documents are taken to be right: of an action's line only
 // its first key and _id are looked for, of a document only its end.
 type counting struct {
+	sh       shape
 	buf      []byte
 	out      []byte
 	wantsDoc bool
@@ -96,7 +97,7 @@ func (a *counted) add(c *counting) {
 
 // begin readies c for a body.
 func (c *counting) begin(sh shape) {
-	c.wantsDoc, c.items, c.bytes, c.checksum, c.head = false, 0, 0, 0, c.head[:0]
+	c.sh, c.wantsDoc, c.items, c.bytes, c.checksum, c.head = sh, false, 0, 0, 0, c.head[:0]
 	c.out = c.out[:0]
 	c.out = append(c.out, '{')
 	if sh.took {
@@ -111,6 +112,9 @@ func (c *counting) begin(sh shape) {
 		c.tail = append(c.tail, `,"result":"created"`...)
 	}
 	c.tail = append(c.tail, `,"status":201}}`...)
+	if !sh.id && !sh.index {
+		c.tail = c.tail[1:]
+	}
 }
 
 // read goes through a body.
@@ -171,7 +175,11 @@ func (c *counting) item(id []byte) {
 	}
 	c.items++
 	c.checksum += xxhash.Sum64(id)
-	c.out = append(append(append(append(c.out, c.lead...), id...), '"'), c.tail...)
+	c.out = append(c.out, c.lead...)
+	if c.sh.id {
+		c.out = append(append(c.out, id...), '"')
+	}
+	c.out = append(c.out, c.tail...)
 	c.wantsDoc = true
 }
 
@@ -188,17 +196,15 @@ func (c *counting) action(line []byte) {
 	const id = `"_id":"`
 	at := bytes.Index(line, []byte(id))
 	if at < 0 {
-		if c.items > 0 {
-			c.out = append(c.out, ',')
-		}
-		c.items++
-		c.out = append(append(append(c.out, `{"`...), op...), `":{"_id":"counted-`...)
-		c.out = append(append(strconv.AppendUint(c.out, c.items, 10), '"'), c.tail...)
+		c.head = c.head[:0]
+		c.begins(op)
+		c.item(strconv.AppendUint([]byte("counted-"), c.items+1, 10))
+		c.checksum -= xxhash.Sum64(strconv.AppendUint([]byte("counted-"), c.items, 10)) // It is no id of the client's.
 		c.wantsDoc = string(op) != "delete"
 		return
 	}
 	c.head = append(c.head[:0], line[:at+len(id)]...)
-	c.lead = append(append(append(c.lead[:0], `{"`...), op...), `":{"_index":"counted","_id":"`...)
+	c.begins(op)
 	rest := line[at+len(id):]
 	if end := bytes.IndexByte(rest, '"'); end >= 0 {
 		rest = rest[:end]
@@ -207,6 +213,20 @@ func (c *counting) action(line []byte) {
 	c.wantsDoc = string(op) != "delete"
 	if !c.wantsDoc {
 		c.head = c.head[:0]
+	}
+}
+
+// begins makes what the answers to actions of an operation begin with.
+func (c *counting) begins(op []byte) {
+	c.lead = append(append(append(c.lead[:0], `{"`...), op...), `":{`...)
+	if c.sh.index {
+		c.lead = append(c.lead, `"_index":"counted"`...)
+		if c.sh.id {
+			c.lead = append(c.lead, ',')
+		}
+	}
+	if c.sh.id {
+		c.lead = append(c.lead, `"_id":"`...)
 	}
 }
 

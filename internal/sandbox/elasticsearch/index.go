@@ -39,19 +39,19 @@ func HashID(id string) uint64 { return xxhash.Sum64String(id) }
 func (ix *index) block() *apiError {
 	ix.mu.Lock()
 	defer ix.mu.Unlock()
-	on := func(name string) bool { return ix.settings["index.blocks."+name] == "true" }
+	on := func(name string) bool { return ix.settings[name] == "true" }
 	blocked := func(status int, what string) *apiError {
 		return refuse(status, "cluster_block_exception", "index [%s] blocked by: [%s];", ix.name, what)
 	}
 	switch {
 	case ix.closed:
 		return refuse(http.StatusBadRequest, "index_closed_exception", "closed")
-	case on("read_only"):
+	case on("index.blocks.read_only"):
 		return blocked(http.StatusForbidden, "FORBIDDEN/5/index read-only (api)")
-	case on("read_only_allow_delete"):
+	case on("index.blocks.read_only_allow_delete"):
 		return blocked(http.StatusTooManyRequests,
 			"TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark, index has read-only-allow-delete block")
-	case on("write"):
+	case on("index.blocks.write"):
 		return blocked(http.StatusForbidden, "FORBIDDEN/8/index write (api)")
 	}
 	return nil

@@ -3,7 +3,6 @@ package elasticsearch
 import (
 	"bytes"
 	"net/http"
-	"strings"
 )
 
 // field is one top-level field of a document.
@@ -87,7 +86,8 @@ func (b *bulk) document(s *Server, it *Item, text []byte) *apiError {
 		return refuse(http.StatusBadRequest, s.parsing(), "failed to parse: %v in document with id '%s'. Preview of field's value: ''", err, it.ID)
 	}
 	for _, f := range b.fields {
-		if name := string(f.name); strings.HasPrefix(name, "_") && it.Op != "update" && reserved(name) {
+		if len(f.name) > 0 && f.name[0] == '_' && it.Op != "update" && reserved(string(f.name)) {
+			name := string(f.name)
 			return refuse(http.StatusBadRequest, s.parsing(),
 				"failed to parse field [%s] of type [%s]: Field [%s] is a metadata field and cannot be added inside a document.", name, name, name)
 		}

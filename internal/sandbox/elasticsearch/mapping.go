@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -144,8 +143,11 @@ func takes(kind string, value []byte) bool {
 	case "date", "date_nanos":
 		if isText {
 			text := unquoted(value)
+			if looksLikeDate(text) {
+				return true
+			}
 			_, err := strconv.ParseInt(text, 10, 64)
-			return err == nil || looksLikeDate(text)
+			return err == nil
 		}
 		return value[0] == '-' || '0' <= value[0] && value[0] <= '9'
 	case "geo_point":
@@ -159,9 +161,13 @@ func looksLikeDate(text string) bool {
 	if len(text) < 10 || text[4] != '-' || text[7] != '-' {
 		return false
 	}
-	for _, layout := range []string{time.DateOnly, time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02T15:04Z07:00", "2006-01-02T15:04",
-		"2006-01-02T15", "2006-01-02T15:04:05.999999999Z0700"} {
-		if _, err := time.Parse(layout, strings.Replace(text, ",", ".", 1)); err == nil {
+	layouts := []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02T15:04Z07:00", "2006-01-02T15:04", "2006-01-02T15",
+		"2006-01-02T15:04:05.999999999Z0700"}
+	if len(text) == len(time.DateOnly) {
+		layouts = []string{time.DateOnly}
+	}
+	for _, layout := range layouts {
+		if _, err := time.Parse(layout, text); err == nil { // It takes a comma before the fraction as well.
 			return true
 		}
 	}

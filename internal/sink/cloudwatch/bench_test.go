@@ -57,6 +57,8 @@ func newHeld(ordered bool) *held {
 
 func (h *held) Events() int { return h.events }
 
+func (h *held) Repeated() bool { return false }
+
 func (h *held) Stream(index uint32) *record.Stream { return &record.Stream{Index: index} }
 
 func (h *held) Batches() iter.Seq2[int, *record.Batch] {

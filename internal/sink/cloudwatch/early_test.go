@@ -131,6 +131,8 @@ func (v *vanishing) Events() int {
 	return b.Count
 }
 
+func (v *vanishing) Repeated() bool { return false }
+
 func (v *vanishing) Stream(index uint32) *record.Stream { return &record.Stream{Index: index} }
 
 func (v *vanishing) Batches() iter.Seq2[int, *record.Batch] {

@@ -24,6 +24,8 @@ type held struct {
 
 func (h *held) Events() int { return h.events }
 
+func (h *held) Repeated() bool { return false }
+
 var benchStream = record.Stream{Name: "app.access", Incarnation: [12]byte{1}}
 
 func (h *held) Stream(uint32) *record.Stream { return &benchStream }

@@ -161,10 +161,15 @@ func newStream(index uint32, name string) *record.Stream {
 type Request struct {
 	batches [][]byte
 	events  int
+	// Again says that an earlier attempt may have arrived.
+	Again bool
 }
 
 // Events implements sink.Request.
 func (r *Request) Events() int { return r.events }
+
+// Repeated implements sink.Request.
+func (r *Request) Repeated() bool { return r.Again }
 
 // Batches implements sink.Request.
 func (r *Request) Batches() iter.Seq2[int, *record.Batch] {

@@ -33,7 +33,7 @@ func (n *SearchNode) elasticsearch(version string, settings map[string]string, o
 	}
 	config := filepath.Join(n.dir, "config")
 	if err := os.CopyFS(config, os.DirFS(filepath.Join(home, "config"))); err != nil {
-		return fmt.Errorf("copy the configuration of %s: %w", n.name, err)
+		return fmt.Errorf("copy the configuration of %s: %w", n.Name, err)
 	}
 	for _, below := range []string{"data", "logs", "tmp"} {
 		if err := os.Mkdir(filepath.Join(n.dir, below), 0o755); err != nil {
@@ -103,12 +103,12 @@ func (n *SearchNode) elasticsearchHome(version, java string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	dir, err := cached(n.name+"-"+sumOf(sources), func(dir string) error {
+	dir, err := cached(n.Name+"-"+sumOf(sources), func(dir string) error {
 		artifact := "org.elasticsearch.distribution.integ-test-zip:elasticsearch:" + version + ":zip"
 		if err := unpacked(artifact, dir); err != nil {
 			return err
 		}
-		home := filepath.Join(dir, n.name)
+		home := filepath.Join(dir, n.Name)
 		plugin := filepath.Join(home, "plugins", "missing")
 		if err := compile(java, filepath.Join(home, "lib"), sources, release, plugin); err != nil {
 			return err
@@ -117,7 +117,7 @@ func (n *SearchNode) elasticsearchHome(version, java string) (string, error) {
 			"name=missing\ndescription=what the distribution for tests lacks\nversion=%[1]s\nelasticsearch.version=%[1]s\njava.version=%[2]s\nclassname=missing.Missing\n",
 			version, release)), 0o644)
 	})
-	return filepath.Join(dir, n.name), err
+	return filepath.Join(dir, n.Name), err
 }
 
 // handedOver is what version 8 hands to a plugin as arguments, and 9 as one.

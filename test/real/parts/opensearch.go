@@ -19,8 +19,8 @@ var openSearchLogging = map[string]string{
 
 // openSearch prepares a node: the published jars, and a class that makes a node of them.
 func (n *SearchNode) openSearch(version string, settings map[string]string, options SearchOptions) error {
-	if options.Secured != (n.name == OpenSearchSecured) {
-		return fmt.Errorf("start %s: of OpenSearch %s is secured, and nothing else", n.name, OpenSearchSecured)
+	if options.Secured != (n.Name == OpenSearchSecured) {
+		return fmt.Errorf("start %s: of OpenSearch %s is secured, and nothing else", n.Name, OpenSearchSecured)
 	}
 	least, most, release := 17, 21, "11" // its security manager was taken out of Java after 23
 	if strings.HasPrefix(version, "3.") {
@@ -39,7 +39,7 @@ func (n *SearchNode) openSearch(version string, settings map[string]string, opti
 		return err
 	}
 	source := map[string][]byte{openSearchClass + ".java": text}
-	class, err := cached(n.name+"-node-"+sumOf(source), func(dir string) error { return compile(java, lib, source, release, dir) })
+	class, err := cached(n.Name+"-node-"+sumOf(source), func(dir string) error { return compile(java, lib, source, release, dir) })
 	if err != nil {
 		return err
 	}
@@ -73,13 +73,13 @@ func (n *SearchNode) openSearch(version string, settings map[string]string, opti
 }
 
 func (n *SearchNode) openSearchJars(version string) (string, error) {
-	artifacts := []string{"org.opensearch:opensearch:" + version, "org.apache.logging.log4j:log4j-core:" + openSearchLogging[n.name]}
-	if n.name == OpenSearchSecured {
+	artifacts := []string{"org.opensearch:opensearch:" + version, "org.apache.logging.log4j:log4j-core:" + openSearchLogging[n.Name]}
+	if n.Name == OpenSearchSecured {
 		artifacts = append(artifacts, "org.opensearch:opensearch-plugin-classloader:2.19.1")
 	} else {
 		for _, module := range []string{"transport-netty4-client", "reindex-client", "mapper-extras-client"} {
 			artifacts = append(artifacts, "org.opensearch.plugin:"+module+":"+version)
 		}
 	}
-	return jars(n.name, artifacts...)
+	return jars(n.Name, artifacts...)
 }

@@ -17,7 +17,7 @@ import (
 
 const (
 	// readyWithin is how long a part may take until it answers; a cold machine under load is slow.
-	readyWithin = 60 * time.Second
+	readyWithin = 3 * time.Minute
 	// askEvery is the pause between two questions to a part that is starting.
 	askEvery = 20 * time.Millisecond
 	// askAtMost bounds one question to a part whose client would go on asking by itself.

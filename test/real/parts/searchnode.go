@@ -61,13 +61,14 @@ type SearchOptions struct {
 // SearchNode is one node of Elasticsearch or OpenSearch, a cluster of its own.
 type SearchNode struct {
 	*Process
+	// Name is the product and its version, such as `opensearch-2.19.6`.
+	Name string
 	// URL is its base address, and stays the same over a restart.
 	URL string
 	// Certificates are those of a secured node, else nil.
 	Certificates *Certificates
 
 	t       testing.TB
-	name    string
 	dir     string
 	command func() *exec.Cmd
 	client  *http.Client
@@ -85,7 +86,7 @@ func StartSearch(t testing.TB, name string, options SearchOptions) *SearchNode {
 
 func startSearch(t testing.TB, name string, options SearchOptions) (*SearchNode, error) {
 	t.Helper()
-	n := &SearchNode{t: t, name: name, dir: WorkDir(t, "search"), client: new(http.Client)}
+	n := &SearchNode{t: t, Name: name, dir: WorkDir(t, "search"), client: new(http.Client)}
 	ports, err := keptPorts(2)
 	if err != nil {
 		return nil, err
@@ -126,7 +127,7 @@ func (n *SearchNode) TLS() *tls.Config { return n.client.Transport.(*http.Transp
 // run starts the node in its directory and waits until its cluster can be used, with all that it holds.
 func (n *SearchNode) run() error {
 	n.starts++
-	process, err := startGroup(n.t, fmt.Sprintf("%s-%d", n.name, n.starts), n.dir, n.command())
+	process, err := startGroup(n.t, fmt.Sprintf("%s-%d", n.Name, n.starts), n.dir, n.command())
 	if err != nil {
 		return err
 	}
@@ -160,28 +161,33 @@ type SearchAnswer struct {
 // Do asks the node, as its administrator where it is secured. A body that is not empty is JSON, or
 // lines of it for a bulk.
 func (n *SearchNode) Do(ctx context.Context, method, path, body string) (SearchAnswer, error) {
+	return n.DoAs(ctx, SearchAdmin, SearchAdminPassword, method, path, body)
+}
+
+// DoAs does the same as another user of a secured node, or as nobody.
+func (n *SearchNode) DoAs(ctx context.Context, user, password, method, path, body string) (SearchAnswer, error) {
 	request, err := http.NewRequestWithContext(ctx, method, n.URL+path, strings.NewReader(body))
 	if err != nil {
-		return SearchAnswer{}, fmt.Errorf("ask %s: %w", n.name, err)
+		return SearchAnswer{}, fmt.Errorf("ask %s: %w", n.Name, err)
 	}
 	if body != "" {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	if n.Certificates != nil {
-		request.SetBasicAuth(SearchAdmin, SearchAdminPassword)
+	if n.Certificates != nil && user != "" {
+		request.SetBasicAuth(user, password)
 	}
 	response, err := n.client.Do(request)
 	if err != nil {
-		return SearchAnswer{}, fmt.Errorf("ask %s: %w", n.name, err)
+		return SearchAnswer{}, fmt.Errorf("ask %s: %w", n.Name, err)
 	}
 	answer, err := io.ReadAll(response.Body)
 	if err := errors.Join(err, response.Body.Close()); err != nil {
-		return SearchAnswer{}, fmt.Errorf("read the answer of %s to %s %s: %w", n.name, method, path, err)
+		return SearchAnswer{}, fmt.Errorf("read the answer of %s to %s %s: %w", n.Name, method, path, err)
 	}
 	return SearchAnswer{response.StatusCode, bytes.TrimSpace(answer)}, nil
 }
 
-// Must does the same and fails the test unless the answer is 2xx.
+// Must does what Do does and fails the test unless the answer is 2xx.
 func (n *SearchNode) Must(t testing.TB, method, path, body string) []byte {
 	t.Helper()
 	answer, err := n.Do(t.Context(), method, path, body)

@@ -1,0 +1,257 @@
+package run_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/internal/config"
+	"github.com/spillway/spillway/internal/config/runfile"
+	"github.com/spillway/spillway/internal/record"
+	"github.com/spillway/spillway/internal/run"
+	"github.com/spillway/spillway/internal/sink"
+)
+
+// to makes the sinks of a file lead to another place.
+func to(f *runfile.File, place string) *runfile.File {
+	f.Sinks = slices.Clone(f.Sinks)
+	for i := range f.Sinks {
+		f.Sinks[i].Type = place
+	}
+	return f
+}
+
+// TestReloadSendsWhatIsHeldToTheNewAddress: a leg whose sink has changed keeps what it
+// holds, in memory and on the disk, and brings it there.
+func TestReloadSendsWhatIsHeldToTheNewAddress(t *testing.T) {
+	for _, pattern := range []string{"**", "** spill"} {
+		t.Run(pattern, func(t *testing.T) {
+			r := newRig(t)
+			r.places["one"].is(true)
+			s := r.start(r.file(256<<10, pattern+": one"))
+			all := numbered("r", 200)
+			var held []<-chan bool
+			for chunk := range slices.Chunk(all, 20) {
+				held = append(held, s.hand("app.x", chunk...))
+			}
+			did, err := r.Reload(to(r.file(256<<10, pattern+": one"), "two"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(did.LegsChanged) != 1 || len(did.LegsBegun)+len(did.LegsLeaving)+len(did.Ending) != 0 {
+				t.Errorf("the reload says %+v", did)
+			}
+			for _, told := range held {
+				r.expect(told, true)
+			}
+			if r.places["one"].closes() != 1 {
+				t.Error("the sink before was not closed")
+			}
+			report := r.stop(time.Minute)
+			r.has("two", "app.x ", all)
+			r.has("one", "app.x ", nil)
+			if report.Received != 200 || report.Delivered != 200 {
+				t.Errorf("%+v", report.Sheet)
+			}
+		})
+	}
+}
+
+// TestReloadGoesOnWithALeg of which the mode and the sizes change, and begins another
+// one where what is on the disk cannot go on.
+func TestReloadGoesOnWithALeg(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*config.Buffer)
+		goesOn bool
+	}{
+		"larger":       {func(b *config.Buffer) { b.Limit *= 4 }, true},
+		"smaller":      {func(b *config.Buffer) { b.Limit /= 4 }, true},
+		"non-blocking": {func(b *config.Buffer) { b.Mode = config.NonBlocking }, true},
+		"markers":      {func(b *config.Buffer) { b.LossMarkers = false }, true},
+		"spill": {func(b *config.Buffer) {
+			b.Mode, b.MaxDisk, b.MinFreeDisk, b.WhenFull, b.Durability = config.Spill, 1<<30, 1<<20, config.WhenFullBlock, config.DurabilityMemory
+			b.Compression = config.DiskCompressionNone
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.places["one"].is(true)
+			s := r.start(r.file(256<<10, "**: one"))
+			held := s.hand("app.x", "a")
+			f := to(r.file(256<<10, "**: one"), "two")
+			c.change(&f.Routes[0].Buffer)
+			did, err := r.Reload(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if goesOn := len(did.LegsChanged) == 1 && len(did.LegsBegun) == 0; goesOn != c.goesOn {
+				t.Errorf("the reload says %+v", did)
+			}
+			// What the other leg held goes to the new place as well.
+			r.expect(held, true)
+			r.expect(s.hand("app.x", "b"), true)
+			r.stop(time.Minute)
+			r.has("two", "app.x ", []string{"a", "b"})
+		})
+	}
+}
+
+// TestReloadOfALegThatIsFull: a source that waits in it goes on where the buffer is
+// larger, or waits no more.
+func TestReloadOfALegThatIsFull(t *testing.T) {
+	for name, change := range map[string]func(*config.Buffer){
+		"larger":       func(b *config.Buffer) { b.Limit = 1 << 20 },
+		"non-blocking": func(b *config.Buffer) { b.Mode = config.NonBlocking },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.places["one"].is(true)
+			s := r.start(r.file(64<<10, "**: one"))
+			handed := make(chan struct{})
+			go func() {
+				defer close(handed)
+				for range 100 {
+					s.handAt(record.LevelMemory, "tag", noise(1000))
+				}
+			}()
+			r.await("the buffer is full", func(p run.Report) bool { return p.Pending > 30 })
+			f := r.file(64<<10, "**: one")
+			change(&f.Routes[0].Buffer)
+			if _, err := r.Reload(f); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case <-handed:
+			case <-time.After(20 * time.Second):
+				t.Fatal("the source still waits")
+			}
+			r.places["one"].is(false)
+			if report := r.stop(time.Minute); report.Received != 100 || report.Pending != 0 {
+				t.Errorf("%+v", report.Sheet)
+			}
+		})
+	}
+}
+
+// TestFailedReloadKeepsTheSink: what was prepared for legs that go on is given back.
+func TestFailedReloadKeepsTheSink(t *testing.T) {
+	r := newRig(t)
+	s := r.start(r.file(256<<10, "app.**: one"))
+	r.broken = "three"
+	f := r.file(256<<10, "app.**: one", "**: three")
+	f.Sinks = slices.Clone(f.Sinks)
+	f.Sinks[0].Type = "two"
+	f.Routes[0].Buffer.Limit *= 2
+	if _, err := r.Reload(f); err == nil {
+		t.Fatal("it was used")
+	}
+	r.expect(s.hand("app.x", "a"), true)
+	if p := r.Report(); p.Legs[0].Buffer.Limit != 256<<10/4*3 {
+		t.Errorf("the buffer's limit is %d now", p.Legs[0].Buffer.Limit)
+	}
+	r.stop(time.Minute)
+	r.has("one", "app.x ", []string{"a"})
+}
+
+// stuck is a destination that does not end, whatever it is asked, until it is released.
+type stuck struct {
+	place
+	release chan struct{}
+}
+
+func (s *stuck) Send(context.Context, sink.Request) sink.Outcome {
+	<-s.release
+	return sink.Outcome{}
+}
+
+func (s *stuck) Close() error {
+	<-s.release
+	return s.place.Close()
+}
+
+// TestReloadDoesNotWaitForASinkThatHangs: it answers, says so, and later reloads of
+// other sinks go on. What takes the place of the sink waits for it, since both may
+// write to the same files.
+func TestReloadDoesNotWaitForASinkThatHangs(t *testing.T) {
+	r := newRig(t)
+	hangs := &stuck{place: place{name: "hangs"}, release: make(chan struct{})}
+	r.stuck = hangs
+	f := to(r.file(256<<10, "app.**: one"), "hangs")
+	s := r.start(f)
+	held := s.hand("app.x", "a")
+	r.await("it hangs", func(p run.Report) bool { return p.Legs[0].Buffer.InFlight == 1 })
+	did, err := r.Reload(r.file(256<<10, "app.**: one"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(did.Ending) != 1 || len(r.Report().Ending) != 1 {
+		t.Errorf("the reload says %+v", did)
+	}
+	if did, err = r.Reload(r.file(256<<10, "app.**: one", "sys: two")); err != nil || len(did.LegsBegun) != 1 {
+		t.Fatalf("the next reload says %+v, %v", did, err)
+	}
+	r.expect(s.hand("sys", "b"), true)
+	if got := r.places["one"].has(); len(got) != 0 {
+		t.Errorf("there are two sinks of one name at work: %q", got)
+	}
+	close(hangs.release)
+	r.expect(held, true)
+	r.await("all has ended", func(p run.Report) bool { return len(p.Ending) == 0 })
+	r.stop(time.Minute)
+	if hangs.closes() != 1 {
+		t.Error("the sink was not closed")
+	}
+}
+
+// TestLeavingLegsFollowTheirSink: what a leg holds whose route is gone goes to the sink
+// of that name, also where that has changed since.
+func TestLeavingLegsFollowTheirSink(t *testing.T) {
+	r := newRig(t)
+	r.places["one"].is(true)
+	s := r.start(r.file(256<<10, "app.**: one", "**: three"))
+	held := s.hand("app.x", "a")
+	// Its route is gone, and so is its sink: it goes on to where it was going.
+	if _, err := r.Reload(r.file(256<<10, "**: three")); err != nil {
+		t.Fatal(err)
+	}
+	// The sink is back at another place.
+	f := r.file(256<<10, "**: three", "sys: one")
+	f.Sinks = slices.Clone(f.Sinks)
+	f.Sinks[1].Type = "two"
+	if _, err := r.Reload(f); err != nil {
+		t.Fatal(err)
+	}
+	r.expect(held, true)
+	r.stop(time.Minute)
+	r.has("two", "app.x ", []string{"a"})
+}
+
+// TestReloadShrinksALegThatIsFull: a source that waits with more than the new size has
+// room for still finds some, when all else has left.
+func TestReloadShrinksALegThatIsFull(t *testing.T) {
+	r := newRig(t)
+	r.places["one"].is(true)
+	s := r.start(r.file(1<<20, "**: one"))
+	for range 26 {
+		s.handAt(record.LevelMemory, "tag", noise(22_000))
+	}
+	handed := make(chan struct{})
+	go func() {
+		defer close(handed)
+		s.handAt(record.LevelMemory, "tag", noise(60_000), noise(60_000), noise(60_000))
+	}()
+	r.await("the source waits", func(run.Report) bool { return s.records.Load() == 29 })
+	if _, err := r.Reload(r.file(64<<10, "**: one")); err != nil {
+		t.Fatal(err)
+	}
+	r.places["one"].is(false)
+	select {
+	case <-handed:
+	case <-time.After(20 * time.Second):
+		t.Fatalf("the source still waits: %+v", r.Report().Legs[0].Buffer)
+	}
+	if report := r.stop(time.Minute); report.Received != 29 || report.Delivered != 29 {
+		t.Errorf("%+v", report.Sheet)
+	}
+}

@@ -1,0 +1,176 @@
+package elasticsearch
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// answerError is an answer that is an error, of a request or of an item.
+type answerError struct {
+	status     int
+	kind       string // such as mapper_parsing_exception
+	reason     string
+	retryAfter time.Duration
+}
+
+// maxReason bounds what is kept of an answer's words, in bytes. Destinations quote
+// what they refuse, and that has no place in a log.
+const maxReason = 600
+
+// Error returns the status, the kind and the reason.
+func (e *answerError) Error() string {
+	text := strconv.Itoa(e.status)
+	if e.kind != "" {
+		text += " " + e.kind
+	}
+	if e.reason != "" {
+		text += ": " + e.reason
+	}
+	return text
+}
+
+// errorObject is how destinations tell an error.
+type errorObject struct {
+	Type     string `json:"type"`
+	Reason   string `json:"reason"`
+	CausedBy *struct {
+		Type   string `json:"type"`
+		Reason string `json:"reason"`
+	} `json:"caused_by"`
+}
+
+// newAnswerError reads an error as JSON: an object or a string.
+func newAnswerError(status int, text []byte) *answerError {
+	e := &answerError{status: status}
+	var object errorObject
+	var word string
+	switch {
+	case len(text) == 0:
+	case json.Unmarshal(text, &object) == nil:
+		e.kind, e.reason = object.Type, object.Reason
+		if c := object.CausedBy; c != nil && c.Reason != "" {
+			e.reason += " (" + c.Type + ": " + c.Reason + ")"
+		}
+	case json.Unmarshal(text, &word) == nil:
+		e.reason = word
+	default:
+		e.reason = string(text)
+	}
+	e.reason = shortened(e.reason)
+	return e
+}
+
+func shortened(text string) string {
+	if len(text) > maxReason {
+		text = strings.ToValidUTF8(text[:maxReason], "") + "…"
+	}
+	return text
+}
+
+// refusedWhole reads the answer to a whole request.
+func refusedWhole(resp *http.Response, body []byte) *answerError {
+	var whole struct {
+		Error   json.RawMessage `json:"error"`
+		Message string          `json:"message"` // of services and proxies in front
+	}
+	e := &answerError{status: resp.StatusCode}
+	if json.Unmarshal(body, &whole) == nil && (len(whole.Error) > 0 || whole.Message != "") {
+		e = newAnswerError(resp.StatusCode, whole.Error)
+		if e.reason == "" {
+			e.reason = shortened(whole.Message)
+		}
+	} else {
+		e.reason = shortened(strings.TrimSpace(string(body)))
+	}
+	e.retryAfter = pauseAsked(resp.Header.Get("Retry-After"))
+	return e
+}
+
+// maxRetryAfter bounds the pause that an answer may ask for.
+const maxRetryAfter = time.Minute
+
+// pauseAsked reads the header Retry-After, which is a number of seconds or a
+// date (RFC 9110, section 10.2.3).
+func pauseAsked(text string) time.Duration {
+	if seconds, err := strconv.ParseUint(text, 10, 64); err == nil {
+		return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
+	}
+	at, err := http.ParseTime(text)
+	if err != nil {
+		return 0
+	}
+	return min(max(time.Until(at), 0), maxRetryAfter)
+}
+
+// meaning is what an error speaks of.
+type meaning uint8
+
+const (
+	later       meaning = iota // nothing final: it is tried again
+	busy                       // the same, and fewer requests are asked for
+	destination                // the destination: somebody must act
+	rejects                    // the record
+	tooLarge                   // its size
+	conflict                   // its id, which is there already
+	missing                    // what was to be changed or deleted is not there
+)
+
+// means tells what an error of an item speaks of. What is not known is tried again.
+func (e *answerError) means() meaning {
+	switch e.status {
+	case http.StatusTooManyRequests:
+		if e.kind == "cluster_block_exception" {
+			return destination // The disk is full: it lasts until somebody acts.
+		}
+		return busy
+	case http.StatusServiceUnavailable:
+		return busy
+	case http.StatusConflict:
+		return conflict
+	case http.StatusNotFound:
+		if e.kind == "document_missing_exception" || e.kind == "" {
+			return missing
+		}
+		return destination
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return destination
+	case http.StatusRequestEntityTooLarge:
+		return tooLarge
+	case http.StatusBadRequest:
+		if e.speaksOfDestination() {
+			return destination
+		}
+		return rejects
+	}
+	return later
+}
+
+// speaksOfDestination tells those refusals with status 400 that no other record
+// would escape.
+func (e *answerError) speaksOfDestination() bool {
+	switch e.kind {
+	case "index_closed_exception", "cluster_block_exception", "no_write_index_exception":
+		return true
+	case "validation_exception":
+		return strings.Contains(e.reason, "maximum") && strings.Contains(e.reason, "shards open")
+	case "illegal_argument_exception":
+		return strings.HasPrefix(e.reason, "pipeline with id [") || strings.Contains(e.reason, "no write index is defined for alias")
+	}
+	return false
+}
+
+// told puts the number of items before what was said of the first of them.
+type told struct {
+	of, items int
+	first     *answerError
+}
+
+func (t *told) Error() string {
+	return fmt.Sprintf("%d of %d records were not taken: %s", t.of, t.items, t.first)
+}
+
+func (t *told) Unwrap() error { return t.first }

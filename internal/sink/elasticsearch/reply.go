@@ -1,0 +1,359 @@
+package elasticsearch
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"strconv"
+
+	"github.com/spillway/spillway/internal/jsonscan"
+)
+
+// reply reads the answer to a bulk request, item by item, and holds no more than a
+// piece of it. Of an item that went well it makes nothing.
+//
+// What it reads is
+//
+//	{"errors":false,"items":[{"create":{"_id":"…","status":201}},…]}
+//
+// with its members in any order, and more of them.
+type reply struct {
+	src  io.Reader
+	buf  []byte
+	at   int
+	end  int
+	scan *jsonscan.Scanner // of items, for id, status and error
+	text []byte
+}
+
+// Keys of an item, by their numbers in itemKeys.
+const (
+	itemID = iota
+	itemStatus
+	itemError
+)
+
+const (
+	replyPiece = 32 << 10
+	// maxItem bounds one item, in bytes: destinations quote what they refuse.
+	maxItem = 4 << 20
+)
+
+func newItemScanner() *jsonscan.Scanner {
+	keys, err := jsonscan.NewKeys("_id", "status", "error")
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return jsonscan.NewScanner(keys)
+}
+
+func newReply() *reply { return &reply{buf: make([]byte, replyPiece), scan: newItemScanner()} }
+
+// item is what the destination says of one event.
+type item struct {
+	mark   uint64 // of the id
+	status int
+	err    []byte // the error as JSON, or nil
+}
+
+var errCut = errors.New("the answer is cut short")
+
+// read reads an answer and calls each for every item, in order.
+func (r *reply) read(src io.Reader, each func(i *item) error) error {
+	r.src, r.at, r.end = src, 0, 0
+	defer func() { r.src = nil }()
+	if err := r.expect('{'); err != nil {
+		return err
+	}
+	seen := false
+	for first := true; ; first = false {
+		c, err := r.peek()
+		if err != nil {
+			return err
+		}
+		if c == '}' {
+			r.at++
+			break
+		}
+		if !first {
+			if err := r.expect(','); err != nil {
+				return err
+			}
+		}
+		key, err := r.value()
+		if err != nil {
+			return err
+		}
+		isItems := string(key) == `"items"`
+		if err := r.expect(':'); err != nil {
+			return err
+		}
+		if isItems && !seen {
+			seen = true
+			err = r.items(each)
+		} else {
+			_, err = r.value()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if c, err := r.peek(); err == nil {
+		return fmt.Errorf("the answer goes on with %q behind its end", c)
+	} else if !errors.Is(err, errCut) {
+		return err
+	}
+	if !seen {
+		return errors.New("the answer has no items")
+	}
+	return nil
+}
+
+// items reads the array of items.
+func (r *reply) items(each func(i *item) error) error {
+	if err := r.expect('['); err != nil {
+		return err
+	}
+	var it item
+	for first := true; ; first = false {
+		c, err := r.peek()
+		if err != nil {
+			return err
+		}
+		if c == ']' {
+			r.at++
+			return nil
+		}
+		if !first {
+			if err := r.expect(','); err != nil {
+				return err
+			}
+		}
+		if !r.quick(&it) {
+			if err := r.slow(&it); err != nil {
+				return err
+			}
+		}
+		if err := each(&it); err != nil {
+			return err
+		}
+	}
+}
+
+// What an item that went well looks like, but for its id, in the answers of all
+// versions, since only these members are asked for.
+var (
+	quickStart  = []byte(`":{"_id":"`)
+	quickStatus = []byte(`","status":20`)
+)
+
+// quick reads an item that went well and looks as usual.
+func (r *reply) quick(it *item) bool {
+	p := r.buf[r.at:r.end]
+	const verb = len(`{"create`)
+	// The verbs are create, index, update and delete.
+	at := verb
+	if len(p) < 40 || p[0] != '{' || p[1] != '"' {
+		return false
+	}
+	if p[2] == 'i' {
+		at = len(`{"index`)
+	}
+	if !bytes.HasPrefix(p[at:], quickStart) {
+		return false
+	}
+	p = p[at+len(quickStart):]
+	n := bytes.IndexByte(p, '"')
+	if n < 0 || bytes.IndexByte(p[:n], '\\') >= 0 {
+		return false
+	}
+	rest := p[n:]
+	if len(rest) < len(quickStatus)+3 || !bytes.HasPrefix(rest, quickStatus) {
+		return false
+	}
+	digit := rest[len(quickStatus)]
+	if digit > '1' || digit < '0' || rest[len(quickStatus)+1] != '}' || rest[len(quickStatus)+2] != '}' {
+		return false
+	}
+	it.mark, it.status, it.err = maphash.Bytes(seed, p[:n]), 200+int(digit-'0'), nil
+	r.at += at + len(quickStart) + n + len(quickStatus) + 3
+	return true
+}
+
+// slow reads any item.
+func (r *reply) slow(it *item) error {
+	value, err := r.value()
+	if err != nil {
+		return err
+	}
+	bad := func() error {
+		return fmt.Errorf("an item of the answer is %.100q; expected what became of one record", value)
+	}
+	// {"verb": inside }
+	inside := bytes.TrimSpace(value[1:])
+	if value[0] != '{' || len(inside) == 0 || inside[0] != '"' {
+		return bad()
+	}
+	end := bytes.IndexByte(inside[1:], '"')
+	if end < 0 {
+		return bad()
+	}
+	inside = bytes.TrimSpace(inside[end+2:])
+	if len(inside) < 2 || inside[0] != ':' || inside[len(inside)-1] != '}' {
+		return bad()
+	}
+	if err := r.scan.Scan(inside[1 : len(inside)-1]); err != nil {
+		return bad()
+	}
+	if it.status, err = strconv.Atoi(string(r.scan.Value(itemStatus))); err != nil {
+		return bad()
+	}
+	it.err, it.mark = r.scan.Value(itemError), 0
+	if id := r.scan.Value(itemID); len(id) > 0 && id[0] == '"' {
+		var text []byte
+		text, r.text = jsonscan.Text(r.text, id)
+		it.mark = maphash.Bytes(seed, text)
+	}
+	return nil
+}
+
+// peek returns the next byte that is no white space, without taking it.
+func (r *reply) peek() (byte, error) {
+	for {
+		for r.at < r.end {
+			switch c := r.buf[r.at]; c {
+			case ' ', '\n', '\r', '\t':
+				r.at++
+			default:
+				return c, nil
+			}
+		}
+		if err := r.more(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+func (r *reply) expect(want byte) error {
+	c, err := r.peek()
+	if err != nil {
+		return err
+	}
+	if c != want {
+		return fmt.Errorf("the answer has %q where %q was expected", c, want)
+	}
+	r.at++
+	return nil
+}
+
+// value takes a whole JSON value, which holds until the next call. That it is well
+// made inside is its reader's business.
+func (r *reply) value() ([]byte, error) {
+	if _, err := r.peek(); err != nil {
+		return nil, err
+	}
+	for {
+		n, err := valueEnd(r.buf[r.at:r.end])
+		if err != nil {
+			return nil, err
+		}
+		if n > 0 {
+			v := r.buf[r.at : r.at+n]
+			r.at += n
+			return v, nil
+		}
+		if err := r.more(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// more reads on; what is not taken yet stays.
+func (r *reply) more() error {
+	if r.at > 0 {
+		copy(r.buf, r.buf[r.at:r.end])
+		r.end -= r.at
+		r.at = 0
+	}
+	if r.end == len(r.buf) {
+		if len(r.buf) >= maxItem {
+			return fmt.Errorf("an item of the answer has more than %d bytes", maxItem)
+		}
+		r.buf = append(r.buf, make([]byte, len(r.buf))...)
+	}
+	for range 100 {
+		n, err := r.src.Read(r.buf[r.end:])
+		r.end += n
+		switch {
+		case n > 0:
+			return nil
+		case errors.Is(err, io.EOF):
+			return errCut
+		case err != nil:
+			return fmt.Errorf("read the answer: %w", err)
+		}
+	}
+	return io.ErrNoProgress
+}
+
+// valueEnd returns the length of the JSON value at the start of src, or 0 where it
+// is not whole.
+func valueEnd(src []byte) (int, error) {
+	switch src[0] {
+	case '"':
+		return stringEnd(src), nil
+	case '{', '[':
+		depth := 0
+		for at := 0; at < len(src); at++ {
+			switch src[at] {
+			case '"':
+				n := stringEnd(src[at:])
+				if n == 0 {
+					return 0, nil
+				}
+				at += n - 1
+			case '{', '[':
+				depth++
+			case '}', ']':
+				if depth--; depth == 0 {
+					return at + 1, nil
+				}
+			}
+		}
+		return 0, nil
+	}
+	for at, c := range src {
+		switch {
+		case c == ',' || c == '}' || c == ']' || c == ' ' || c == '\n' || c == '\r' || c == '\t':
+			if at == 0 {
+				return 0, fmt.Errorf("the answer has %q where a value was expected", c)
+			}
+			return at, nil
+		case c < '+' || c > 'z':
+			return 0, fmt.Errorf("the answer has %q where a value was expected", c)
+		}
+	}
+	return 0, nil
+}
+
+// stringEnd returns the length of the string at the start of src, or 0.
+func stringEnd(src []byte) int {
+	for at := 1; at < len(src); {
+		n := bytes.IndexByte(src[at:], '"')
+		if n < 0 {
+			return 0
+		}
+		at += n + 1
+		// A quote behind an odd number of backslashes is one of the string.
+		slashes := 0
+		for i := at - 2; i > 0 && src[i] == '\\'; i-- {
+			slashes++
+		}
+		if slashes%2 == 0 {
+			return at
+		}
+	}
+	return 0
+}

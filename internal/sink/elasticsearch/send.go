@@ -1,0 +1,351 @@
+package elasticsearch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+
+	"github.com/spillway/spillway/internal/ledger"
+	"github.com/spillway/spillway/internal/sink"
+)
+
+// Send implements sink.Sink.
+func (s *Sink) Send(ctx context.Context, req sink.Request) sink.Outcome {
+	if out, ok := s.ready(ctx); !ok {
+		return out
+	}
+	a := s.begin(req)
+	defer a.end()
+	if a.empty() {
+		return sink.Outcome{Verdict: sink.Delivered, Rejected: a.rejected, Replaced: a.replaced}
+	}
+	resp, r, err := s.perform(ctx, a.request)
+	if err != nil {
+		return a.unanswered(ctx, err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // It was read to its end, or the connection goes.
+	if resp.StatusCode != http.StatusOK {
+		return a.refused(resp, r.URL)
+	}
+	return a.answered(resp, r.URL)
+}
+
+// empty reports that the request has nothing that can be sent.
+func (a *attempt) empty() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.done && a.sent == 0
+}
+
+// stopReading makes the transport read no more, and reports whether it has read all.
+func (a *attempt) stopReading() (whole bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = true
+	return a.done && a.taken
+}
+
+// unanswered is the outcome of an attempt that got no answer.
+func (a *attempt) unanswered(ctx context.Context, err error) sink.Outcome {
+	a.stopReading()
+	out := sink.Outcome{Err: err}
+	var credentials *credentialsError
+	switch {
+	case errors.As(err, &credentials):
+		out.Config = true
+	case unreached(err):
+	case isCertificate(err):
+		out.Config = true
+	default:
+		out.Unsure = a.taken
+		if a.taken && !errors.Is(ctx.Err(), context.Canceled) {
+			a.sink.size.cutOff(a.size)
+		}
+	}
+	return out
+}
+
+// judge tells the pool of nodes what an answer says of its node.
+func (s *Sink) judge(u *url.URL, status int) {
+	switch status {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		s.nodes.failed(u)
+	default:
+		s.nodes.worked(u)
+	}
+}
+
+// refused is the outcome of a request that was refused as a whole.
+func (a *attempt) refused(resp *http.Response, u *url.URL) sink.Outcome {
+	s := a.sink
+	// What can be read of the answer says enough; the status is there already.
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxSmall)) //nolint:errcheck // see above
+	a.stopReading()
+	s.judge(u, resp.StatusCode)
+	e := refusedWhole(resp, text)
+	out := sink.Outcome{Err: e, RetryAfter: e.retryAfter, Status: e.status}
+	switch e.wholeMeans() {
+	case tooLarge:
+		s.size.tooLarge(a.size)
+		return a.culprit(out, ledger.RejectedTooLong)
+	case rejects:
+		return a.culprit(out, ledger.RejectedInvalid)
+	case destination:
+		if e.status == http.StatusUnauthorized || e.status == http.StatusForbidden {
+			s.forgetCredentials()
+		}
+		if s.o.RejectRefused {
+			return a.rejectAll(e)
+		}
+		out.Config = true
+	case busy:
+		out.Throttled = true
+	default:
+		out.Unsure = e.status/100 == 5
+	}
+	return out
+}
+
+// wholeMeans is means for the answer to a whole request.
+func (e *answerError) wholeMeans() meaning {
+	switch m := e.means(); {
+	case m == missing, m == conflict:
+		return destination
+	case m == later && e.status/100 != 5:
+		// An answer that no bulk API gives: it is none, or it wants something else.
+		return destination
+	default:
+		return m
+	}
+}
+
+// culprit is the outcome of a body that was refused for what it is. Where it was one
+// record, that is the culprit; else it is cut in half.
+func (a *attempt) culprit(out sink.Outcome, why ledger.Reason) sink.Outcome {
+	if a.sent > 1 {
+		out.Verdict, out.Reason = sink.Refuse, string(why)
+		return out
+	}
+	v := a.verdicts()
+	v.reject(0, string(why), out.Status, out.Err.Error(), false)
+	return v.outcome()
+}
+
+// rejectAll is the outcome where what the destination refuses is given up.
+func (a *attempt) rejectAll(e *answerError) sink.Outcome {
+	v := a.verdicts()
+	for i := range a.sent {
+		v.reject(i, string(ledger.RejectedRefused), e.status, e.Error(), false)
+	}
+	return v.outcome()
+}
+
+var replies = sync.Pool{New: func() any { return newReply() }}
+
+// answered reads the answer to a bulk request. One that is not whole, or does not
+// speak of what was sent, says nothing.
+func (a *attempt) answered(resp *http.Response, u *url.URL) sink.Outcome {
+	s := a.sink
+	r := replies.Get().(*reply)
+	defer func() {
+		if len(r.buf) <= maxKept {
+			replies.Put(r)
+		}
+	}()
+	v := a.verdicts()
+	v.withIDs = s.o.ID != IDNone
+	// The number of items and what they should be is known once all is sent, which it
+	// is before a server that takes the whole of a request answers.
+	whole := true
+	err := r.read(resp.Body, func(it *item) error {
+		if v.at == 0 {
+			whole = a.stopReading()
+		}
+		return v.item(it)
+	})
+	if v.at == 0 {
+		whole = a.stopReading()
+	}
+	switch {
+	case !whole:
+		err = errors.New("the answer came before all of the request was sent")
+	case err == nil && v.at != a.sent:
+		err = fmt.Errorf("the answer has %d items; %d records were sent", v.at, a.sent)
+	}
+	if err != nil {
+		s.nodes.failed(u)
+		return sink.Outcome{Err: fmt.Errorf("the answer of %s says nothing of what was sent: %w", u.Host, err), Unsure: true}
+	}
+	s.judge(u, resp.StatusCode)
+	s.size.taken()
+	return v.outcome()
+}
+
+// verdicts collects what became of the events that were sent.
+type verdicts struct {
+	a       *attempt
+	withIDs bool
+	at      int // items so far
+	// shift is how many events before the present one were not sent, and skip how many
+	// of the attempt's rejections that is.
+	shift, skip int
+
+	again    []sink.Span
+	rejected []sink.Rejection
+	already  int
+	of       int          // events that are to be tried again because of an error
+	first    *answerError // the first of these
+	config   bool
+	busy     bool
+	unsure   bool
+	failed   map[uint64]struct{} // ids of which a record is to be tried again
+}
+
+// verdicts begins; nothing is encoded any more.
+func (a *attempt) verdicts() *verdicts { return &verdicts{a: a} }
+
+// event is the index in the request of the n-th event that was sent. n never goes
+// back.
+func (v *verdicts) event(n int) int {
+	for v.skip < len(v.a.rejected) && v.a.rejected[v.skip].First <= n+v.shift {
+		v.shift++
+		v.skip++
+	}
+	return n + v.shift
+}
+
+// item takes what the answer says of the next event.
+func (v *verdicts) item(it *item) error {
+	n := v.at
+	if n >= v.a.sent {
+		return fmt.Errorf("the answer has more items than the %d records that were sent", v.a.sent)
+	}
+	if v.withIDs && it.mark != v.a.marks[n] {
+		return fmt.Errorf("item %d of the answer has another id than the record", n)
+	}
+	v.at++
+	if it.status/100 == 2 && it.err == nil {
+		if v.failed != nil {
+			v.overtaken(n)
+		}
+		return nil
+	}
+	v.bad(n, newAnswerError(it.status, it.err))
+	return nil
+}
+
+// overtaken sends a record again that was taken although an earlier one with its id
+// was not: otherwise that one would be the last to be there.
+func (v *verdicts) overtaken(n int) {
+	if _, ok := v.failed[v.a.marks[n]]; ok {
+		v.retry(n)
+	}
+}
+
+// bad takes an item that did not go well.
+func (v *verdicts) bad(n int, e *answerError) {
+	s := v.a.sink
+	switch m := e.means(); m {
+	case conflict:
+		v.conflict(n, e)
+	case rejects:
+		v.reject(n, string(ledger.RejectedInvalid), e.status, e.Error(), false)
+	case tooLarge:
+		v.reject(n, string(ledger.RejectedTooLong), e.status, e.Error(), false)
+	case missing:
+		if e.kind == "" {
+			return // A deletion of what is not there.
+		}
+		v.reject(n, string(ledger.RejectedInvalid), e.status, e.Error(), false)
+	case destination:
+		if s.o.RejectRefused {
+			v.reject(n, string(ledger.RejectedRefused), e.status, e.Error(), false)
+			return
+		}
+		v.config = true
+		v.error(n, e)
+	case busy:
+		v.busy = true
+		v.error(n, e)
+	default:
+		v.unsure = v.unsure || e.status/100 == 5
+		v.error(n, e)
+	}
+}
+
+// conflict takes an item whose id is there already. With an id of ours that is the
+// same record; with another one it is so only where an earlier attempt may have
+// arrived.
+func (v *verdicts) conflict(n int, e *answerError) {
+	o := &v.a.sink.o
+	switch {
+	case o.Operation != Create:
+		v.error(n, e)
+	case o.ID == IDOrigin || v.a.req.Repeated():
+		v.already++
+	case o.ID == IDHash:
+		v.reject(n, string(ledger.Duplicate), e.status, e.Error(), true)
+	default:
+		v.reject(n, string(ledger.RejectedConflict), e.status, e.Error(), o.DropConflicts)
+	}
+}
+
+// error notes that an event is to be tried again because of an error.
+func (v *verdicts) error(n int, e *answerError) {
+	v.of++
+	if v.first == nil {
+		v.first = e
+	}
+	if v.a.sink.ordered {
+		if v.failed == nil {
+			v.failed = make(map[uint64]struct{})
+		}
+		v.failed[v.a.marks[n]] = struct{}{}
+	}
+	v.retry(n)
+}
+
+func (v *verdicts) retry(n int) {
+	i := v.event(n)
+	if last := len(v.again) - 1; last >= 0 && v.again[last].End == i {
+		v.again[last].End++
+		return
+	}
+	v.again = append(v.again, sink.Span{First: i, End: i + 1})
+}
+
+func (v *verdicts) reject(n int, reason string, status int, detail string, drop bool) {
+	i := v.event(n)
+	v.rejected = append(v.rejected, sink.Rejection{First: i, End: i + 1, Reason: reason, Status: status, Detail: detail, Drop: drop})
+}
+
+// outcome is that of the whole request.
+func (v *verdicts) outcome() sink.Outcome {
+	a := v.a
+	out := sink.Outcome{
+		Verdict: sink.Delivered, Again: v.again, Throttled: v.busy, Config: v.config, Unsure: v.unsure,
+		AlreadyThere: v.already, Replaced: a.replaced,
+	}
+	if v.first != nil {
+		out.Err = &told{of: v.of, items: a.sent, first: v.first}
+	}
+	if end := a.index; end < a.req.Events() {
+		// They did not fit; they are sent at once, unless there is reason to wait.
+		if last := len(out.Again) - 1; last >= 0 && out.Again[last].End == end {
+			out.Again[last].End = a.req.Events()
+		} else {
+			out.Again = append(out.Again, sink.Span{First: end, End: a.req.Events()})
+		}
+	}
+	out.Rejected = a.rejected
+	if len(v.rejected) > 0 {
+		out.Rejected = append(slices.Clone(a.rejected), v.rejected...)
+		slices.SortFunc(out.Rejected, func(x, y sink.Rejection) int { return x.First - y.First })
+	}
+	return out
+}

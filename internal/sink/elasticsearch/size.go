@@ -1,0 +1,70 @@
+package elasticsearch
+
+import "sync"
+
+// sizeLimit is the size of bodies that the destination seems to take: half of what
+// it did not, and a little more after each that it took.
+type sizeLimit struct {
+	mu   sync.Mutex
+	most int64 // 0 where nothing was refused
+	good int   // bodies taken since it last changed
+	cut  int   // connections that ended in mid-body, one after the other
+}
+
+const (
+	// leastSize is the limit below which only single records are smaller.
+	leastSize = 4 << 10
+	// growAfter is how many bodies are taken before a larger one is tried.
+	growAfter = 64
+	// cutsAllowed is how many connections may end in mid-body before the size is
+	// taken for the cause.
+	cutsAllowed = 2
+)
+
+// now is the size at which a body ends. Requests are gathered by the size of records
+// as they are held, which is less than that of documents.
+func (l *sizeLimit) now(gathered int) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.most > 0 {
+		return l.most
+	}
+	return 2 * int64(gathered)
+}
+
+// tooLarge notes that a body of that size was not taken for its size.
+func (l *sizeLimit) tooLarge(size int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.narrow(size)
+}
+
+func (l *sizeLimit) narrow(size int64) {
+	if half := max(size/2, leastSize); l.most == 0 || half < l.most {
+		l.most = half
+	}
+	l.good, l.cut = 0, 0
+}
+
+// cutOff notes that a connection ended, or time ran out, before the whole body was
+// taken.
+func (l *sizeLimit) cutOff(size int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cut++; l.cut >= cutsAllowed {
+		l.narrow(size)
+	}
+}
+
+// taken notes that a body was taken.
+func (l *sizeLimit) taken() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cut = 0
+	if l.most == 0 {
+		return
+	}
+	if l.good++; l.good >= growAfter {
+		l.most, l.good = l.most+l.most/4, 0
+	}
+}
