@@ -57,22 +57,6 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-// buildSpillway builds both programs as they are shipped. A build that fails is a failure and never a
-// skip, since the programs are what is tested.
-func buildSpillway(t *testing.T) *harness.Programs {
-	t.Helper()
-	programs, err := harness.Prepare("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := programs.Remove(); err != nil {
-			t.Errorf("remove the programs under test: %v", err)
-		}
-	})
-	return programs
-}
-
 // showLogs shows what the loggers said where a test failed. On a machine with journald they say it
 // there.
 func (r *rig) showLogs(t *testing.T) {

@@ -124,7 +124,8 @@ func FluencyClient(t testing.TB) *ForwardClient {
 		if err != nil {
 			return nil, fmt.Errorf("order %s: %w", Fluency, err)
 		}
-		cmd := exec.CommandContext(ctx, java, "-Xmx256m", "-cp", filepath.Join(lib, "*"), filepath.Join(clientsDir, "fluency", "Sender.java"),
+		// Its buffer may grow to 512 MB outside the heap, before it holds up its caller: on a slow machine it does.
+		cmd := exec.CommandContext(ctx, java, "-Xmx256m", "-XX:MaxDirectMemorySize=1g", "-cp", filepath.Join(lib, "*"), filepath.Join(clientsDir, "fluency", "Sender.java"),
 			host, port, strconv.Itoa(order.Records), strconv.Itoa(order.Tags), strconv.FormatBool(order.Ack))
 		return cmd, nil
 	}}
