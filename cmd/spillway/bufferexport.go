@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,6 +27,8 @@ func bufferExportCommand() *cobra.Command {
 they were received: {"stream":…,"seq":…,"time":…,"message":…}. A message that is not UTF-8
 is message_base64 instead. An entry of the forward protocol has its own time, and record in the
 place of message; one that JSON cannot hold to the byte is entry_base64, the msgpack as it came.
+A message of Kafka has its own time, too, and topic, partition, offset, key and headers beside its
+value, which is record where it is JSON, else message or message_base64; null is a value that is none.
 A part of a long line has part, and last where it is the last one. A loss marker has the object
 loss. With several buffers each object says which it is from.
 
@@ -64,9 +65,10 @@ type exported struct {
 	Base64  *string         `json:"message_base64,omitempty"`
 	Record  json.RawMessage `json:"record,omitempty"`
 	Entry   []byte          `json:"entry_base64,omitempty"`
-	Part    uint32          `json:"part,omitempty"`
-	Last    bool            `json:"last,omitempty"`
-	Loss    json.RawMessage `json:"loss,omitempty"`
+	*messageJSON
+	Part uint32          `json:"part,omitempty"`
+	Last bool            `json:"last,omitempty"`
+	Loss json.RawMessage `json:"loss,omitempty"`
 }
 
 func exportBuffers(to io.Writer, paths []string, settled bool) (err error) {
@@ -130,22 +132,17 @@ func (e *exporter) batch(b *record.Batch, stream string) error {
 		line.Loss = b.Loss().AppendJSON(nil)
 		return e.lines.Encode(line)
 	}
-	if b.Encoding == record.EncodingEntry {
+	switch b.Encoding {
+	case record.EncodingEntry:
 		return e.entries(b, line)
+	case record.EncodingMessage:
+		return e.messages(b, line)
 	}
 	line.Seq, line.Part, line.Last = b.FirstSeq, b.Part.Ordinal, b.Part.Last
 	for frames := b.Frames; len(frames) > 0; line.Seq++ {
-		body, invalid, rest := record.Next(frames)
+		body, _, rest := record.Next(frames)
 		frames = rest
-		text := ""
-		line.Message, line.Base64 = nil, nil
-		if invalid {
-			text = base64.StdEncoding.EncodeToString(body)
-			line.Base64 = &text
-		} else {
-			text = string(body)
-			line.Message = &text
-		}
+		line.Message, line.Base64 = textOr64(body)
 		if err := e.lines.Encode(line); err != nil {
 			return err
 		}
@@ -165,6 +162,33 @@ func (e *exporter) entries(b *record.Batch, line exported) error {
 			if text, replaced, err := entry.AppendJSON(nil, object); err == nil && replaced == 0 {
 				line.Record, line.Entry = text, nil
 			}
+		}
+		if err := e.lines.Encode(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// messages prints a batch of messages.
+func (e *exporter) messages(b *record.Batch, line exported) error {
+	partition := record.ParsePartition(b.Partition)
+	line.Seq = b.FirstSeq
+	for frames := b.Frames; len(frames) > 0; line.Seq++ {
+		var body []byte
+		body, _, frames = b.Next(frames)
+		var m record.Message
+		record.ParseMessage(body, &m)
+		line.Time, line.messageJSON = time.Unix(0, m.Time).UTC(), messageOf(&m, partition)
+		line.Record, line.Message, line.Base64 = nil, nil, nil
+		switch object, whole := objectOf(&m); {
+		case m.Null:
+		case whole:
+			line.Record = object
+		case m.Form == record.FormMap:
+			line.Base64 = encoded(m.Value)
+		default:
+			line.Message, line.Base64 = textOr64(m.Value)
 		}
 		if err := e.lines.Encode(line); err != nil {
 			return err

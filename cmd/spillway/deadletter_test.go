@@ -120,6 +120,9 @@ func FuzzLetterPrint(f *testing.F) {
 		l := oneLetter(n)
 		f.Add(uint8(l.Encoding), l.Body, l.Tag)
 	}
+	for _, c := range messageCases {
+		f.Add(uint8(record.EncodingMessage), record.AppendMessage(nil, &c.m)[record.FrameSize:], "orders")
+	}
 	f.Add(uint8(1), []byte("\x92\x01"), "\x1b")
 	f.Add(uint8(7), []byte{}, "")
 	f.Fuzz(func(t *testing.T, encoding uint8, body []byte, tag string) {

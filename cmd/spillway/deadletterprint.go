@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -14,27 +13,29 @@ import (
 	"github.com/spillway/spillway/internal/record"
 )
 
-// letterJSON is a letter as --json prints it. Of the last three one is there.
+// letterJSON is a letter as --json prints it. Of the last three one is there, unless the
+// record is a message without a value.
 type letterJSON struct {
-	ID          int64           `json:"id"`
-	Revision    int64           `json:"revision"`
-	Destination string          `json:"destination"`
-	Source      string          `json:"source"`
-	Tag         string          `json:"tag"`
-	Origin      string          `json:"origin"`
-	Seq         uint64          `json:"seq"`
-	Time        time.Time       `json:"time"`
-	Status      int             `json:"status"`
-	Reason      string          `json:"reason"`
-	Detail      string          `json:"detail"`
-	Attempts    int             `json:"attempts"`
-	First       time.Time       `json:"first_attempt"`
-	Last        time.Time       `json:"last_attempt"`
-	Encoding    string          `json:"encoding"`
-	Size        int64           `json:"size"`
-	Record      json.RawMessage `json:"record,omitempty"`
-	Body        *string         `json:"body,omitempty"`
-	Base64      *string         `json:"body_base64,omitempty"`
+	ID          int64     `json:"id"`
+	Revision    int64     `json:"revision"`
+	Destination string    `json:"destination"`
+	Source      string    `json:"source"`
+	Tag         string    `json:"tag"`
+	Origin      string    `json:"origin"`
+	Seq         uint64    `json:"seq"`
+	Time        time.Time `json:"time"`
+	Status      int       `json:"status"`
+	Reason      string    `json:"reason"`
+	Detail      string    `json:"detail"`
+	Attempts    int       `json:"attempts"`
+	First       time.Time `json:"first_attempt"`
+	Last        time.Time `json:"last_attempt"`
+	Encoding    string    `json:"encoding"`
+	Size        int64     `json:"size"`
+	*messageJSON
+	Record json.RawMessage `json:"record,omitempty"`
+	Body   *string         `json:"body,omitempty"`
+	Base64 *string         `json:"body_base64,omitempty"`
 }
 
 func letterObject(e *deadletter.Entry) *letterJSON {
@@ -43,17 +44,38 @@ func letterObject(e *deadletter.Entry) *letterJSON {
 		Time: stamp(eventTime(e)), Status: e.Status, Reason: e.Reason, Detail: e.Detail, Attempts: e.Attempts, First: stamp(e.First),
 		Last: stamp(e.Last), Encoding: encodingName(e.Encoding), Size: e.Size,
 	}
-	text := string(e.Body)
+	var null bool
+	if m, ok := letterMessage(e); ok {
+		p, _, _ := record.ParseCoordinates(e.Origin)
+		o.messageJSON, null = messageOf(&m, p), m.Null
+	}
+	value, mayBeText := valueOf(e)
 	switch fields, whole := fieldsOf(e); {
+	case null:
 	case whole:
 		o.Record = fields
-	case e.Encoding == record.EncodingText && utf8.Valid(e.Body):
-		o.Body = &text
+	case mayBeText:
+		o.Body, o.Base64 = textOr64(value)
 	default:
-		text = base64.StdEncoding.EncodeToString(e.Body)
-		o.Base64 = &text
+		o.Base64 = encoded(value)
 	}
 	return o
+}
+
+// letterMessage is the message that a letter holds, with the beginning of its value
+// where only the beginning of the letter was read.
+func letterMessage(e *deadletter.Entry) (m record.Message, ok bool) {
+	return m, e.Encoding == record.EncodingMessage && record.ReadMessage(e.Body, &m)
+}
+
+// valueOf is the record as its source had it: of a message the value alone. It may be
+// text, which it is not where it was msgpack.
+func valueOf(e *deadletter.Entry) (value []byte, mayBeText bool) {
+	m, ok := letterMessage(e)
+	if ok {
+		return m.Value, m.Form != record.FormMap
+	}
+	return e.Body, e.Encoding == record.EncodingText
 }
 
 func encodingName(e record.Encoding) string {
@@ -62,22 +84,30 @@ func encodingName(e record.Encoding) string {
 		return "text"
 	case record.EncodingEntry:
 		return "entry"
+	case record.EncodingMessage:
+		return "message"
 	}
 	return "encoding " + strconv.Itoa(int(e))
 }
 
-// eventTime is the time inside of an entry, or else that of the record.
+// eventTime is the time inside of an entry or a message, or else that of the record.
 func eventTime(e *deadletter.Entry) int64 {
+	if m, ok := letterMessage(e); ok {
+		return m.Time
+	}
 	if e.Encoding == record.EncodingEntry {
 		return entry.Time(e.Body, e.Time)
 	}
 	return e.Time
 }
 
-// fieldsOf is the record of an entry as JSON, and whether that is all of it: it is
-// not where bytes that are no UTF-8 had to be replaced, or where the entry ends
-// before it should.
+// fieldsOf is the record of an entry, or the value of a message, as JSON, and whether that is all of it: it is
+// not where bytes that are no UTF-8 had to be replaced, or where it ends before it
+// should.
 func fieldsOf(e *deadletter.Entry) (fields []byte, whole bool) {
+	if m, ok := letterMessage(e); ok {
+		return objectOf(&m)
+	}
 	if e.Encoding != record.EncodingEntry {
 		return nil, false
 	}
@@ -94,7 +124,8 @@ func beginning(e *deadletter.Entry) string {
 	if fields, _ := fieldsOf(e); len(fields) > 0 {
 		return string(fields)
 	}
-	return string(e.Body)
+	value, _ := valueOf(e)
+	return string(value)
 }
 
 // shown is foreign text on at most so many characters of one line: what a terminal

@@ -27,7 +27,7 @@ func deadletterShowCommand() *cobra.Command {
 		Use:   "show ID",
 		Short: "Show everything of one dead letter",
 		Long: `Show all that is known of one dead letter, and its record. --raw prints the bytes of the
-record as they arrived, and nothing else.`,
+record as they arrived, of a message those of its value, and nothing else.`,
 		Example: `  spillway deadletter show 17
   spillway deadletter show --raw 17 | xxd`,
 		Args: func(cmd *cobra.Command, args []string) error { return usage(cobra.ExactArgs(1)(cmd, args)) },
@@ -61,7 +61,8 @@ func showLetter(ctx context.Context, w io.Writer, s *deadletter.Store, id int64,
 	case err != nil:
 		return err
 	case raw:
-		_, err := w.Write(e.Body)
+		value, _ := valueOf(&e)
+		_, err := w.Write(value)
 		return err
 	case asJSON:
 		lines := json.NewEncoder(w)
@@ -95,6 +96,10 @@ func printWhole(w io.Writer, e *deadletter.Entry) error {
 	line("reason", shown(e.Reason, widest))
 	line("detail", shown(e.Detail, widest))
 	line("attempts", fmt.Sprintf("%d, from %s to %s", e.Attempts, stamp(e.First).Format(time.RFC3339Nano), stamp(e.Last).Format(time.RFC3339Nano)))
+	if m, ok := letterMessage(e); ok {
+		p, _, _ := record.ParseCoordinates(e.Origin)
+		messageOf(&m, p).lines(line)
+	}
 	line("record", fmt.Sprintf("%s of %d bytes", encodingName(e.Encoding), e.Size))
 	if err := t.Flush(); err != nil {
 		return err
@@ -104,18 +109,22 @@ func printWhole(w io.Writer, e *deadletter.Entry) error {
 }
 
 // readable is a record for a person: an entry as JSON, text by lines, anything else
-// as a dump.
+// as a dump; of a message its value.
 func readable(e *deadletter.Entry) string {
+	if m, ok := letterMessage(e); ok && m.Null {
+		return "null"
+	}
 	if fields, whole := fieldsOf(e); whole {
 		var indented bytes.Buffer
 		if json.Indent(&indented, fields, "", "  ") == nil {
 			return indented.String()
 		}
 	}
-	if e.Encoding != record.EncodingText || !utf8.Valid(e.Body) {
-		return strings.TrimSuffix(hex.Dump(e.Body), "\n")
+	value, mayBeText := valueOf(e)
+	if !mayBeText || !utf8.Valid(value) {
+		return strings.TrimSuffix(hex.Dump(value), "\n")
 	}
-	lines := strings.Split(string(e.Body), "\n")
+	lines := strings.Split(string(value), "\n")
 	for i := range lines {
 		lines[i] = shown(lines[i], len(lines[i])*10+1)
 	}

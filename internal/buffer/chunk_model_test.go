@@ -21,6 +21,15 @@ type sent struct {
 	answers  []bool
 	attached int // resends whose answers are among these
 	key      [16]byte
+	n        int // of the chunks
+	plain    bool
+}
+
+func (c *sent) guise() guise {
+	if c.plain {
+		return entries
+	}
+	return guiseOf(c.n)
 }
 
 // entry makes an entry of the forward protocol.
@@ -29,28 +38,28 @@ func entry(text string) string {
 	return string(msgp.AppendString(msgp.AppendString(e, "m"), text))
 }
 
-// chunk hands over a chunk of entries.
+// chunk hands over a chunk of entries or messages.
 func (m *model) chunk(f *flow, at int64, level record.Level, texts ...string) *sent {
-	c := &sent{flow: f, level: level, count: len(texts)}
+	c := &sent{flow: f, level: level, count: len(texts), n: len(m.chunks), plain: m.plain}
 	m.chunks = append(m.chunks, c)
 	c.key = [16]byte{byte(len(m.chunks)), byte(len(m.chunks) >> 8), 1}
-	var bodies []byte
-	for _, text := range texts {
-		e := entry(text)
-		bodies = append(bodies, e...)
-		f.hand(e, at, record.Part{})
+	guise := c.guise()
+	bodies := make([]string, len(texts))
+	for i, text := range texts {
+		bodies[i] = guise.body(c.n, i, text)
+		f.hand(bodies[i], at, record.Part{})
 		f.handed[len(f.handed)-1].chunk = c
+		f.handed[len(f.handed)-1].identity = guise.identity(c.n, i, c.key)
 	}
 	var s *record.Stream
 	if len(m.chunks)%2 == 0 {
 		s = f.Stream
 	}
 	before := m.buf.Balance().ByReason[ledger.OverflowNewest]
-	m.buf.Admit(s, &record.Chunk{
-		Tag: f.Name, Time: at, Encoding: record.EncodingEntry, Bodies: bodies, Count: c.count, Level: level,
-		Origin: record.Origin{Key: c.key}, Done: m.answer(c),
-	})
-	clear(bodies)
+	chunk := record.Chunk{Tag: f.Name, Time: at, Level: level, Origin: record.Origin{Key: c.key}, Done: m.answer(c)}
+	guise.dress(&chunk, c.n, bodies)
+	m.buf.Admit(s, &chunk)
+	clear(chunk.Bodies)
 	if refused := m.buf.Balance().ByReason[ledger.OverflowNewest] - before; refused != 0 && refused != int64(c.count) {
 		m.Fatalf("%s: %d of %d records of a chunk are refused", f.Name, refused, c.count)
 	}

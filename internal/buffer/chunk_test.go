@@ -265,6 +265,7 @@ func TestManyTagsOnADisk(t *testing.T) {
 // whole, unless that is its first.
 func TestChunkIsSentAsAWhole(t *testing.T) {
 	m := newModel(t, buffer.Config{Limit: 1 << 20, Mode: buffer.Blocking, Sink: sink.Limits{Events: 5, InFlight: 9}}, 1)
+	m.plain = true
 	for _, n := range []int{3, 4, 7, 1} {
 		m.chunk(m.streams[0], someday, record.LevelDelivered, make([]string, n)...)
 	}

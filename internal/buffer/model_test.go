@@ -40,6 +40,7 @@ type model struct {
 	untold  int // markers that were not delivered
 	over    bool
 	chunks  []*sent
+	plain   bool // all chunks are of entries
 }
 
 // flow is one stream of the model.
@@ -62,8 +63,9 @@ type handed struct {
 	body string
 	at   int64
 	part record.Part
-	// chunk is what it came in, or nil.
-	chunk *sent
+	// chunk is what it came in, or nil; then it has the identity.
+	chunk    *sent
+	identity record.Identity
 }
 
 // event is one event of a request.

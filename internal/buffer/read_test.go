@@ -174,10 +174,17 @@ func (m *model) records(f *flow, b *record.Batch, first bool) int {
 func (m *model) checkOrigin(b *record.Batch, i int, h handed) {
 	m.Helper()
 	o, c := b.Origin, h.chunk
-	first := b.FirstSeq + uint64(i) - uint64(o.Position) - uint64(i)
-	if b.Encoding != record.EncodingEntry || o.Key != c.key || int(o.Count) != c.count || int(o.Position)+i >= c.count ||
-		c.flow.handed[first-1].chunk != c || first > 1 && c.flow.handed[first-2].chunk == c {
-		m.Fatalf("%s: record %d has the encoding %d and the origin %+v", c.flow.Name, b.FirstSeq+uint64(i), b.Encoding, o)
+	key, first := b.Identity(m.streams[b.Stream].Stream)
+	if got := (record.Identity{Key: key, Number: b.Number(first, i, []byte(h.body))}); got != h.identity || b.Encoding != c.guise().encoding() {
+		m.Fatalf("%s: record %d has the encoding %d and the identity %v, want %v", c.flow.Name, b.FirstSeq+uint64(i), b.Encoding, got, h.identity)
+	}
+	if c.guise() == messages {
+		return
+	}
+	begin := b.FirstSeq - uint64(o.Position)
+	if o.Key != c.key || int(o.Count) != c.count || int(o.Position)+i >= c.count ||
+		c.flow.handed[begin-1].chunk != c || begin > 1 && c.flow.handed[begin-2].chunk == c {
+		m.Fatalf("%s: record %d has the origin %+v", c.flow.Name, b.FirstSeq+uint64(i), o)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 // parcel is a chunk as its sender sees it, over the lives of several processes.
 type parcel struct {
 	key   [16]byte
+	n     int // of the chunks
 	texts []string
 	level record.Level
 	// asked is how often the present process was asked for an answer, and answers
@@ -23,14 +24,24 @@ type parcel struct {
 	held bool
 }
 
+// guise is what its records are. All can be sent again.
+func (p *parcel) guise() guise {
+	if g := guiseOf(p.n); g != messages {
+		return g
+	}
+	return again
+}
+
 // chunk sends a new chunk of n records.
 func (o *ordeal) chunk(n, most int, level record.Level) {
 	o.Helper()
-	p := &parcel{level: level}
+	p := &parcel{level: level, n: len(o.parcels)}
 	binary.LittleEndian.PutUint64(p.key[:], uint64(len(o.parcels))+1)
-	for range n {
+	guise := p.guise()
+	for i := range n {
 		text := fmt.Sprintf("%d ", len(o.handed))
-		text = entry(text + unlike(len(o.handed), o.random.IntN(max(most-len(text), 1))))
+		text = guise.body(p.n, i, text+unlike(len(o.handed), o.random.IntN(max(most-len(text), 1))))
+		o.identities[text] = guise.identity(p.n, i, p.key)
 		o.handed = append(o.handed, text)
 		p.texts = append(p.texts, text)
 	}
@@ -41,18 +52,16 @@ func (o *ordeal) chunk(n, most int, level record.Level) {
 // send sends a chunk, or sends it again.
 func (o *ordeal) send(p *parcel) {
 	o.Helper()
-	var bodies []byte
-	for _, text := range p.texts {
-		bodies = append(bodies, text...)
-	}
 	done := make(chan struct{})
 	p.asked++
 	go func() {
 		defer close(done)
-		o.buf.Admit(nil, &record.Chunk{
-			Tag: o.streams[int(p.key[0])%2].Name, Time: time.Now().UnixNano(), Encoding: record.EncodingEntry, Bodies: bodies, Count: len(p.texts),
-			Origin: record.Origin{Key: p.key}, Level: p.level, Done: o.answer(p),
-		})
+		c := record.Chunk{
+			Tag: o.streams[int(p.key[0])%2].Name, Time: time.Now().UnixNano(), Origin: record.Origin{Key: p.key}, Level: p.level,
+			Done: o.answer(p),
+		}
+		p.guise().dress(&c, p.n, p.texts)
+		o.buf.Admit(nil, &c)
 	}()
 	o.wait(done)
 	p.held = len(p.answers) == 0 || p.answers[len(p.answers)-1]

@@ -52,6 +52,8 @@ type ordeal struct {
 	recovered int64
 	untidy    bool // a process was killed, or left copies behind
 	parcels   []*parcel
+	// identities are those of what came in chunks, over the lives of all processes.
+	identities map[string]record.Identity
 }
 
 // flaky is a directory of which the next calls that write fail.
@@ -265,6 +267,12 @@ func (o *ordeal) settle(i int, fate buffer.Fate) {
 		for frames := b.Frames; len(frames) > 0; at++ {
 			var body []byte
 			body, _, frames = b.Next(frames)
+			if want, ok := o.identities[string(body)]; ok {
+				key, number := b.Identity(r.Stream(b.Stream))
+				if got := (record.Identity{Key: key, Number: b.Number(number, at-first, body)}); got != want {
+					o.Fatalf("a record of a chunk has the identity %v, want %v", got, want)
+				}
+			}
 			if bad(at) {
 				o.rejected[string(body)] = o.rejected[string(body)] || fate.Dropped != ledger.Shutdown
 			} else {
@@ -405,7 +413,7 @@ func TestSpillOrdeal(t *testing.T) {
 		rapid.SyncTest(t, func(t *rapid.T) {
 			seed := rapid.Uint64().Draw(t, "seed")
 			o := &ordeal{
-				tb: t, disk: disktest.New(seed), delivered: map[string]int{}, rejected: map[string]bool{},
+				tb: t, disk: disktest.New(seed), delivered: map[string]int{}, rejected: map[string]bool{}, identities: map[string]record.Identity{},
 				random: rand.New(rand.NewPCG(seed, 1)),
 				level:  rapid.SampledFrom([]buffer.Durability{buffer.Memory, buffer.Kernel, buffer.Power}).Draw(t, "level"),
 				full:   rapid.SampledFrom([]buffer.WhenFull{buffer.Block, buffer.DropNewestFull, buffer.DropOldestFull}).Draw(t, "full"),

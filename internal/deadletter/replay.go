@@ -336,19 +336,18 @@ func (r *replay) settle(ctx context.Context) error {
 }
 
 // Chunk is the letter as what a source hands over; ok is false where the body is no
-// entry, as it claims to be, so that no route can take it. The chunk's origin names
-// the letter: if it is refused once more, Put knows it again, and gives it back the
-// origin that it had; and if it waits in a disk buffer already, it is not taken
-// twice.
+// entry or message, as it claims to be, so that no route can take it. It keeps what
+// identifies the record, so that a destination which knows records by that sees the
+// same one. The chunk's origin names the letter: if it is refused once more, Put knows
+// it again; and if it waits in a disk buffer already, it is not taken twice.
 func (e *Entry) Chunk() (c *record.Chunk, ok bool) {
 	c = &record.Chunk{
-		Tag: e.Tag, Time: e.Time, Encoding: e.Encoding, Bodies: e.Body, Count: 1, Origin: record.Origin{Key: [keySize]byte(keyOf(&e.Letter))}, Level: record.LevelDelivered,
+		Tag: e.Tag, Time: e.Time, Encoding: e.Encoding, Bodies: e.Body, Count: 1,
+		Origin: record.Origin{Key: [keySize]byte(keyOf(&e.Letter))}, Level: record.LevelDelivered,
 	}
 	switch e.Encoding {
 	case record.EncodingText:
-		var added record.Added
-		c.Bodies, added = record.AppendBody(make([]byte, 0, len(e.Body)+record.FrameSize), e.Body)
-		c.Count = added.Count
+		c.Bodies, _ = record.AppendBody(make([]byte, 0, len(e.Body)+record.FrameSize), e.Body)
 	case record.EncodingEntry:
 		if _, _, err := entry.Split(e.Body); err != nil {
 			return nil, false
@@ -356,8 +355,21 @@ func (e *Entry) Chunk() (c *record.Chunk, ok bool) {
 		if rest, err := entry.Skip(e.Body); err != nil || len(rest) > 0 {
 			return nil, false
 		}
+	case record.EncodingMessage:
+		if !record.CheckMessage(e.Body) {
+			return nil, false
+		}
+		var m record.Message
+		record.ParseMessage(e.Body, &m)
+		c.Bodies = record.AppendMessage(make([]byte, 0, m.Size()), &m)
+		if p, offset, ok := record.ParseCoordinates(e.Origin); ok && offset == m.Offset {
+			c.Partition = p
+			return c, true
+		}
 	default:
 		return nil, false
 	}
+	// Where it cannot be read, the letter's own key is what identifies the record.
+	c.Identity, _ = record.ParseIdentity(e.Origin)
 	return c, true
 }

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/spillway/spillway/internal/record"
 )
 
@@ -185,6 +187,60 @@ func TestReplayEnds(t *testing.T) {
 	}
 }
 
+// aMessage is the body of a message at offset 41.
+var aMessage = string(record.AppendMessage(nil, &record.Message{Offset: 41, Key: []byte("k"), Value: []byte("v")})[record.FrameSize:])
+
+// TestReplayIdentity: a letter that is handed over keeps what identified it, and what it
+// was where it is refused once more, by its destination or another one.
+func TestReplayIdentity(t *testing.T) {
+	orders := record.Partition{Topic: "orders", ID: [16]byte{7}, Number: 3}
+	for _, c := range []struct {
+		name   string
+		origin string
+		want   record.Chunk
+	}{
+		{"numbered", "0123456789abcdef01234567/9", record.Chunk{Identity: record.Identity{
+			Key: [16]byte{0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, 0x01, 0x23, 0x45, 0x67, 's', 'e', 'q'}, Number: 9,
+		}}},
+		{"chunk", "ab000000000000000000000000000001/0", record.Chunk{Identity: record.Identity{Key: [16]byte{0xab, 15: 1}}}},
+		{"message", orders.Coordinates(41), record.Chunk{Partition: orders}},
+		{"piece of another", orders.Coordinates(40), record.Chunk{Identity: record.Identity{Key: orders.Key(), Number: 40}}},
+		{"unknown", "0123/x", record.Chunk{}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := mustOpen(t, storeDir(t), Options{})
+			l := letter(1)
+			l.Origin, l.Encoding, l.Body = c.origin, record.EncodingMessage, []byte(aMessage)
+			put(t, s, l)
+			e := all(t, s, Query{})[0]
+			got, ok := e.Chunk()
+			if !ok || !got.Origin.Known() {
+				t.Fatalf("as a chunk it is %+v", got)
+			}
+			if diff := cmp.Diff(c.want, record.Chunk{Identity: got.Identity, Partition: got.Partition}); diff != "" {
+				t.Errorf("identity (-want +got):\n%s", diff)
+			}
+			// What delivery makes of it, here and elsewhere.
+			head := got.Batch(0)
+			again := l
+			again.Origin, again.Replayed = head.Source(&record.Stream{Incarnation: [12]byte{9}}, 0, []byte(aMessage)), got.Origin.Key
+			again.Seq, again.Source, again.Time = 77, "replay", 78
+			elsewhere := again
+			elsewhere.Destination = "relay"
+			put(t, s, again, elsewhere)
+			both := all(t, s, Query{})
+			if len(both) != 2 || both[0].Revision != 2 {
+				t.Fatalf("refused again the letters are %+v", both)
+			}
+			for _, now := range both {
+				if now.Origin != l.Origin || now.Seq != l.Seq || now.Source != l.Source || now.Time != l.Time {
+					t.Errorf("refused again the letter is %+v", now)
+				}
+			}
+		})
+	}
+}
+
 // TestALetterThatIsNoEntry cannot be handed over.
 func TestALetterThatIsNoEntry(t *testing.T) {
 	for _, c := range []struct {
@@ -198,6 +254,9 @@ func TestALetterThatIsNoEntry(t *testing.T) {
 		{record.EncodingEntry, "\x92\x01\x80\x80", false},
 		{record.EncodingEntry, "\x92\x01", false},
 		{record.EncodingEntry, "", false},
+		{record.EncodingMessage, aMessage, true},
+		{record.EncodingMessage, aMessage[:17], false},
+		{record.EncodingMessage, "", false},
 		{7, "x", false},
 	} {
 		e := Entry{Letter: record.Letter{Encoding: c.encoding, Body: []byte(c.body)}}

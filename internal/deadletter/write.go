@@ -73,7 +73,7 @@ const insertLetter = `INSERT INTO letter
 
 // put writes one letter, or brings the one that is there up to date.
 func (w *writer) put(ctx context.Context, l *record.Letter) (err error) {
-	if key, ok := replayedKey(l.Origin); ok {
+	if key, ok := replayedKey(l); ok {
 		before, err := w.byKey(ctx, key)
 		if err != nil {
 			return err
@@ -88,9 +88,13 @@ func (w *writer) put(ctx context.Context, l *record.Letter) (err error) {
 	return w.putNew(ctx, l)
 }
 
-// replayedKey is the key of a letter, where an origin is that of its replay.
-func replayedKey(origin string) ([]byte, bool) {
-	text, ok := strings.CutSuffix(origin, "/0")
+// replayedKey is the key of the letter that was handed over once more and is l now. One
+// that a disk buffer of an earlier version holds is known by its origin.
+func replayedKey(l *record.Letter) ([]byte, bool) {
+	if l.Replayed != ([keySize]byte{}) {
+		return l.Replayed[:], true
+	}
+	text, ok := strings.CutSuffix(l.Origin, "/0")
 	if !ok {
 		return nil, false
 	}

@@ -2,7 +2,6 @@ package deliver
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"time"
 
@@ -83,22 +82,16 @@ func (d *Deliverer) put(ctx context.Context, t *try, rejected []sink.Rejection) 
 }
 
 func (d *Deliverer) letter(t *try, s *record.Stream, batch *record.Batch, i int, body []byte, r *sink.Rejection) record.Letter {
-	seq := batch.FirstSeq + uint64(i)
-	return record.Letter{
-		Destination: t.to.name, Source: d.cfg.Source, Tag: s.Name, Origin: origin(s, batch, seq, i), Seq: seq,
+	l := record.Letter{
+		Destination: t.to.name, Source: d.cfg.Source, Tag: s.Name, Origin: batch.Source(s, i, body), Seq: batch.FirstSeq + uint64(i),
 		Time: batch.Time, Encoding: batch.Encoding, Body: append([]byte(nil), body...),
 		Status: r.Status, Reason: string(reasonOf(r.Reason)), Detail: r.Detail,
 		Attempts: t.attempts, First: unix(t.first), Last: unix(t.last),
 	}
-}
-
-// origin identifies a record for good: what a sender may send again by its chunk,
-// everything else by its number.
-func origin(s *record.Stream, batch *record.Batch, seq uint64, i int) string {
-	if batch.Origin.Known() {
-		return fmt.Sprintf("%s/%d", hex.EncodeToString(batch.Origin.Key[:]), batch.Origin.Position+uint32(i))
+	if batch.Original.Known() || len(batch.Partition) > 0 {
+		l.Replayed = batch.Origin.Key
 	}
-	return fmt.Sprintf("%s/%d", hex.EncodeToString(s.Incarnation[:]), seq)
+	return l
 }
 
 func unix(t time.Time) int64 {

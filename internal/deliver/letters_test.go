@@ -141,6 +141,55 @@ func TestDeadLettersAtTheEnd(t *testing.T) {
 	})
 }
 
+// TestDeadLettersOfMessages: a letter of a message is told by its coordinates, one of a
+// replay by what it was, and by the key of the letter that it was before.
+func TestDeadLettersOfMessages(t *testing.T) {
+	in(t, func(t *testing.T) {
+		dead := &box{}
+		s := &script{answer: func(_ context.Context, _ int, a attempt) sink.Outcome {
+			return sink.Outcome{Verdict: sink.Refuse, Reason: "rejected-invalid"}
+		}}
+		r := start(t, buffer.Config{}, s, deliver.Config{DeadLetters: dead})
+		m := record.Message{Offset: 41, Value: []byte("v")}
+		first := record.AppendMessage(nil, &m)
+		m.Offset = 44
+		second := record.AppendMessage(nil, &m)
+		r.buf.Admit(nil, &record.Chunk{
+			Tag: "orders", Encoding: record.EncodingMessage, Bodies: slices.Concat(first, second), Count: 2,
+			Partition: record.Partition{Topic: "orders", ID: [16]byte{7}, Number: 3},
+		})
+		r.buf.Admit(nil, &record.Chunk{
+			Tag: "app", Encoding: record.EncodingEntry, Bodies: []byte("\x92\x01\x80"), Count: 1,
+			Origin: record.Origin{Key: [16]byte{5}}, Identity: record.Identity{Key: [16]byte{0xab, 15: 1}, Number: 12},
+		})
+		r.lines += 3
+		time.Sleep(time.Second)
+		synctest.Wait()
+		letter := func(tag, origin string, seq uint64, replayed byte, e record.Encoding, body []byte) record.Letter {
+			return record.Letter{
+				Destination: "test", Tag: tag, Origin: origin, Seq: seq, Encoding: e, Body: body, Reason: "rejected-invalid", Replayed: [16]byte{replayed},
+			}
+		}
+		want := []record.Letter{
+			letter("orders", "kafka:orders/3/41@BwAAAAAAAAAAAAAAAAAAAA", 1, 0, record.EncodingMessage, first[record.FrameSize:]),
+			letter("orders", "kafka:orders/3/44@BwAAAAAAAAAAAAAAAAAAAA", 2, 0, record.EncodingMessage, second[record.FrameSize:]),
+			letter("app", "ab000000000000000000000000000001/12", 1, 5, record.EncodingEntry, []byte("\x92\x01\x80")),
+		}
+		byOrigin := func(a, b record.Letter) int { return strings.Compare(a.Origin, b.Origin) }
+		slices.SortFunc(want, byOrigin)
+		slices.SortFunc(dead.letters, byOrigin)
+		if diff := cmp.Diff(want, dead.letters, cmpopts.IgnoreFields(record.Letter{}, "Time", "First", "Last", "Attempts")); diff != "" {
+			t.Errorf("letters (-want +got):\n%s", diff)
+		}
+		if b := r.buf.Balance(); b.DeadLettered != 3 || b.Unaccounted != 0 {
+			t.Errorf("the balance is %+v", b.Sheet)
+		}
+		r.deliver.Drain()
+		<-r.ended
+		r.cancel()
+	})
+}
+
 // TestDeadLettersOfChunks: a record of a chunk is told by the chunk and its place in
 // it, so that one which comes twice is one letter; its source is told that it is
 // settled.

@@ -10,12 +10,16 @@ type Letter struct {
 	// sequence number, the key of its chunk and its position, or the coordinates of
 	// its source. With Destination it identifies the letter.
 	Origin string
+	// Replayed is the key of the chunk that the record came in, where it came from the
+	// dead letters and keeps what identified it before; the zero value elsewhere.
+	Replayed [16]byte
 	// Seq is its sequence number in its stream.
 	Seq uint64
 	// Time is when it was received, in nanoseconds since 1970.
 	Time     int64
 	Encoding Encoding
-	// Body is the record as it arrived. It is the letter's own.
+	// Body is the record as it arrived, and of a message its envelope, too. It is the
+	// letter's own.
 	Body []byte
 	// Status is the destination's code, 0 where it gave none; Reason is the
 	// ledger's name, and Detail the destination's own words.

@@ -141,6 +141,13 @@ func MessageOffset(body []byte) int64 { return int64(binary.LittleEndian.Uint64(
 // to be a msgpack map it says whether it is one; of the other forms it does not look
 // at the value.
 func CheckMessage(body []byte) bool {
+	var m Message
+	return ReadMessage(body, &m) && (m.Form != FormMap || m.Null || isMap(m.Value))
+}
+
+// ReadMessage is ParseMessage for foreign bytes. It reports whether they are a message
+// but for its value, at which it does not look: that may be cut short.
+func ReadMessage(body []byte, m *Message) bool {
 	if len(body) < messageFixed || Form(body[16]) > FormJSON || body[17] > hasKey|hasHeaders|isNull {
 		return false
 	}
@@ -157,12 +164,10 @@ func CheckMessage(body []byte) bool {
 			return false
 		}
 	}
-	switch {
-	case flags&isNull != 0:
-		return len(rest) == 0
-	case Form(body[16]) == FormMap:
-		return isMap(rest)
+	if flags&isNull != 0 && len(rest) > 0 {
+		return false
 	}
+	ParseMessage(body, m)
 	return true
 }
 

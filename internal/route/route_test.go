@@ -185,6 +185,64 @@ func TestTooLong(t *testing.T) {
 	}
 }
 
+// TestTooLongMessages: the pieces of a message that is too long still say where it came
+// from, and nothing of it is missing.
+func TestTooLongMessages(t *testing.T) {
+	partition := record.Partition{Topic: "orders", ID: [16]byte{1}, Number: 3}
+	for _, c := range []struct {
+		name              string
+		key, headers, len int
+		pieces            []int
+		beside            bool // key and headers are beside each piece
+	}{
+		{"value", 5, 0, 70 << 10, []int{32 << 10, 32 << 10, 6 << 10}, true},
+		{"key", 40 << 10, 0, 10, []int{32 << 10, 8<<10 + 10}, false},
+		{"headers", 1, 40 << 10, 0, []int{32 << 10, 8<<10 + 1}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			fill := func(letter string, n int) []byte { return []byte(strings.Repeat(letter, n)) }
+			m := record.Message{
+				Time: 9, Offset: 41, Form: record.FormJSON, Key: fill("k", c.key), Value: fill("v", c.len),
+			}
+			if c.headers > 0 {
+				m.Headers = record.AppendHeader(nil, nil, fill("h", c.headers-8))
+			}
+			short := record.Message{Offset: 42, Value: []byte("short")}
+			chunk := record.Chunk{
+				Tag: "app.x", Encoding: record.EncodingMessage, Count: 2, Partition: partition,
+				Bodies: record.AppendMessage(record.AppendMessage(nil, &m), &short),
+			}
+			w := newWorld()
+			w.a.most = 1000
+			w.Admit(&chunk)
+			if len(w.a.chunks) != 1 || w.a.chunks[0].Count != 1 || w.a.chunks[0].Partition != partition || len(w.bad.chunks) != 1 {
+				t.Fatalf("the leg gets %+v", w.a.chunks)
+			}
+			long := w.bad.chunks[0]
+			var sizes []int
+			var whole []byte
+			for _, body := range bodies(w.bad) {
+				var got record.Message
+				if !record.ReadMessage([]byte(body), &got) || got.Offset != 41 || got.Time != 9 || got.Form != record.FormText {
+					t.Fatalf("a piece is %+v", got)
+				}
+				if c.beside != (string(got.Key) == string(m.Key)) {
+					t.Errorf("a piece has a key of %d bytes", len(got.Key))
+				}
+				sizes = append(sizes, len(got.Value))
+				whole = append(whole, got.Value...)
+			}
+			want := string(m.Value)
+			if !c.beside {
+				want = string(m.Key) + string(m.Headers) + want
+			}
+			if diff := cmp.Diff(c.pieces, sizes); diff != "" || string(whole) != want || long.Count != len(sizes) || long.Partition != partition {
+				t.Errorf("%d bytes of %d, from %+v; pieces:\n%s", len(whole), len(want), long.Partition, diff)
+			}
+		})
+	}
+}
+
 // bodies are the records that a leg has got.
 func bodies(l *leg) (all []string) {
 	for _, c := range l.chunks {

@@ -30,7 +30,8 @@ func (refusal) Check(context.Context) error {
 }
 
 // Send implements sink.Sink. What a route would take by its tag was handed over as
-// text, because it is no record, or too long a one; all else is what no route takes.
+// text, or as a message, because it is no record, or too long a one; all else is what
+// no route takes.
 func (s refusal) Send(_ context.Context, req sink.Request) sink.Outcome {
 	out := sink.Outcome{Verdict: sink.Delivered}
 	for index, batch := range req.Batches() {
@@ -38,8 +39,11 @@ func (s refusal) Send(_ context.Context, req sink.Request) sink.Outcome {
 			First: index, End: index + batch.Count,
 			Reason: string(ledger.RejectedUnmatched), Detail: "no route takes its tag",
 		}
-		if batch.Kind == record.KindRecords && batch.Encoding == record.EncodingText && s.takes(req.Stream(batch.Stream).Name) {
+		if batch.Kind == record.KindRecords && batch.Encoding != record.EncodingEntry && s.takes(req.Stream(batch.Stream).Name) {
 			r.Reason, r.Detail = string(ledger.RejectedInvalid), "it is no record, neither of the forward protocol nor a JSON object, or longer than its route's buffer takes"
+			if batch.Encoding == record.EncodingMessage {
+				r.Detail = "its source does not hand on such a value, or it is longer than its route's buffer takes"
+			}
 		}
 		out.Rejected = append(out.Rejected, r)
 	}

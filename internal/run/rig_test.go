@@ -31,7 +31,9 @@ type place struct {
 
 	mu     sync.Mutex
 	away   bool
-	got    []string // tag and body
+	refuse bool              // everything, for good
+	got    []string          // tag and body
+	ids    []record.Identity // of everything that was sent, also of what was refused
 	opened int
 	closed int
 }
@@ -46,11 +48,19 @@ func (p *place) Send(_ context.Context, req sink.Request) sink.Outcome {
 		return sink.Outcome{Err: errors.New("it is away")}
 	}
 	for _, b := range req.Batches() {
+		key, first := b.Identity(req.Stream(b.Stream))
 		for rest, i := b.Frames, 0; i < b.Count; i++ {
 			var body []byte
 			body, _, rest = b.Next(rest)
+			p.ids = append(p.ids, record.Identity{Key: key, Number: b.Number(first, i, body)})
+			if p.refuse {
+				continue
+			}
 			p.got = append(p.got, req.Stream(b.Stream).Name+" "+string(body))
 		}
+	}
+	if p.refuse {
+		return sink.Outcome{Verdict: sink.Refuse, Reason: "rejected-invalid"}
 	}
 	return sink.Outcome{Verdict: sink.Delivered}
 }
@@ -72,6 +82,22 @@ func (p *place) is(away bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.away = away
+}
+
+// refuses has the place refuse everything, or take it.
+func (p *place) refuses(all bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refuse = all
+}
+
+// seen are the identities of what was sent to it, each once, sorted.
+func (p *place) seen() []record.Identity {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := slices.Clone(p.ids)
+	slices.SortFunc(all, func(a, b record.Identity) int { return strings.Compare(a.String(), b.String()) })
+	return slices.Compact(all)
 }
 
 // has are the records that it got, sorted: legs have no order among each other.
@@ -124,6 +150,16 @@ func (s *source) handAt(level record.Level, tag string, bodies ...string) <-chan
 		c.Bodies, _ = record.AppendBody(append(make([]byte, 0, len(c.Bodies)+len(b)+record.FrameSize), c.Bodies...), []byte(b))
 	}
 	s.records.Add(int64(len(bodies)))
+	s.due.Add(1)
+	s.o.Router.Admit(&c)
+	return told
+}
+
+// handChunk hands a chunk over as it is, but for how it is to be told.
+func (s *source) handChunk(c record.Chunk) <-chan bool {
+	told := make(chan bool, 1)
+	c.Level, c.Done = record.LevelDelivered, func(ok bool) { told <- ok; s.due.Done() }
+	s.records.Add(int64(c.Count))
 	s.due.Add(1)
 	s.o.Router.Admit(&c)
 	return told

@@ -91,13 +91,17 @@ func sample(c *record.Chunk) string {
 	batch := record.Batch{Encoding: c.Encoding}
 	body, _, _ := batch.Next(c.Bodies)
 	text := body
-	if c.Encoding == record.EncodingEntry {
-		_, value, err := entry.Split(body)
-		if err == nil {
-			text, _, err = entry.AppendJSON(nil, value)
+	switch c.Encoding {
+	case record.EncodingEntry:
+		if _, value, err := entry.Split(body); err == nil {
+			text = asJSON(value, body)
 		}
-		if err != nil {
-			text = body
+	case record.EncodingMessage:
+		var m record.Message
+		if record.ParseMessage(body, &m); m.Form == record.FormMap {
+			text = asJSON(m.Value, m.Value)
+		} else {
+			text = m.Value
 		}
 	}
 	text = text[:min(len(text), straySample)]
@@ -105,4 +109,13 @@ func sample(c *record.Chunk) string {
 		text = text[:len(text)-1]
 	}
 	return strings.ToValidUTF8(string(text), "\uFFFD")
+}
+
+// asJSON is a msgpack value as JSON, or else something in its place.
+func asJSON(value, or []byte) []byte {
+	text, _, err := entry.AppendJSON(nil, value)
+	if err != nil {
+		return or
+	}
+	return text
 }
