@@ -36,6 +36,7 @@ var layers = []layer{
 	{"internal/tag", nil, nil, "templates of foreign text, kept away from everything"},
 	{"internal/template", nil, nil, "tag and time into names; files and destinations are its callers' business"},
 	{"internal/timepattern", nil, nil, "text to moments and back"},
+	{"internal/indexname", nil, nil, "tag, time and fields into names; destinations and records are its callers' business"},
 	{"internal/match", nil, nil, "patterns and tags; what a route is, it need not know"},
 	{"internal/selflog", nil, []string{"github.com/coreos/go-systemd/v22/journal"}, "it must never log what passes through"},
 	{"internal/console", nil, nil, "it shows what it is given and can change nothing"},
@@ -103,7 +104,10 @@ var layers = []layer{
 	},
 	{
 		"internal/sink/elasticsearch",
-		[]string{"internal/entry", "internal/jsonscan", "internal/jsontext", "internal/ledger", "internal/record", "internal/sink"},
+		[]string{
+			"internal/entry", "internal/indexname", "internal/jsonscan", "internal/jsontext", "internal/ledger", "internal/record",
+			"internal/sink",
+		},
 		[]string{"github.com/elastic/elastic-transport-go/", "github.com/klauspost/compress/gzip"},
 		"a sink neither retries nor counts; bodies and verdicts are its own, and signing comes in by an interface",
 	},
@@ -168,7 +172,10 @@ var layers = []layer{
 	},
 	{
 		"internal/config/runfile",
-		[]string{"internal/config", "internal/config/setting", "internal/config/yamlfile", "internal/match", "internal/template", "internal/timepattern"}, nil,
+		[]string{
+			"internal/config", "internal/config/setting", "internal/config/yamlfile", "internal/indexname", "internal/match", "internal/template",
+			"internal/timepattern",
+		}, nil,
 		"what the file of a run says, in types; a containerd logger reads the same file and must not link it",
 	},
 	{
@@ -196,7 +203,7 @@ var layers = []layer{
 			"forward", "internal/awsauth", "internal/catalog", "internal/config", "internal/config/runfile", "internal/ecs", "internal/entry",
 			"internal/kafkaclient",
 			"internal/record", "internal/route", "internal/run", "internal/sink/cloudwatch", "internal/sink/cloudwatch/streams",
-			"internal/sink/file", "internal/sink/forward", "internal/source/forward", "internal/source/kafka",
+			"internal/sink/elasticsearch", "internal/sink/file", "internal/sink/forward", "internal/source/forward", "internal/source/kafka",
 			"internal/source/seen", "internal/source/stdin", "internal/statedir", "internal/timepattern", "internal/version",
 		},
 		[]string{"github.com/aws/aws-sdk-go-v2/aws"}, "THE list of a run's sources and sinks; the shim must not link it",

@@ -15,16 +15,22 @@ import (
 // signedService is the name of CloudWatch Logs in a signature's credential scope.
 const signedService = "logs"
 
-// Signer signs requests to the logs service with Signature Version 4. It is safe for concurrent use.
+// Signer signs requests to one service with Signature Version 4. It is safe for concurrent use.
 type Signer struct {
 	credentials aws.CredentialsProvider
 	region      string
+	service     string
 	v4          *v4.Signer
 }
 
-// NewSigner signs for a region with what the provider gives.
+// NewSigner signs for CloudWatch Logs in a region with what the provider gives.
 func NewSigner(credentials aws.CredentialsProvider, region string) *Signer {
-	return &Signer{credentials: credentials, region: region, v4: v4.NewSigner()}
+	return NewServiceSigner(credentials, region, signedService)
+}
+
+// NewServiceSigner does so for the service of that name in credential scopes, such as es.
+func NewServiceSigner(credentials aws.CredentialsProvider, region, service string) *Signer {
+	return &Signer{credentials: credentials, region: region, service: service, v4: v4.NewSigner()}
 }
 
 // Sign adds the headers Authorization, X-Amz-Date and, with temporary credentials, X-Amz-Security-Token. The payload's
@@ -48,7 +54,7 @@ func (s *Signer) Sign(ctx context.Context, request *http.Request, payloadSHA256 
 	}
 	// A token of an earlier signature must not go out with keys that have none.
 	request.Header.Del("X-Amz-Security-Token")
-	if err := s.v4.SignHTTP(ctx, credentials, request, payloadSHA256, signedService, s.region, at); err != nil {
+	if err := s.v4.SignHTTP(ctx, credentials, request, payloadSHA256, s.service, s.region, at); err != nil {
 		return fmt.Errorf("sign a request to %s: %w", request.URL.Host, err)
 	}
 	return nil

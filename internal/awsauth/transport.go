@@ -94,6 +94,11 @@ func newTransport(o Options) (*http.Transport, error) {
 	}, nil
 }
 
+// CapSendBuffer is a [net.Dialer.Control] that caps the kernel's send buffer of a connection; see SendBuffer.
+func CapSendBuffer(network, address string, conn syscall.RawConn) error {
+	return capSendBuffer(network, address, conn)
+}
+
 // capSendBuffer sets SO_SNDBUF before the connection is made.
 func capSendBuffer(_, address string, conn syscall.RawConn) error {
 	var failed error

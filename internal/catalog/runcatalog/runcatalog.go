@@ -50,6 +50,8 @@ func (s *Surroundings) OpenSink(plan *runfile.Sink) (*catalog.Destination, error
 		d, err = s.fileSink(plan.File)
 	case plan.CloudWatch != nil:
 		d, err = s.cloudWatchSink(plan.CloudWatch)
+	case plan.Search != nil:
+		d, err = s.searchSink(plan.Search)
 	default:
 		err = fmt.Errorf("sinks of type %s are not in this version", plan.Type)
 	}

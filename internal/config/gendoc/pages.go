@@ -65,7 +65,10 @@ func typeSections(what string, types []runfile.Type) string {
 			later = append(later, "`"+t.Name+"`")
 			continue
 		}
-		fmt.Fprintf(&b, "## `type: %s`\n\n%s\n\n%s", t.Name, t.Help, runTable(t.Options))
+		fmt.Fprintf(&b, "## `type: %s`\n\n%s\n", t.Name, t.Help)
+		if len(t.Options) > 0 { // Another name for a type has none of its own.
+			b.WriteString("\n" + runTable(t.Options))
+		}
 		for _, o := range t.Options {
 			if o.Fields != nil {
 				fmt.Fprintf(&b, "\nEach map of `%s`:\n\n%s", o.Name, runTable(o.Fields))

@@ -83,6 +83,7 @@ type Sink struct {
 	Forward    *ForwardSink
 	File       *FileSink
 	CloudWatch *CloudWatchSink
+	Search     *SearchSink // of the types elasticsearch and opensearch
 }
 
 // Route is one entry of the section routes: the first whose Match takes a tag has

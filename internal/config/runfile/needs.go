@@ -25,6 +25,13 @@ func (f *File) Missing(getenv func(string) string) []string {
 	for i := range f.Sinks {
 		if s := &f.Sinks[i]; s.Forward != nil {
 			missing.unreadable(s.Where, s.Forward.CAFile, s.Forward.CertFile, s.Forward.KeyFile)
+		} else if s.Search != nil {
+			missing.unreadable(s.Where, s.Search.CAFile, s.Search.CertFile, s.Search.KeyFile)
+			for _, list := range s.Search.documents() {
+				for i := range list {
+					missing.unreadable(list[i].at, list[i].File)
+				}
+			}
 		}
 	}
 	return missing.sorted(f.Path)
@@ -66,6 +73,11 @@ func (f *File) Secrets() []Secret {
 		}
 	}
 	for i := range f.Sinks {
+		if s := f.Sinks[i].Search; s != nil {
+			add(s.Password)
+			add(s.APIKey)
+			add(s.Bearer)
+		}
 		if s := f.Sinks[i].Forward; s != nil {
 			for _, server := range s.Servers {
 				add(server.SharedKey)

@@ -34,8 +34,8 @@ func sinkKinds() []kind[Sink] {
 				p.cloudWatchSink(s.CloudWatch, read(p, s.CloudWatch, at, cloudWatchRows(), entries))
 			},
 		},
-		later[Sink]("elasticsearch"),
-		later[Sink]("opensearch"),
+		searchKind("elasticsearch", "Sends to Elasticsearch 7 to 9 or OpenSearch 1 to 3 by the bulk API; nobody is asked which. What each record is answered decides what becomes of it.", options(searchRows())),
+		searchKind("opensearch", "Is another name for the type elasticsearch, with the same options.", nil),
 		later[Sink]("kafka"),
 		later[Sink]("splunk"),
 	}

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/spillway/spillway/internal/entry"
+	"github.com/spillway/spillway/internal/indexname"
 	"github.com/spillway/spillway/internal/jsonscan"
 	"github.com/spillway/spillway/internal/jsontext"
 	"github.com/spillway/spillway/internal/ledger"
@@ -154,8 +155,8 @@ func (a *attempt) begins(at int64, v *values) error {
 	w, o := &a.sink.want, &a.sink.o
 	own := w.index != nil || len(w.names) > 0 || len(w.pipeline) > 0
 	grain := int64(0)
-	for _, n := range [...]*Name{o.Index, o.Pipeline} {
-		if n != nil && n.grain > 0 {
+	for _, n := range [...]*indexname.Name{o.Index, o.Pipeline} {
+		if n != nil && n.Dated() {
 			// Zones stand whole minutes apart, and a minute is soon looked at.
 			grain = floorDiv(at, int64(namesPer)) + 1
 		}
@@ -171,7 +172,7 @@ func (a *attempt) begins(at int64, v *values) error {
 		var text []byte
 		if text, given = v.text(a.scratch[:0], w.index, o.TextKey); given && len(text) > 0 {
 			a.head.text = append(a.head.text, text...)
-			a.head.text = cleanName(a.head.text, name)
+			a.head.text = indexname.Clean(a.head.text, name)
 		} else {
 			given = false
 		}
@@ -180,7 +181,7 @@ func (a *attempt) begins(at int64, v *values) error {
 	if !given {
 		a.head.text = a.named(a.head.text, o.Index, w.names, at, v)
 	}
-	if wrong := checkName(a.head.text[name:]); wrong != "" {
+	if wrong := indexname.Check(a.head.text[name:]); wrong != "" {
 		return invalid("%s", wrong)
 	}
 	a.head.text = append(a.head.text, '"')
@@ -197,8 +198,8 @@ const namesPer = 60_000_000_000
 
 // named appends a name that is made of the record. Neither quotes nor backslashes
 // are left in what is not of the template itself, and that is checked.
-func (a *attempt) named(dst []byte, n *Name, fields []field, at int64, v *values) []byte {
-	return n.append(dst, a.stream.Name, at, func(dst []byte, i int) ([]byte, bool) {
+func (a *attempt) named(dst []byte, n *indexname.Name, fields []field, at int64, v *values) []byte {
+	return n.Append(dst, a.stream.Name, at, func(dst []byte, i int) ([]byte, bool) {
 		return v.text(dst, &fields[i], a.sink.o.TextKey)
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"hash"
 	"hash/maphash"
 	"iter"
+	"strconv"
 	"sync"
 
 	"github.com/spillway/spillway/internal/entry"
@@ -376,7 +377,7 @@ func appendPart(dst []byte, s *record.Stream, b *record.Batch) []byte {
 	dst = append(dst, `,"partial_message":"true","partial_id":"`...)
 	dst = entry.AppendLineID(dst, s, b)
 	dst = append(dst, `","partial_ordinal":"`...)
-	dst = appendPadded(dst, int(b.Part.Ordinal), 1)
+	dst = strconv.AppendUint(dst, uint64(b.Part.Ordinal), 10)
 	dst = append(dst, `","partial_last":"`...)
 	if b.Part.Last {
 		return append(dst, `true"`...)

@@ -30,6 +30,7 @@ import (
 
 	"github.com/elastic/elastic-transport-go/v8/elastictransport"
 
+	"github.com/spillway/spillway/internal/indexname"
 	"github.com/spillway/spillway/internal/jsonscan"
 	"github.com/spillway/spillway/internal/sink"
 )
@@ -97,7 +98,7 @@ type Options struct {
 	InFlight int
 
 	// Index names the index, data stream or alias, of the tag, the time and fields.
-	Index *Name
+	Index *indexname.Name
 	// IndexField is the field that names the index where the record has it; "" is none.
 	IndexField string
 	// DataStream says that Index is a data stream.
@@ -112,7 +113,7 @@ type Options struct {
 	// RoutingField is the field that says to which shard; "" leaves it to the id.
 	RoutingField string
 	// Pipeline names an ingest pipeline; nil is none.
-	Pipeline *Name
+	Pipeline *indexname.Name
 	// RetryOnConflict is how often the destination tries an update again by itself.
 	RetryOnConflict int
 	// RequireAlias refuses to create an index where an alias is missing.

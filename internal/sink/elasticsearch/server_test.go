@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spillway/spillway/internal/indexname"
 	"github.com/spillway/spillway/internal/sink"
 	"github.com/spillway/spillway/internal/sink/sinktest"
 )
@@ -198,7 +199,7 @@ func sinkTo(t testing.TB, s *server, change func(*Options)) *Sink {
 	if err != nil {
 		t.Fatal(err)
 	}
-	name, err := ParseName("logs", nil)
+	name, err := indexname.Parse("logs", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,9 +215,9 @@ func sinkTo(t testing.TB, s *server, change func(*Options)) *Sink {
 	return made
 }
 
-func name(t testing.TB, text string) *Name {
+func name(t testing.TB, text string) *indexname.Name {
 	t.Helper()
-	n, err := ParseName(text, nil)
+	n, err := indexname.Parse(text, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

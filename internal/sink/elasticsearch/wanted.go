@@ -133,7 +133,7 @@ func (s *Sink) pieces() {
 		w.tagOpen = quoted(o.TagKey) + ":"
 	}
 	// What a record of usual names takes beside its body.
-	w.overhead = len(w.action) + len(o.Index.text) + 48 + len(w.actionTail) + len(w.open) + len(w.shut) + len(w.textOpen) + 1
+	w.overhead = len(w.action) + len(o.Index.String()) + 48 + len(w.actionTail) + len(w.open) + len(w.shut) + len(w.textOpen) + 1
 	if o.TimeKey != "" {
 		w.overhead += len(w.timeOpen) + 34
 	}

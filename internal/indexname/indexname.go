@@ -1,4 +1,10 @@
-package elasticsearch
+// Package indexname makes the names of indices, data streams and ingest pipelines
+// of the tag, the time and fields of a record.
+//
+// It knows what may stand in the name of an index of Elasticsearch and OpenSearch,
+// and neither destinations nor records: how a field is found is its caller's
+// business.
+package indexname
 
 import (
 	"errors"
@@ -9,7 +15,7 @@ import (
 	"unicode/utf8"
 )
 
-// Name is the name of an index or a pipeline, made of the tag, the time and fields
+// Name is a template of a name: it is made of the tag, the time and fields
 // of a record. It does not change, and may be used by several goroutines at once.
 //
 // It is text with {tag}, {tag[0]} (the first part between dots; [-1] is the last),
@@ -19,24 +25,25 @@ import (
 // may not be there.
 type Name struct {
 	text  string
-	parts []namePart
+	parts []part
 	// grain is how long a name can stay the same: a day, an hour or a minute, or 0
 	// where there is no time in it.
 	grain  time.Duration
 	fields []string
-	utc    *time.Location
+	in     *time.Location
 }
 
-type namePart struct {
+type part struct {
 	text  string // of a literal
 	what  byte   // 0 for a literal, t for the tag, p for a part of it, r for a field, or the letter of strftime
 	index int
 }
 
-// MaxName is the longest name of an index, in bytes.
-const MaxName = 255
+// MaxSize is the longest name of an index, in bytes.
+const MaxSize = 255
 
-const nameForms = "text with {tag}, {tag[N]}, {record[FIELD]} and letters of strftime such as %Y.%m.%d"
+// Forms are all that may stand in a name, as errors and pages name them.
+const Forms = "text with {tag}, {tag[N]}, {record[FIELD]} and letters of strftime such as %Y.%m.%d"
 
 // dateLetters are those of strftime that a name may have, with how long each stays
 // the same.
@@ -45,16 +52,16 @@ var dateLetters = map[byte]time.Duration{
 	'V': 24 * time.Hour, 'u': 24 * time.Hour, 'H': time.Hour, 'M': time.Minute,
 }
 
-// ParseName reads a name. In is the zone of its dates; nil is UTC.
-func ParseName(text string, in *time.Location) (*Name, error) {
+// Parse reads a name. In is the zone of its dates; nil is UTC.
+func Parse(text string, in *time.Location) (*Name, error) {
 	if in == nil {
 		in = time.UTC
 	}
-	n := &Name{text: text, utc: in}
+	n := &Name{text: text, in: in}
 	literal := ""
 	flush := func() {
 		if literal != "" {
-			n.parts = append(n.parts, namePart{text: literal})
+			n.parts = append(n.parts, part{text: literal})
 			literal = ""
 		}
 	}
@@ -62,7 +69,7 @@ func ParseName(text string, in *time.Location) (*Name, error) {
 		switch c := text[at]; c {
 		case '%':
 			if at+1 == len(text) {
-				return nil, fmt.Errorf("found %q at its end; expected %s", "%", nameForms)
+				return nil, fmt.Errorf("found %q at its end; expected %s", "%", Forms)
 			}
 			letter := text[at+1]
 			at += 2
@@ -78,11 +85,11 @@ func ParseName(text string, in *time.Location) (*Name, error) {
 				n.grain = grain
 			}
 			flush()
-			n.parts = append(n.parts, namePart{what: letter})
+			n.parts = append(n.parts, part{what: letter})
 		case '{':
 			end := strings.IndexByte(text[at:], '}')
 			if end < 0 {
-				return nil, fmt.Errorf("found %q without its end; expected %s", "{", nameForms)
+				return nil, fmt.Errorf("found %q without its end; expected %s", "{", Forms)
 			}
 			part, err := n.placeholder(text[at+1 : at+end])
 			if err != nil {
@@ -92,7 +99,7 @@ func ParseName(text string, in *time.Location) (*Name, error) {
 			n.parts = append(n.parts, part)
 			at += end + 1
 		case '}':
-			return nil, fmt.Errorf("found %q without a { before it; expected %s", "}", nameForms)
+			return nil, fmt.Errorf("found %q without a { before it; expected %s", "}", Forms)
 		default:
 			literal += text[at : at+1]
 			at++
@@ -105,25 +112,25 @@ func ParseName(text string, in *time.Location) (*Name, error) {
 	return n, nil
 }
 
-func (n *Name) placeholder(name string) (namePart, error) {
+func (n *Name) placeholder(name string) (part, error) {
 	if name == "tag" {
-		return namePart{what: 't'}, nil
+		return part{what: 't'}, nil
 	}
 	if number, ok := strings.CutPrefix(name, "tag["); ok {
 		number, closed := strings.CutSuffix(number, "]")
 		i, err := strconv.Atoi(number)
 		if closed && err == nil && i > -100 && i < 100 {
-			return namePart{what: 'p', index: i}, nil
+			return part{what: 'p', index: i}, nil
 		}
 	}
 	if field, ok := strings.CutPrefix(name, "record["); ok {
 		field, closed := strings.CutSuffix(field, "]")
 		if closed && field != "" {
 			n.fields = append(n.fields, field)
-			return namePart{what: 'r', index: len(n.fields) - 1}, nil
+			return part{what: 'r', index: len(n.fields) - 1}, nil
 		}
 	}
-	return namePart{}, fmt.Errorf("found %q; expected {tag}, {tag[N]} or {record[FIELD]}", "{"+name+"}")
+	return part{}, fmt.Errorf("found %q; expected {tag}, {tag[N]} or {record[FIELD]}", "{"+name+"}")
 }
 
 // String returns the text that was parsed.
@@ -138,12 +145,12 @@ func (n *Name) Dated() bool { return n.grain > 0 }
 // Fields are the fields that it is made of.
 func (n *Name) Fields() []string { return n.fields }
 
-// append appends the name for a record. Field appends what the i-th of Fields has,
+// Append appends the name for a record with that tag and time. Field appends what the i-th of Fields has,
 // and says whether there is any.
-func (n *Name) append(dst []byte, tag string, ns int64, field func(dst []byte, i int) ([]byte, bool)) []byte {
+func (n *Name) Append(dst []byte, tag string, ns int64, field func(dst []byte, i int) ([]byte, bool)) []byte {
 	at := time.Time{}
 	if n.grain > 0 {
-		at = time.Unix(0, ns).In(n.utc)
+		at = time.Unix(0, ns).In(n.in)
 	}
 	for i := range n.parts {
 		switch p := &n.parts[i]; p.what {
@@ -152,18 +159,18 @@ func (n *Name) append(dst []byte, tag string, ns int64, field func(dst []byte, i
 		case 't':
 			start := len(dst)
 			dst = append(dst, tag...)
-			dst = cleanName(dst, start)
+			dst = Clean(dst, start)
 		case 'p':
 			start := len(dst)
 			dst = append(dst, tagPart(tag, p.index)...)
-			dst = cleanName(dst, start)
+			dst = Clean(dst, start)
 		case 'r':
 			start := len(dst)
 			var ok bool
 			if dst, ok = field(dst, p.index); !ok {
 				dst = append(dst[:start], missingField...)
 			}
-			dst = cleanName(dst, start)
+			dst = Clean(dst, start)
 		default:
 			dst = appendDate(dst, p.what, at)
 		}
@@ -209,10 +216,10 @@ func appendPadded(dst []byte, n, width int) []byte {
 	return append(dst, text...)
 }
 
-// cleanName changes dst[start:], which is foreign, so that it can stand in the name
+// Clean changes dst[start:], which is foreign, so that it can stand in the name
 // of an index: no capital letters, none of \ / * ? " < > | , # : and space, and no
 // control characters. Other letters stay as they are.
-func cleanName(dst []byte, start int) []byte {
+func Clean(dst []byte, start int) []byte {
 	ascii := true
 	for i := start; i < len(dst); i++ {
 		switch c := dst[i]; {
@@ -230,13 +237,13 @@ func cleanName(dst []byte, start int) []byte {
 	return append(dst[:start], strings.ToLower(strings.ToValidUTF8(string(dst[start:]), "-"))...)
 }
 
-// checkName says what is wrong with the name of an index, or returns "".
-func checkName(name []byte) string {
+// Check says what is wrong with the name of an index, or returns "".
+func Check(name []byte) string {
 	switch {
 	case len(name) == 0:
 		return "the name of the index is empty"
-	case len(name) > MaxName:
-		return fmt.Sprintf("the name of the index has %d bytes; expected at most %d", len(name), MaxName)
+	case len(name) > MaxSize:
+		return fmt.Sprintf("the name of the index has %d bytes; expected at most %d", len(name), MaxSize)
 	case name[0] == '-' || name[0] == '_' || name[0] == '+':
 		return fmt.Sprintf("the name of the index begins with %q; expected none of - _ +", name[:1])
 	case string(name) == "." || string(name) == "..":
@@ -245,16 +252,16 @@ func checkName(name []byte) string {
 	return ""
 }
 
-// CheckName says what is wrong with a fixed name of an index, or returns "".
-func (n *Name) CheckName() string {
+// Wrong says what is wrong with a fixed name of an index, or returns "".
+func (n *Name) Wrong() string {
 	if !n.Fixed() {
 		return ""
 	}
 	text := []byte(n.parts[0].text)
-	if wrong := checkName(text); wrong != "" {
+	if wrong := Check(text); wrong != "" {
 		return wrong
 	}
-	if clean := cleanName([]byte(string(text)), 0); string(clean) != string(text) {
+	if clean := Clean([]byte(string(text)), 0); string(clean) != string(text) {
 		return fmt.Sprintf("the name of the index has capital letters or characters that none may have; expected such as %q", clean)
 	}
 	return ""
