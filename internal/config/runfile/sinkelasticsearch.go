@@ -251,7 +251,7 @@ func searchDocumentRows() []row[searchDraft] {
 			set: textOrNone(func(s *sink) *string { return &s.TagKey })},
 		{Option: Option{Name: "time-key", Default: "@timestamp", Help: "Is the key that gets the event time unless the record has it; none adds none."},
 			set: textOrNone(func(s *sink) *string { return &s.TimeKey })},
-		{Option: Option{Name: "time-format", Kind: setting.Enum, Default: "rfc3339", Enum: []string{"rfc3339", "rfc3339-ms", "epoch-millis", "epoch-second"},
+		{Option: Option{Name: "time-key-format", Kind: setting.Enum, Default: "rfc3339", Enum: []string{"rfc3339", "rfc3339-ms", "epoch-millis", "epoch-second"},
 			Help: "Is the form of that time: with nanoseconds, with milliseconds, or a number."},
 			set: text(func(s *sink) *string { return &s.TimeFormat })},
 		{Option: Option{Name: "remove-keys", Takes: "key", List: true, Help: "Names keys that are left out of documents; they may name the index, the id and the like all the same."},
