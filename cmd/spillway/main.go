@@ -80,7 +80,7 @@ counted losses where asked to fail on them (--fail-on-loss), or damage was found
 	}
 	root.SetArgs(args)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
-	root.AddCommand(runCommand(), execCommand(), logsCommand(), statusCommand(), explainCommand(), checkCommand(), drainCommand(), bufferCommand(), deadletterCommand(), sandboxCommand(), credentialsCommand())
+	root.AddCommand(runCommand(), execCommand(), logsCommand(), statusCommand(), explainCommand(), checkCommand(), drainCommand(), bufferCommand(), deadletterCommand(), convertCommand(), sandboxCommand(), credentialsCommand())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd(args...)
 	sayOptions(root)

@@ -220,6 +220,10 @@ var layers = []layer{
 		"internal/sandbox/cloudwatch", nil, []string{"github.com/klauspost/compress/gzip"},
 		"a destination to test against must share no code with what it tests",
 	},
+	{
+		"internal/convert", []string{"internal/timepattern"}, []string{"github.com/magiconair/properties"},
+		"from foreign files to text; what the text means is the configuration's business",
+	},
 	{"internal/sandbox/host", nil, nil, "the life of a server; what it answers is the sandboxes' business"},
 	{
 		"internal/sandbox/elasticsearch", []string{"internal/sandbox/host"},
@@ -242,7 +246,7 @@ var layers = []layer{
 		[]string{
 			"internal/awsauth", "internal/awsauth/awsprofile", "internal/buffer", "internal/catalog", "internal/catalog/runcatalog",
 			"internal/config", "internal/config/runfile", "internal/config/setting",
-			"internal/console", "internal/deadletter", "internal/diskbuffer", "internal/entry", "internal/ledger", "internal/match",
+			"internal/console", "internal/convert", "internal/deadletter", "internal/diskbuffer", "internal/entry", "internal/ledger", "internal/match",
 			"internal/pipeline", "internal/record", "internal/run", "internal/sandbox/cloudwatch", "internal/sandbox/elasticsearch",
 			"internal/sink/local", "internal/source/pipe", "internal/statedir", "internal/version",
 		},
