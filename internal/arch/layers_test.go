@@ -87,7 +87,7 @@ var layers = []layer{
 	{"internal/ecs", nil, nil, "one question to the node's agent"},
 	{"internal/route", []string{"internal/record"}, nil, "it joins sources and legs by contracts, so it knows neither"},
 	{
-		"internal/entry", []string{"internal/jsontext", "internal/record"}, nil,
+		"internal/entry", []string{"internal/jsonscan", "internal/jsontext", "internal/record"}, nil,
 		"bytes to bytes: it must not know who sent an entry, nor decide what becomes of a bad one",
 	},
 	{"internal/sink/appendfile", []string{"internal/jsontext"}, nil, "bytes into files; records are its callers' business"},

@@ -113,6 +113,9 @@ func TestNoAllocation(t *testing.T) {
 	all := accessLog(true, "Größe \xff\x00")
 	dst := make([]byte, 0, 4*len(all))
 	l := entry.NewLines("log", false)
+	c := entry.NewConverter("message")
+	object := []byte("{\"a\":[1,-2.5e3,\"\\u00e4\xff\",{\"b\":null}],\"c\":18446744073709551616}")
+	m := record.Message{Value: []byte("a \"line\" ä\xff")}
 	for name, do := range map[string]func(){
 		"AppendJSON": func() { dst, _, _ = entry.AppendJSON(dst[:0], all) },
 		"AppendText": func() { dst, _ = entry.AppendText(dst[:0], all) },
@@ -121,6 +124,11 @@ func TestNoAllocation(t *testing.T) {
 			if _, rec, err := entry.Split(all); err == nil {
 				entry.Lookup(rec, "log")
 			}
+		},
+		"AppendObject": func() { dst, _, _ = c.AppendObject(dst[:0], object) },
+		"AppendMessage": func() {
+			dst, _ = c.AppendMessageJSON(dst[:0], &m)
+			dst, _ = c.AppendMessageEntry(dst[:0], &m)
 		},
 		"AppendLine": func() {
 			dst = entry.AppendLine(l.AppendHead(dst[:0], &stream, &record.Batch{}), dst[len(dst):], all[:100])

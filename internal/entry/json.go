@@ -216,22 +216,30 @@ func (w *writer) key(src []byte, depth int) ([]byte, error) {
 
 // text writes a string.
 func (w *writer) text(s []byte) {
-	var n int
-	w.dst, n = jsontext.AppendASCII(append(w.dst, '"'), s)
-	if n < len(s) {
-		w.other(s[n:])
-	}
-	w.dst = append(w.dst, '"')
+	var replaced int
+	w.dst, replaced = appendText(w.dst, s)
+	w.replaced += replaced
 }
 
-// other writes the rest of a string, which is not ASCII.
-func (w *writer) other(s []byte) {
-	form := jsontext.Valid
-	if !jsontext.ValidUTF8(s) {
-		form = jsontext.Repair
-		w.replaced += record.InvalidBytes(s)
+// appendText appends bytes as a JSON string, and tells how many were replaced because
+// they are no UTF-8. It looks at what is not ASCII only where there is such.
+func appendText(dst, s []byte) (json []byte, replaced int) {
+	dst, n := jsontext.AppendASCII(append(dst, '"'), s)
+	if rest := s[n:]; len(rest) > 0 {
+		form := jsontext.Valid
+		if !jsontext.ValidUTF8(rest) {
+			form, replaced = jsontext.Repair, record.InvalidBytes(rest)
+		}
+		dst = form.AppendString(dst, rest)
 	}
-	w.dst = form.AppendString(w.dst, s)
+	return append(dst, '"'), replaced
+}
+
+// AppendString appends text as a JSON string, with its quotes. Each byte that is no
+// UTF-8 becomes U+FFFD.
+func AppendString[T string | []byte](dst []byte, text T) []byte {
+	dst, _ = appendText(dst, []byte(text))
+	return dst
 }
 
 func (w *writer) binary(b []byte) {

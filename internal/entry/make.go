@@ -126,18 +126,29 @@ const timeSize = 10
 
 // appendTime appends a time of nanoseconds since 1970. The forward protocol has
 // no nanoseconds before 1970 or after 2106; there a time is whole seconds.
-func (l *Lines) appendTime(dst []byte, ns int64) []byte {
+func appendTime(dst []byte, ns int64) []byte {
 	at := time.Unix(0, ns)
 	s := at.Unix()
-	if l.wholeTimes || s < 0 || s > 1<<32-1 {
-		if s < 0 {
-			return binary.BigEndian.AppendUint64(append(dst, 0xd3), uint64(s))
-		}
-		return appendUint(dst, uint64(s))
+	if s < 0 || s > 1<<32-1 {
+		return appendSeconds(dst, s)
 	}
 	dst = append(dst, 0xd7, extEventTime)
 	dst = binary.BigEndian.AppendUint32(dst, uint32(s))
 	return binary.BigEndian.AppendUint32(dst, uint32(at.Nanosecond()))
+}
+
+func appendSeconds(dst []byte, s int64) []byte {
+	if s < 0 {
+		return binary.BigEndian.AppendUint64(append(dst, 0xd3), uint64(s))
+	}
+	return appendUint(dst, uint64(s))
+}
+
+func (l *Lines) appendTime(dst []byte, ns int64) []byte {
+	if l.wholeTimes {
+		return appendSeconds(dst, time.Unix(0, ns).Unix())
+	}
+	return appendTime(dst, ns)
 }
 
 func appendMap(dst []byte, n int) []byte {

@@ -58,6 +58,17 @@ func Text(scratch, value []byte) (text, buffer []byte) {
 	return scratch, scratch
 }
 
+// EndOfString returns what is behind the string that begins with the quote at a place
+// of JSON that was scanned, and whether it is ASCII without escapes. Where there is no
+// whole string it is the end.
+func EndOfString(src []byte, at int) (end int, plain bool) {
+	end, seen := text(src, at+1)
+	if end < 0 {
+		return len(src), false
+	}
+	return end, seen == 0
+}
+
 // isPlain tells whether the inside of a string is what it says.
 func isPlain(inside []byte) bool {
 	high := byte(0)
