@@ -1,6 +1,9 @@
 package record
 
-import "encoding/binary"
+import (
+	"crypto/sha256"
+	"encoding/binary"
+)
 
 // Origin says where records came from that a sender may send again: which chunk,
 // and where in it.
@@ -17,6 +20,23 @@ type Origin struct {
 
 // Known reports whether there is a chunk.
 func (o *Origin) Known() bool { return o.Key != [16]byte{} }
+
+// Part is the origin of a part of the chunk that goes its own way, to be settled by
+// itself: what tells the part from others is hashed with the chunk's key, of which the
+// first two bytes stay. A chunk that nobody knows has no parts.
+func (o *Origin) Part(what string, numbers ...uint64) (part Origin) {
+	if !o.Known() {
+		return part
+	}
+	src := append(append([]byte("spillway part 1"), o.Key[:]...), what...)
+	for _, n := range numbers {
+		src = binary.LittleEndian.AppendUint64(src, n)
+	}
+	sum := sha256.Sum256(src)
+	copy(part.Key[:], sum[:])
+	copy(part.Key[:], o.Key[:2])
+	return part
+}
 
 // size is what the origin takes in a batch, in bytes.
 func (o *Origin) size() int {
@@ -84,6 +104,9 @@ type Chunk struct {
 	// Origin identifies the chunk, for sources whose senders may send it again;
 	// its Position and Count are not looked at.
 	Origin Origin
+	// Known, which may be nil, reports whether what has a key was settled before: a part
+	// of a chunk that goes several ways, when the chunk is sent again.
+	Known func(key [16]byte) bool
 	// Partition is where messages came from: all of a chunk from one.
 	Partition Partition
 	// Identity is that of the first record, where the chunk is a replay and keeps what

@@ -37,6 +37,9 @@ type Leg interface {
 	// MaxRecord is the largest record of a chunk that can be held, in bytes as it
 	// stands in the chunk, with what record.Chunk.Head says.
 	MaxRecord() int
+	// Pass tells that nothing of a chunk with that origin comes here, so that it counts
+	// as settled here.
+	Pass(origin record.Origin)
 	// Waits reports that admission may wait for room.
 	Waits() bool
 }
@@ -79,6 +82,11 @@ func (r *Route) toward(sink string) []Leg {
 // admit hands a chunk to legs. Done is told when the last one has told, and hears
 // true only if all of them keep it.
 func (t *Table) admit(legs []Leg, c *record.Chunk) {
+	for _, l := range legs {
+		if len(c.Bodies) > mostFor(l, c) && t.sift(legs, c) {
+			return
+		}
+	}
 	done := c.Done
 	if done != nil && len(legs) > 1 {
 		j := &joint{done: done}
@@ -88,15 +96,19 @@ func (t *Table) admit(legs []Leg, c *record.Chunk) {
 	for _, l := range legs {
 		part := *c
 		part.Done = done
-		if part.Level == AsRoute {
-			part.Level = l.Level()
-		}
-		if most := l.MaxRecord() - c.Head(); len(part.Bodies) > most {
-			t.sift(l, &part, most)
-		} else {
-			l.Admit(&part)
-		}
+		admitTo(l, &part)
 	}
+}
+
+// mostFor is the largest record of a chunk that a leg can hold, in bytes.
+func mostFor(l Leg, c *record.Chunk) int { return l.MaxRecord() - c.Head() }
+
+// admitTo hands a chunk of its own to a leg.
+func admitTo(l Leg, c *record.Chunk) {
+	if c.Level == AsRoute {
+		c.Level = l.Level()
+	}
+	l.Admit(c)
 }
 
 // joint adds up what the legs tell of one chunk.

@@ -25,6 +25,7 @@ type leg struct {
 	held  []func(ok bool)
 
 	chunks []record.Chunk
+	passed []record.Origin
 	most   int           // of a record; 0 is any
 	full   chan struct{} // admission waits for it, unless it is nil
 }
@@ -40,6 +41,8 @@ func (l *leg) MaxRecord() int {
 	}
 	return l.most
 }
+
+func (l *leg) Pass(o record.Origin) { l.passed = append(l.passed, o) }
 
 func (l *leg) Admit(c *record.Chunk) {
 	if l.full != nil {
@@ -151,8 +154,8 @@ func TestTooLong(t *testing.T) {
 		w.a.most = 1000
 		var told []bool
 		w.Admit(chunk(&told, c.sizes...))
-		if len(w.b.chunks) != 1 || w.b.chunks[0].Count != len(c.sizes) || w.b.chunks[0].Origin != key {
-			t.Errorf("the other leg gets %+v", w.b.chunks)
+		if len(w.b.chunks) != 1 || w.b.chunks[0].Count != len(c.sizes) {
+			t.Errorf("the other leg gets %d chunks", len(w.b.chunks))
 		}
 		if got := strings.Join(bodies(w.a), " "); got != c.fit {
 			t.Errorf("the leg gets %q, want %q", got, c.fit)
@@ -165,10 +168,15 @@ func TestTooLong(t *testing.T) {
 			t.Error(diff)
 		}
 		for _, part := range append(w.a.chunks, w.bad.chunks...) {
-			if part.Origin.Known() {
+			if !part.Origin.Known() || part.Origin.Key == key.Key {
 				t.Error("a part passes for the chunk")
 			}
 		}
+		rest := w.b.chunks[0].Origin
+		if c.fit == "" && !slices.Equal(w.a.passed, []record.Origin{rest}) || c.fit != "" && w.a.chunks[0].Origin != rest {
+			t.Errorf("the legs do not have one key: %v, %v", w.a.passed, rest)
+		}
+		checkKnown(t, w, chunk(new([]bool), c.sizes...))
 		if w.bad.chunks[0].Level != record.LevelDelivered {
 			t.Errorf("the dead letters are to be at %s", w.bad.chunks[0].Level)
 		}
@@ -181,6 +189,41 @@ func TestTooLong(t *testing.T) {
 		w.bad.held[0](!c.lost)
 		if !slices.Equal(told, []bool{!c.lost}) {
 			t.Errorf("told %v", told)
+		}
+	}
+}
+
+// checkKnown sends a chunk again of which parts are known as settled: those are not
+// handed over once more, and the others are with the keys that they had.
+func checkKnown(t *testing.T, before *world, c *record.Chunk) {
+	t.Helper()
+	long, fit := before.bad.chunks[0].Origin, before.b.chunks[0].Origin
+	for _, known := range [][]record.Origin{{long}, {fit}, {long, fit}} {
+		w := newWorld()
+		w.a.most = 1000
+		again, told := *c, 0
+		again.Known = func(key [16]byte) bool {
+			return slices.ContainsFunc(known, func(o record.Origin) bool { return o.Key == key })
+		}
+		again.Done = func(ok bool) { told++ }
+		w.Admit(&again)
+		for _, l := range []struct {
+			*leg
+			part record.Origin
+		}{{w.bad, long}, {w.b, fit}} {
+			want := !slices.Contains(known, l.part)
+			if got := len(l.chunks) == 1 && l.chunks[0].Origin == l.part; got != want || !want && len(l.chunks) > 0 {
+				t.Errorf("%s is handed its part: %t, want %t", l.name, got, want)
+			}
+			for _, done := range l.held {
+				done(true)
+			}
+		}
+		for _, done := range w.a.held {
+			done(true)
+		}
+		if told != 1 {
+			t.Errorf("told %d times", told)
 		}
 	}
 }

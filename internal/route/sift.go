@@ -10,37 +10,72 @@ import (
 // letter, in bytes.
 const longPiece = 32 << 10
 
-// sift hands a chunk to a leg. Records of it that the leg cannot hold go, in pieces of
-// text, where invalid ones go: their sender would send them again for ever.
-func (t *Table) sift(l Leg, c *record.Chunk, most int) {
-	fit, long := divide(c, most)
-	if long == nil {
-		l.Admit(c)
-		return
-	}
-	// The chunk is taken when both are. Each alone must not pass for it when it is
-	// sent again.
-	j := &joint{done: c.Done}
-	j.left.Store(1)
-	for _, part := range []struct {
-		legs []Leg
-		*record.Chunk
-	}{{t.invalid.Legs, long}, {[]Leg{l}, fit}} {
-		if part.Chunk == nil {
-			continue
+// sift hands a chunk to legs of which some cannot hold all of its records, and reports
+// false where all can. Those that a leg cannot hold go, in pieces of text, where invalid
+// ones go: their sender would send them again for ever.
+//
+// What goes to the legs is not the chunk then, and what is too long not a part of it:
+// each has a key of its own, so that it is settled, and recognised when it is sent again,
+// by itself. All legs have one key, as they have that of a chunk that they can hold.
+func (t *Table) sift(legs []Leg, c *record.Chunk) bool {
+	fit, long := make([]*record.Chunk, len(legs)), make([]*record.Chunk, len(legs))
+	var cuts []uint64
+	for i, l := range legs {
+		most := mostFor(l, c)
+		if fit[i], long[i] = divide(c, most); long[i] != nil {
+			cuts = append(cuts, uint64(i), uint64(most))
+			long[i].Origin = c.Origin.Part("long", uint64(most))
 		}
-		for _, to := range part.legs {
-			one := *part.Chunk
-			one.Origin = record.Origin{}
-			if one.Done = nil; c.Done != nil {
-				j.left.Add(1)
-				one.Done = j.told
-			}
-			to.Admit(&one)
+	}
+	if cuts == nil {
+		return false
+	}
+	s := sifting{chunk: c, joint: joint{done: c.Done}}
+	s.left.Store(1)
+	for _, part := range long {
+		if part != nil && !s.known(&part.Origin) {
+			s.give(t.invalid.Legs, part)
+		}
+	}
+	rest := c.Origin.Part("fit", cuts...)
+	known := s.known(&rest)
+	for i, l := range legs {
+		switch part := fit[i]; {
+		case known:
+		case part == nil:
+			l.Pass(rest)
+		default:
+			one := *part
+			one.Origin = rest
+			s.give(legs[i:i+1], &one)
 		}
 	}
 	if c.Done != nil {
-		j.told(true)
+		s.told(true)
+	}
+	return true
+}
+
+// sifting is a chunk of which parts are handed over. It is told when all are.
+type sifting struct {
+	joint
+	chunk *record.Chunk
+}
+
+// known reports whether a part was settled when the chunk was sent before.
+func (s *sifting) known(o *record.Origin) bool {
+	return o.Known() && s.chunk.Known != nil && s.chunk.Known(o.Key)
+}
+
+// give hands a part to each leg.
+func (s *sifting) give(legs []Leg, part *record.Chunk) {
+	for _, l := range legs {
+		one := *part
+		if one.Done = nil; s.chunk.Done != nil {
+			s.left.Add(1)
+			one.Done = s.told
+		}
+		admitTo(l, &one)
 	}
 }
 

@@ -26,6 +26,10 @@ type leg struct {
 	to    *sharedSink
 	ended bool
 
+	// settled hears of chunks of which nothing is held here any more; nil where nobody
+	// does.
+	settled *settled
+
 	mu      sync.Mutex
 	streams map[string]*record.Stream // of Lines and Body, whose tags are the file's
 }
@@ -88,6 +92,13 @@ func (l *leg) Admit(c *record.Chunk) {
 		return
 	}
 	b.Admit(nil, c)
+}
+
+// Pass implements route.Leg.
+func (l *leg) Pass(o record.Origin) {
+	if o.Known() && l.settled != nil {
+		l.settled.told(*l.place.Load(), [][16]byte{o.Key})
+	}
 }
 
 // Lines implements route.Leg.

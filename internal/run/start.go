@@ -58,6 +58,7 @@ func (r *Run) startPipeline(plan legPlan, to *sharedSink, disk *buffer.Disk) *le
 	cfg := pipeline.For(plan.bufferOptions(), disk, to.lent(), r.cfg.Log)
 	cfg.Deliver.DeadLetters = r.cfg.DeadLetters
 	l := newLeg(plan, to)
+	l.settled = &r.settled
 	cfg.Buffer.Settled = func(keys [][16]byte) { r.settled.told(*l.place.Load(), keys) }
 	l.Pipeline = pipeline.Start(cfg)
 	return l

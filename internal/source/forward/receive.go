@@ -71,28 +71,36 @@ func (r *receiver) receive(m *protocol.Received, add *fields, done func(ok bool)
 
 // pieces hands over all that is in a message; out waits for one more with each. It
 // reports whether that is everything.
+//
+// What comes in several pieces, or goes several ways, is not one chunk for the buffers.
+// Each piece has a key of its own then: it is settled, and recognised when it is sent
+// again, by itself.
 func (r *receiver) pieces(m *protocol.Received, add *fields, c *record.Chunk, out *all) bool {
-	if m.Spooled != nil {
-		// What comes in several pieces is not one chunk for the buffers.
-		c.Origin = record.Origin{}
-	}
 	if m.Refused != nil {
 		return r.refuse(m, c, out)
 	}
+	at := uint64(0)
 	err := m.Each(func(p *protocol.Message) error {
+		whole := m.Spooled == nil && p.InvalidCount == 0
 		if p.InvalidCount > 0 {
-			// What is settled of the others must not pass for all of it.
-			c.Origin = record.Origin{}
 			r.counts.invalid.Add(int64(p.InvalidCount))
-			out.left.Add(1)
-			r.reject(p.Invalid, *c)
+			if piece, ok := r.piece(c, out, "invalid", at, p.Invalid); ok {
+				r.reject(p.Invalid, piece)
+			}
 		}
 		if p.Count > 0 {
-			out.left.Add(1)
-			piece := *c
-			piece.Bodies, piece.Count = p.Entries, p.Count
-			r.take(p, add, piece)
+			piece, ok := *c, whole
+			if whole {
+				out.left.Add(1)
+			} else {
+				piece, ok = r.piece(c, out, "valid", at, p.Entries)
+			}
+			if ok {
+				piece.Bodies, piece.Count = p.Entries, p.Count
+				r.take(p, add, piece)
+			}
 		}
+		at += uint64(p.Count + p.InvalidCount)
 		return nil
 	})
 	var large *protocol.LimitError
@@ -103,21 +111,46 @@ func (r *receiver) pieces(m *protocol.Received, add *fields, c *record.Chunk, ou
 	return r.told(m, err)
 }
 
+// piece begins a piece of a chunk, which stands at a place in it, and reports whether it
+// is to be handed over: one that was taken before is not.
+func (r *receiver) piece(c *record.Chunk, out *all, what string, at uint64, content []byte) (piece record.Chunk, ok bool) {
+	piece = *c
+	if c.Origin.Known() {
+		piece.Origin = c.Origin.Part(what, at, uint64(len(content)), xxhash.Sum64(content))
+		key := piece.Origin.Key
+		if r.chunks.Has(key) {
+			return piece, false
+		}
+		piece.Done = func(ok bool) {
+			if ok {
+				r.chunks.Took(key)
+			}
+			out.told(ok)
+		}
+	}
+	out.left.Add(1)
+	return piece, true
+}
+
 // refuse makes dead letters of a payload that cannot be taken apart, as it was
 // received.
 func (r *receiver) refuse(m *protocol.Received, c *record.Chunk, out *all) bool {
 	r.counts.invalid.Add(1)
 	if m.Spooled == nil {
-		out.left.Add(1)
-		r.reject(m.Payload, *c)
+		if piece, ok := r.piece(c, out, "refused", 0, m.Payload); ok {
+			r.reject(m.Payload, piece)
+		}
 		return true
 	}
-	piece := make([]byte, refusedPiece)
+	content := make([]byte, refusedPiece)
+	at := uint64(0)
 	for in := m.Spooled.Reader(); ; {
-		n, err := io.ReadFull(in, piece)
+		n, err := io.ReadFull(in, content)
 		if n > 0 {
-			out.left.Add(1)
-			r.reject(piece[:n], *c)
+			if piece, ok := r.piece(c, out, "refused", at, content[:n]); ok {
+				r.reject(content[:n], piece)
+			}
+			at += uint64(n)
 		}
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return true
@@ -158,7 +191,7 @@ func (r *receiver) first(m *protocol.Received, c *record.Chunk) bool {
 		r.counts.resends.Add(1)
 		return false
 	}
-	c.Origin.Key = key
+	c.Origin.Key, c.Known = key, r.chunks.Has
 	c.Done = func(ok bool) {
 		if ok {
 			r.chunks.Reached(key)
@@ -259,7 +292,7 @@ const rejectPiece = 32 << 10
 // reject hands over bytes that are no record. The chunk is not vouched for before
 // they are durable.
 func (r *receiver) reject(b []byte, c record.Chunk) {
-	c.Encoding, c.Origin = record.EncodingText, record.Origin{}
+	c.Encoding = record.EncodingText
 	if c.Level != record.LevelMemory {
 		c.Level = record.LevelDelivered
 	}

@@ -128,6 +128,21 @@ func (c *Chunks) Settled(keys ...Key) {
 	c.write(keys)
 }
 
+// Has reports whether a chunk, or a part of one that has a key of its own, is known.
+func (c *Chunks) Has(k Key) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.known.has(k)
+}
+
+// Took says that a part of a chunk is where its source vouches for it: it is known from
+// now on, whatever becomes of the other parts.
+func (c *Chunks) Took(k Key) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.known.add(k)
+}
+
 // Refused says that a chunk was not kept: it is forgotten, so that it is taken
 // when it is sent again.
 func (c *Chunks) Refused(k Key) {
