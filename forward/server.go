@@ -89,8 +89,10 @@ type ServerConfig struct {
 	Limits Limits
 	// Memory bounds what the server holds of messages, in bytes: what is half
 	// read, what is decompressed, and what a Receiver has not returned from. By
-	// default 64 MiB, at least 1 MiB. It lies outside the Go heap. What a connection
-	// costs beside, some 4 KiB, is not in it.
+	// default 64 MiB, at least 1 MiB. It lies outside the Go heap. Connections take
+	// 2 KiB each of it, but never the last quarter; what they hold lies in the heap. On
+	// Linux, one on which nothing has come for a second takes no more than that; another
+	// takes some 3 KiB beside.
 	Memory int64
 	// HalfRead is the share of Memory that messages may hold whose rest does not
 	// come, in bytes; by default half of it. Beyond, and where others wait for
@@ -198,6 +200,7 @@ type Server struct {
 	mu        sync.Mutex
 	closed    bool
 	conns     map[*serverConn]struct{}
+	parking   *parking // nil before there is a connection that can be parked
 	listeners map[interface{ Close() error }]struct{}
 	running   sync.WaitGroup // of connections and the keeper
 	serving   sync.WaitGroup // of Serve and ServePacket
@@ -290,9 +293,16 @@ func (s *Server) start(nc net.Conn) {
 	c := newServerConn(s, nc)
 	s.mu.Lock()
 	closed := s.closed
+	var err error
 	if !closed {
 		s.conns[c] = struct{}{}
 		s.running.Add(1)
+		if c.raw != nil && s.parking == nil {
+			if s.parking, err = newParking((*serverConn).resume); s.parking != nil {
+				s.running.Go(s.parking.run)
+			}
+		}
+		c.parking = s.parking
 	}
 	s.mu.Unlock()
 	if closed {
@@ -300,14 +310,33 @@ func (s *Server) start(nc net.Conn) {
 		_ = nc.Close() // nothing was read, and nobody is to be told
 		return
 	}
+	if err != nil {
+		s.report(c.peer.Load(), "", reasonMemory, err)
+	}
+	s.pool.beside(connectionCost)
 	s.stats.accepted.Add(1)
-	go c.serve(false, func() {
-		s.mu.Lock()
-		delete(s.conns, c)
-		s.mu.Unlock()
-		<-s.places
-		s.running.Done()
-	})
+	go c.serve(false)
+}
+
+// ended takes a connection that is closed off the books.
+func (s *Server) ended(c *serverConn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+	s.pool.beside(-connectionCost)
+	<-s.places
+	s.running.Done()
+}
+
+// closeParking ends the goroutine that waits for idle connections.
+func (s *Server) closeParking() error {
+	s.mu.Lock()
+	p := s.parking
+	s.mu.Unlock()
+	if p == nil {
+		return nil
+	}
+	return p.close()
 }
 
 // ServePacket answers heartbeats on pc, which it closes in the end: each

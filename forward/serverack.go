@@ -160,13 +160,16 @@ func (q *ackQueue) settle() {
 // stop makes the connection read no further.
 func (c *serverConn) stop() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.isStopped() {
-		return
+	was := c.isStopped()
+	if !was {
+		close(c.stopped)
+		// An error means that the connection is closed, which ends a read as well.
+		_ = c.nc.SetReadDeadline(time.Unix(1, 0))
 	}
-	close(c.stopped)
-	// An error means that the connection is closed, which ends a read as well.
-	_ = c.nc.SetReadDeadline(time.Unix(1, 0))
+	c.mu.Unlock()
+	if !was && c.parking != nil {
+		c.parking.leave(c)
+	}
 }
 
 func (c *serverConn) isStopped() bool { return isClosed(c.stopped) }
@@ -229,8 +232,8 @@ func (c *serverConn) nudge() {
 	}
 }
 
-// resume makes reading possible again after a nudge.
-func (c *serverConn) resume() error {
+// goOn makes reading possible again after a nudge.
+func (c *serverConn) goOn() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.isStopped() {

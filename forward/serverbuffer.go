@@ -35,7 +35,7 @@ type receiveBuffer struct {
 	kind     uint8 // whose mem is
 	bulk     bool
 	resting  bool  // moved to memory of the size of what there is, with a little room
-	idle     bool  // nothing came for a while, and nothing is half read
+	idle     bool  // nothing came for a while
 	fresh    bool  // a message was whole since the last read
 	quick    bool  // the last message was whole soon after it had begun
 	trust    int64 // the largest message so far
@@ -167,7 +167,8 @@ func (r *receiveBuffer) move(size int64) bool {
 }
 
 // read waits for bytes and reads them. It returns errNoMemory where there is no
-// memory for them, and neither bytes nor an error after a nudge.
+// memory for them, and neither bytes nor an error after a nudge, or where nothing has
+// come ever.
 func (r *receiveBuffer) read() (n int, err error) {
 	c := r.c
 	got := r.to - r.from
@@ -194,7 +195,7 @@ func (r *receiveBuffer) read() (n int, err error) {
 		return r.n, nil
 	}
 	if errors.Is(r.err, os.ErrDeadlineExceeded) {
-		return 0, c.resume()
+		return 0, c.goOn()
 	}
 	return 0, r.err
 }
@@ -215,7 +216,9 @@ func (r *receiveBuffer) readReady(fd uintptr) bool {
 		switch have := r.to - r.from; {
 		case r.left > 0:
 		case have == 0:
-			r.release()
+			if r.release(); r.c.parking != nil && !r.c.begun {
+				return true // It waits where it costs least for the first byte.
+			}
 		case have <= smallRest && !r.quick && r.kind == memPool && r.c.s.pool.tight():
 			r.toSmall()
 		}
@@ -234,12 +237,7 @@ func (r *receiveBuffer) readReady(fd uintptr) bool {
 func (r *receiveBuffer) shrink() {
 	have := r.to - r.from
 	r.bulk = false
-	if have == 0 && r.left == 0 {
-		r.idle = true
-		r.c.mu.Lock()
-		r.c.deep = false
-		r.c.mu.Unlock()
-	}
+	r.idle = r.left == 0 && (have == 0 || r.c.parking != nil)
 	if have > 0 {
 		r.quick = false
 	}

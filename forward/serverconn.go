@@ -22,16 +22,19 @@ const (
 	stateReading                   // the peer
 	stateWaiting                   // memory
 	stateHandling                  // the Receiver
+	stateParked                    // the peer, without a goroutine
 )
 
 // serverConn is one connection of a Server. One goroutine reads and hands over;
 // acknowledgements are written by another, which lives as long as there are
 // some. While nothing has come there is no buffer.
 type serverConn struct {
-	s    *Server
-	nc   net.Conn
-	raw  syscall.RawConn // nil where nc has to be read by its own method
-	peer atomic.Pointer[Peer]
+	s  *Server
+	nc net.Conn
+	// parking is where it waits while it is idle; nil where it waits by itself.
+	parking *parking
+	raw     syscall.RawConn // nil where nc has to be read by its own method
+	peer    atomic.Pointer[Peer]
 
 	// What follows belongs to the reader.
 	recv    receiveBuffer
@@ -51,7 +54,7 @@ type serverConn struct {
 	got      int64 // bytes of a message of which more is to come
 	since    time.Time
 	progress time.Time
-	deep     bool          // the Receiver was called since the goroutine began
+	place    int32         // where it is parked; belongs to the parking
 	stopped  chan struct{} // closed when nothing more is to be read
 	killed   chan struct{} // closed with the connection; stopped is, too
 
@@ -81,17 +84,22 @@ func (c *serverConn) useRaw(conn syscall.Conn) {
 	}
 }
 
-// serve does all for a connection, until it is closed, and then calls end. A
-// connection that is idle for a while goes on in a new goroutine: the stack of
-// one that has called a Receiver would stay large.
-func (c *serverConn) serve(opened bool, end func()) {
+// serve does all for a connection, until it is closed. One that is idle for a while
+// is parked, and goes on in a new goroutine: not even a small stack is worth it, and
+// that of one that has called a Receiver is large.
+func (c *serverConn) serve(opened bool) {
 	if c.ready = opened || c.open(); c.ready {
 		for c.messages() && c.fill() {
-			if c.recv.idle {
-				c.recv.idle, c.r = false, nil
-				go c.serve(true, end)
+			if !c.recv.idle {
+				continue
+			}
+			c.recv.idle, c.r = false, nil
+			c.enter(stateParked)
+			if c.parking != nil && c.parking.park(c) {
 				return
 			}
+			c.resume()
+			return
 		}
 	}
 	if c.s.isClosed() {
@@ -100,7 +108,13 @@ func (c *serverConn) serve(opened bool, end func()) {
 	c.recv.release()
 	c.acks.settle()
 	c.shut()
-	end()
+	c.s.ended(c)
+}
+
+// resume goes on with a connection that was idle.
+func (c *serverConn) resume() {
+	c.enter(stateBusy)
+	go c.serve(true)
 }
 
 // open makes the handshakes, and says whether the client may send.
@@ -372,7 +386,7 @@ func (c *serverConn) handOver(r *Received) bool {
 	}
 	due := &dueAck{q: &c.acks, id: r.ack, wanted: r.WantsAck, tag: r.Tag}
 	c.mu.Lock()
-	c.state, c.deep = stateHandling, true
+	c.state = stateHandling
 	c.mu.Unlock()
 	c.s.cfg.Receiver.Receive(r, due.done)
 	c.enter(stateBusy)

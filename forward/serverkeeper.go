@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// The keeper looks at all connections now and then. It is the only goroutine
-// that is not a connection's.
+// The keeper looks at all connections now and then. It and the one that waits for
+// idle connections are the only goroutines that are not a connection's.
 const (
 	keeperPeriod = 250 * time.Millisecond
 	// idleAfter is when memory that waits for the rest of a message is used better.
@@ -25,6 +25,9 @@ func (s *Server) keep() {
 	for {
 		select {
 		case <-s.stopping:
+			if err := s.closeParking(); err != nil {
+				s.report(nil, "", reasonRead, err)
+			}
 			return
 		case now := <-ticker.C:
 			s.pool.retry()
@@ -47,7 +50,6 @@ func (s *Server) keep() {
 type holder struct {
 	c           *serverConn
 	state       connState
-	deep        bool
 	held, got   int64
 	since, last time.Time
 }
@@ -61,26 +63,25 @@ func (h *holder) shrinks() bool {
 }
 
 // look closes connections on which a message has stalled, and nudges those that
-// hold more than they use. It returns those that hold something.
+// hold more than they use, be it a goroutine. It returns those that hold something.
 func (s *Server) look(now time.Time) (holders []holder) {
 	for _, c := range s.open() {
 		c.mu.Lock()
-		h := holder{c, c.state, c.deep, c.held, c.got, c.since, c.progress}
+		h := holder{c, c.state, c.held, c.got, c.since, c.progress}
 		c.mu.Unlock()
 		idle := now.Sub(h.last)
+		waits := h.state == stateReading || h.state == stateParked
 		switch {
 		case h.state == stateBusy:
 			continue
-		case h.state == stateReading && h.got == 0:
-			if h.deep && idle > idleAfter {
-				c.nudge()
-			}
-			continue
-		case h.state == stateReading && idle > s.cfg.StallTimeout:
+		case waits && h.got > 0 && idle > s.cfg.StallTimeout:
 			c.kill(reasonStalled, fmt.Errorf("%d bytes of a message came, and nothing more for %v", h.got, idle.Round(time.Second)))
 			continue
-		case h.state == stateReading && idle > idleAfter && h.shrinks():
+		case h.state == stateReading && idle > idleAfter && (c.parking != nil || h.got > 0 && h.shrinks()):
 			c.nudge()
+		}
+		if waits && h.got == 0 {
+			continue
 		}
 		holders = append(holders, h)
 	}

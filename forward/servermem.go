@@ -38,6 +38,7 @@ type pool struct {
 	mapped  int64 // blocks handed out, blocks kept, and what is charged beside
 	used    int64 // mapped without the blocks kept
 	peak    int64
+	others  int64                      // what connections take elsewhere
 	free    [maxBlockBits + 1][][]byte // by size
 	waiters []*memoryWaiter            // the quick ones first
 	quick   int                        // how many of the waiters are
@@ -72,7 +73,7 @@ func (p *pool) get(n int64, quick bool) ([]byte, bool) {
 // fits reports whether n bytes more are within what there is for such a
 // connection.
 func (p *pool) fits(n int64, quick bool) bool {
-	limit := p.limit
+	limit := p.most()
 	if !quick {
 		limit -= limit / 4
 	}
@@ -84,8 +85,29 @@ func (p *pool) fits(n int64, quick bool) bool {
 func (p *pool) tight() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.waiters) > 0 || p.used > p.limit/4
+	return len(p.waiters) > 0 || p.used > p.most()/4
 }
+
+// connectionCost is about what a connection takes of the Go heap while it is idle, in
+// bytes.
+const connectionCost = 2 << 10
+
+// beside counts n bytes that lie elsewhere and take the room of blocks, or with fewer
+// than 0 no longer.
+func (p *pool) beside(n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.others += n
+	for p.mapped > p.most() && p.trimOne() {
+	}
+	if n < 0 {
+		p.serve()
+	}
+}
+
+// most is how much blocks may take: what is left of the limit, and at least a quarter
+// of it, without which nothing would be received.
+func (p *pool) most() int64 { return max(p.limit-p.others, p.limit/4) }
 
 // take returns a block of 1<<b bytes, if there is one.
 func (p *pool) take(b int, quick bool) ([]byte, bool) {
@@ -115,10 +137,11 @@ func (p *pool) take(b int, quick bool) ([]byte, bool) {
 
 // reserve counts n bytes, if there are as many; blocks kept make room.
 func (p *pool) reserve(n int64) bool {
-	if p.used+n > p.limit {
+	most := p.most()
+	if p.used+n > most {
 		return false
 	}
-	for p.mapped+n > p.limit && p.trimOne() {
+	for p.mapped+n > most && p.trimOne() {
 	}
 	if p.budget != nil {
 		for !p.budget.Reserve(n) {
@@ -167,7 +190,7 @@ func (p *pool) put(block []byte) {
 	b := bitsFor(int64(len(block)))
 	p.used -= int64(len(block))
 	p.free[b] = append(p.free[b], block)
-	for p.mapped-p.used > p.limit/4 && p.trimOne() {
+	for p.mapped-p.used > p.most()/4 && p.trimOne() {
 	}
 	p.serve()
 }

@@ -46,11 +46,11 @@ type stream struct {
 // table holds the streams. Names are foreign data, so that there may come any
 // number of them: those of which nothing is held are forgotten beyond maxStreams.
 type table struct {
-	all   map[uint32]*stream
-	named map[string]*stream
-	next  uint32  // the index of the next stream; none is given twice
-	last  *stream // the one that was asked for last
-	holding int // of how many something is held
+	all     map[uint32]*stream
+	named   map[string]*stream
+	next    uint32  // the index of the next stream; none is given twice
+	last    *stream // the one that was asked for last
+	holding int     // of how many something is held
 	// order is all of them as they are looked at for being forgotten.
 	order []*stream
 	// telling are those that may have a loss to tell, and unannounced those that the

@@ -1,0 +1,108 @@
+package forward
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+)
+
+// parking is where connections wait on which nothing has come for a while. There
+// they take no goroutine, whose stack is most of what an idle connection costs: one
+// goroutine waits for all of them, and gives back one of its own to each on which
+// something comes (epoll(7)).
+type parking struct {
+	fd     int // of file; not used once closed
+	file   *os.File
+	raw    syscall.RawConn
+	resume func(c *serverConn)
+
+	mu     sync.Mutex
+	conns  map[int32]*serverConn // by their descriptors
+	closed bool
+}
+
+// newParking makes one; resume is called for each connection that leaves it.
+func newParking(resume func(c *serverConn)) (*parking, error) {
+	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("wait for idle connections: epoll_create1: %w", err)
+	}
+	if err := syscall.SetNonblock(fd, true); err != nil {
+		return nil, errors.Join(fmt.Errorf("wait for idle connections: %w", err), syscall.Close(fd))
+	}
+	p := &parking{fd: fd, file: os.NewFile(uintptr(fd), "epoll"), resume: resume, conns: make(map[int32]*serverConn)}
+	if p.raw, err = p.file.SyscallConn(); err != nil {
+		return nil, errors.Join(fmt.Errorf("wait for idle connections: %w", err), p.file.Close())
+	}
+	return p, nil
+}
+
+// run waits for the connections, until close.
+func (p *parking) run() {
+	var events [128]syscall.EpollEvent
+	for {
+		n := 0
+		if err := p.raw.Read(func(fd uintptr) bool {
+			var err error
+			n, err = syscall.EpollWait(int(fd), events[:], 0)
+			return n > 0 || err != nil && !errors.Is(err, syscall.EINTR)
+		}); err != nil {
+			return // It is closed.
+		}
+		for _, e := range events[:max(n, 0)] {
+			p.mu.Lock()
+			c := p.conns[e.Fd]
+			p.mu.Unlock()
+			if c != nil {
+				p.leave(c)
+			}
+		}
+	}
+}
+
+// park takes a connection that has nothing to do before something comes, or that is
+// closed. It reports false where the connection has to wait by itself.
+func (p *parking) park(c *serverConn) bool {
+	parked := false
+	err := c.raw.Control(func(fd uintptr) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.closed || c.isStopped() {
+			return
+		}
+		e := syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLRDHUP, Fd: int32(fd)}
+		if syscall.EpollCtl(p.fd, syscall.EPOLL_CTL_ADD, int(fd), &e) != nil {
+			return
+		}
+		parked, c.place = true, int32(fd)
+		p.conns[c.place] = c
+	})
+	return parked && err == nil
+}
+
+// leave lets a connection go on, if it is here.
+func (p *parking) leave(c *serverConn) {
+	p.mu.Lock()
+	here := p.conns[c.place] == c
+	if here {
+		delete(p.conns, c.place)
+	}
+	if here && !p.closed {
+		// It is there: a connection leaves before it is closed.
+		_ = syscall.EpollCtl(p.fd, syscall.EPOLL_CTL_DEL, int(c.place), nil)
+	}
+	p.mu.Unlock()
+	if here {
+		p.resume(c)
+	}
+}
+
+// close ends run. Connections that are still here leave when they are stopped.
+func (p *parking) close() error {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	return p.file.Close()
+}
