@@ -39,18 +39,25 @@ func AppendJSON(dst, src []byte) (json []byte, replaced int, err error) {
 // as AppendJSON does, but without the braces around them, and tells how many there
 // are: for callers that put pairs of their own beside them.
 func AppendPairs(dst, src []byte) (json []byte, pairs, replaced int, err error) {
+	json, pairs, replaced, _, err = AppendPairsOf(dst, src)
+	return json, pairs, replaced, err
+}
+
+// AppendPairsOf is AppendPairs for a caller that wants to know what follows the map,
+// which spares it a walk.
+func AppendPairsOf(dst, src []byte) (json []byte, pairs, replaced int, rest []byte, err error) {
 	h, err := parse(src)
 	if err != nil {
-		return dst, 0, 0, err
+		return dst, 0, 0, nil, err
 	}
 	if h.kind != kindMap {
-		return dst, 0, 0, fmt.Errorf("the record begins with the byte %#02x: expected a map", src[0])
+		return dst, 0, 0, nil, fmt.Errorf("the record begins with the byte %#02x: expected a map", src[0])
 	}
 	w := writer{dst: dst}
-	if _, err := w.pairs(src[h.size:], h.n, MaxDepth-1); err != nil {
-		return dst, 0, 0, err
+	if rest, err = w.pairs(src[h.size:], h.n, MaxDepth-1); err != nil {
+		return dst, 0, 0, nil, err
 	}
-	return w.dst, int(h.n), w.replaced, nil
+	return w.dst, int(h.n), w.replaced, rest, nil
 }
 
 // AppendText appends the value at the start of src to dst as a destination of

@@ -3,7 +3,6 @@ package elasticsearch
 import (
 	"bytes"
 	"fmt"
-	"hash/maphash"
 	"unicode/utf8"
 
 	"github.com/spillway/spillway/internal/entry"
@@ -102,7 +101,7 @@ func (a *attempt) action(at int64, number uint64, v values) error {
 	case IDNone:
 	case IDOrigin:
 		id := a.origin.of(number)
-		a.marks = append(a.marks, maphash.Bytes(seed, id))
+		a.marks = append(a.marks, mark(id))
 		a.out = append(a.out, `,"_id":"`...)
 		a.out = append(a.out, id...)
 		a.out = append(a.out, '"')
@@ -110,7 +109,7 @@ func (a *attempt) action(at int64, number uint64, v values) error {
 		if err := a.foreignID(at, &v); err != nil {
 			return err
 		}
-		a.marks = append(a.marks, maphash.Bytes(seed, a.id))
+		a.marks = append(a.marks, mark(a.id))
 		a.out = append(a.out, `,"_id":"`...)
 		a.out = append(jsontext.Valid.AppendString(a.out, a.id), '"')
 	}

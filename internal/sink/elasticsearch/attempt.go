@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"hash/maphash"
 	"iter"
 	"strconv"
 	"sync"
@@ -26,9 +25,6 @@ const window = 64 << 10
 
 // maxKept bounds what an attempt keeps for the next, in bytes of each buffer.
 const maxKept = 1 << 20
-
-// seed is that of the marks by which ids of an answer are checked.
-var seed = maphash.MakeSeed()
 
 // attempt is one request on its way: what makes its body, and what it has found out
 // about the events. The body is made by the transport's goroutine; what is below the
@@ -80,7 +76,7 @@ type indexHead struct {
 }
 
 func (s *Sink) newAttempt() *attempt {
-	a := &attempt{sink: s, scan: jsonscan.NewScanner(s.keys), clock: clock{format: s.o.TimeFormat}}
+	a := &attempt{sink: s, out: make([]byte, 0, window+window/2), scan: jsonscan.NewScanner(s.keys), clock: clock{format: s.o.TimeFormat}}
 	if s.o.ID == IDHash {
 		a.digest = sha256.New()
 	}
@@ -216,6 +212,12 @@ func (a *attempt) event() error {
 		a.frames = nil
 		return a.loss(b.Loss())
 	}
+	if a.sink.want.plain && b.Encoding == record.EncodingEntry {
+		if rest, ok := a.quick(a.frames); ok {
+			a.frames = rest
+			return nil
+		}
+	}
 	var body []byte
 	var bad bool
 	body, bad, a.frames = b.Next(a.frames)
@@ -230,6 +232,58 @@ func (a *attempt) event() error {
 		return a.message(body)
 	}
 	return a.line(b.Time, a.number+uint64(b.Count-a.left), nil, body, bad)
+}
+
+// eventTime is how an entry begins, usually: an array of two, the first of which is
+// an EventTime.
+const eventTime = "\x92\xd7\x00"
+
+// quick appends the entry that frames begin with, where it looks as usual and
+// nothing is wanted from within it, and returns what follows it. It walks the entry
+// once. Where it is not ok, nothing is appended.
+func (a *attempt) quick(frames []byte) (rest []byte, ok bool) {
+	const size = len(eventTime) + 8
+	if len(frames) <= size || string(frames[:len(eventTime)]) != eventTime {
+		return nil, false
+	}
+	be := binary.BigEndian
+	at := int64(be.Uint32(frames[3:]))*1e9 + int64(be.Uint32(frames[7:]))
+	if at == 0 {
+		return nil, false
+	}
+	start, marks := len(a.out), len(a.marks)
+	if a.action(at, a.number+uint64(a.batch.Count-a.left), values{}) != nil {
+		return nil, false
+	}
+	a.out = append(append(a.out, a.sink.want.open...), '{')
+	members := len(a.out)
+	json, n, replaced, rest, err := entry.AppendPairsOf(a.out, frames[size:])
+	if a.out = json; err != nil || a.mayHaveTime(members) {
+		a.out, a.marks = a.out[:start], a.marks[:marks]
+		return nil, false
+	}
+	a.replaced += replaced
+	a.finish(at, n > 0, false)
+	return rest, true
+}
+
+// mayHaveTime reports whether the name of the time stands anywhere in the members
+// from there on. Most records do not have it, and to find that out by its bytes is
+// quick, and quicker by one that few texts have.
+func (a *attempt) mayHaveTime(members int) bool {
+	name := a.sink.o.TimeKey
+	if a.sink.want.time < 0 {
+		return false
+	}
+	made := a.out[members:]
+	if name[0] == '@' {
+		at := bytes.IndexByte(made, '@')
+		if at < 0 {
+			return false
+		}
+		made = made[at:]
+	}
+	return bytes.Contains(made, a.sink.want.timeName)
 }
 
 // message appends a message of a log with offsets.
@@ -286,7 +340,7 @@ func (a *attempt) packed(at int64, number uint64, key, rec []byte) error {
 	}
 	a.replaced += replaced
 	timed := false
-	if w.time >= 0 && bytes.Contains(a.out[start:], []byte(a.sink.o.TimeKey)) {
+	if a.mayHaveTime(start) {
 		_, timed = entry.Lookup(rec, a.sink.o.TimeKey)
 	}
 	a.finish(at, n > 0, timed)

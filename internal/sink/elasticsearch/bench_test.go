@@ -3,7 +3,6 @@ package elasticsearch
 import (
 	"bytes"
 	"fmt"
-	"hash/maphash"
 	"io"
 	"iter"
 	"strings"
@@ -112,7 +111,7 @@ func BenchmarkReply(b *testing.B) {
 			text.WriteByte(',')
 		}
 		id := fmt.Sprintf("%032d", i)
-		a.marks = append(a.marks, maphash.String(seed, id))
+		a.marks = append(a.marks, mark([]byte(id)))
 		fmt.Fprintf(&text, `{"create":{"_id":"%s","status":201}}`, id)
 	}
 	text.WriteString(`]}`)

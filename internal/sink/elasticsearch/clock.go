@@ -43,12 +43,15 @@ func (c *clock) append(dst []byte, ns int64) []byte {
 	}
 	dst = append(dst, '"')
 	dst = append(dst, c.text[:]...)
-	var d [9]byte
-	for i := digits - 1; i >= 0; i-- {
-		d[i] = '0' + byte(fraction%10)
-		fraction /= 10
+	if digits == 3 {
+		return append(dst, '0'+byte(fraction/100), '0'+byte(fraction/10%10), '0'+byte(fraction%10), 'Z', '"')
 	}
-	dst = append(dst, d[:digits]...)
+	// Nine digits are one and four pairs.
+	top := fraction / 1e8
+	high, low := fraction/1e4%1e4, fraction%1e4
+	dst = append(dst, '0'+byte(top))
+	dst = append(append(dst, pair(high/100)...), pair(high%100)...)
+	dst = append(append(dst, pair(low/100)...), pair(low%100)...)
 	return append(dst, 'Z', '"')
 }
 
@@ -59,3 +62,13 @@ func floorDiv(a, b int64) int64 {
 	}
 	return q
 }
+
+// pairs are the numbers below a hundred, in two digits each.
+var pairs = func() (all [200]byte) {
+	for i := range 100 {
+		all[2*i], all[2*i+1] = '0'+byte(i/10), '0'+byte(i%10)
+	}
+	return all
+}()
+
+func pair(n uint32) []byte { return pairs[2*n : 2*n+2] }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"io"
 	"strconv"
 
@@ -177,7 +176,7 @@ func (r *reply) quick(it *item) bool {
 	if digit > '1' || digit < '0' || rest[len(quickStatus)+1] != '}' || rest[len(quickStatus)+2] != '}' {
 		return false
 	}
-	it.mark, it.status, it.err = maphash.Bytes(seed, p[:n]), 200+int(digit-'0'), nil
+	it.mark, it.status, it.err = mark(p[:n]), 200+int(digit-'0'), nil
 	r.at += at + len(quickStart) + n + len(quickStatus) + 3
 	return true
 }
@@ -214,7 +213,7 @@ func (r *reply) slow(it *item) error {
 	if id := r.scan.Value(itemID); len(id) > 0 && id[0] == '"' {
 		var text []byte
 		text, r.text = jsonscan.Text(r.text, id)
-		it.mark = maphash.Bytes(seed, text)
+		it.mark = mark(text)
 	}
 	return nil
 }

@@ -37,6 +37,9 @@ type wanted struct {
 	textOpen, timeOpen string
 	tagOpen            string
 	overhead           int
+	timeName           []byte
+	// plain: nothing is wanted from within a record, and all of it is kept.
+	plain bool
 }
 
 // prepare makes what the options say into what each record needs.
@@ -73,7 +76,7 @@ func (s *Sink) prepare() error {
 	w.routing, w.index = optional(o.RoutingField), optional(o.IndexField)
 	w.time, w.tag = -1, -1
 	if o.TimeKey != "" {
-		w.time = key(o.TimeKey)
+		w.time, w.timeName = key(o.TimeKey), []byte(o.TimeKey)
 	}
 	if o.TagKey != "" {
 		w.tag = key(o.TagKey)
@@ -101,6 +104,7 @@ func (s *Sink) prepare() error {
 	if s.keys, err = jsonscan.NewKeys(names...); err != nil {
 		return fmt.Errorf("fields of records: %w", err)
 	}
+	w.plain = (o.ID == IDOrigin || o.ID == IDNone) && w.routing == nil && w.index == nil && len(w.names)+len(w.pipeline)+len(w.removed) == 0
 	s.pieces()
 	return nil
 }
