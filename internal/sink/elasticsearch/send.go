@@ -173,6 +173,7 @@ func (a *attempt) answered(resp *http.Response, u *url.URL) sink.Outcome {
 	}
 	switch {
 	case !whole:
+		s.size.cutOff(a.size)
 		err = errors.New("the answer came before all of the request was sent")
 	case err == nil && v.at != a.sent:
 		err = fmt.Errorf("the answer has %d items; %d records were sent", v.at, a.sent)

@@ -79,7 +79,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := io.ReadAll(src)
 	if err != nil {
-		return // It was cut off, which some tests want.
+		panic(http.ErrAbortHandler) // It was cut off, which some tests want.
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
