@@ -161,7 +161,8 @@ func (w *writer) object(src []byte, n uint64, depth int) ([]byte, error) {
 // pairs writes the inside of an object.
 func (w *writer) pairs(src []byte, n uint64, depth int) ([]byte, error) {
 	var err error
-	size, dst := 0, w.dst
+	var size int
+	dst := w.dst
 	for i := range n {
 		if i > 0 {
 			dst = append(dst, ',')
