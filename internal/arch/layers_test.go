@@ -98,7 +98,8 @@ var layers = []layer{
 	{
 		"internal/sink/cloudwatch/streams",
 		[]string{
-			"internal/entry", "internal/ledger", "internal/record", "internal/sink", "internal/sink/cloudwatch", "internal/template",
+			"internal/entry", "internal/jsonscan", "internal/ledger", "internal/record", "internal/sink", "internal/sink/cloudwatch",
+			"internal/template",
 		}, nil,
 		"it sorts and cuts; the service is known by the sink of one log stream alone",
 	},
@@ -114,8 +115,8 @@ var layers = []layer{
 	{
 		"internal/sink/file",
 		[]string{
-			"internal/entry", "internal/jsontext", "internal/ledger", "internal/record", "internal/sink", "internal/sink/appendfile",
-			"internal/template",
+			"internal/entry", "internal/jsonscan", "internal/jsontext", "internal/ledger", "internal/record", "internal/sink",
+			"internal/sink/appendfile", "internal/template",
 		},
 		[]string{"github.com/klauspost/compress/", "golang.org/x/sys/"}, "a sink neither retries nor counts: of the ledger it takes the names of reasons",
 	},

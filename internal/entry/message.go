@@ -6,8 +6,8 @@ import (
 	"github.com/spillway/spillway/internal/record"
 )
 
-// errNull says that a message has no value, of which nothing can be made.
-var errNull = errors.New("the message has no value (a tombstone)")
+// ErrNull says that a message has no value, of which nothing can be made.
+var ErrNull = errors.New("the message has no value (a tombstone)")
 
 // AppendMessage appends the value of a message as a record, by its form: a map as it
 // is, a JSON object as AppendObject has it, text under the text's key. Key and
@@ -15,7 +15,7 @@ var errNull = errors.New("the message has no value (a tombstone)")
 func (c *Converter) AppendMessage(dst []byte, m *record.Message) ([]byte, error) {
 	switch {
 	case m.Null:
-		return dst, errNull
+		return dst, ErrNull
 	case m.Form == record.FormMap:
 		return append(dst, m.Value...), nil
 	case m.Form == record.FormJSON:
@@ -41,7 +41,7 @@ func (c *Converter) AppendMessageEntry(dst []byte, m *record.Message) ([]byte, e
 func (c *Converter) AppendMessageJSON(dst []byte, m *record.Message) ([]byte, error) {
 	switch {
 	case m.Null:
-		return dst, errNull
+		return dst, ErrNull
 	case m.Form == record.FormMap:
 		dst, _, err := AppendJSON(dst, m.Value)
 		return dst, err

@@ -25,7 +25,7 @@ func (s *Surroundings) forwardSink(plan *runfile.ForwardSink) (*catalog.Destinat
 		NoAck: !plan.Ack, Compression: compressions[plan.Compress], MaxChunk: int(plan.MaxChunkSize), InFlight: plan.InFlight,
 		Connections: plan.Connections, MaxConnectionAge: plan.MaxConnectionAge,
 		Lines:        func(*record.Stream) *entry.Lines { return lines },
-		LineOverhead: lines.Overhead(),
+		LineOverhead: lines.Overhead(), TextKey: plan.TextKey,
 	}
 	var names []string
 	for i := range plan.Servers {

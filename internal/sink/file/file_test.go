@@ -147,6 +147,58 @@ func TestConformance(t *testing.T) { sinktest.Run(t, conformance) }
 
 func TestConformanceWithEntries(t *testing.T) { sinktest.RunEntries(t, conformance) }
 
+func TestConformanceWithMessages(t *testing.T) { sinktest.RunMessages(t, conformance) }
+
+// TestFormatsOfMessages: values of every form, and what is no object.
+func TestFormatsOfMessages(t *testing.T) {
+	of := func(form record.Form, value string) sinktest.Event {
+		m := &record.Message{Time: second.UnixNano() + 9, Form: form, Value: []byte(value), Key: []byte("key")}
+		return sinktest.Event{Time: second, Message: m}
+	}
+	events := []sinktest.Event{
+		of(record.FormText, "say \"hi\" \xff"), of(record.FormMap, "\x82\xa3log\xa3abc\xa1n\x07"),
+		of(record.FormJSON, "{\n \"log\" : \"a\\n\\u00e4\", \"n\":1e5}"), of(record.FormJSON, "{ }"),
+		of(record.FormJSON, `{"time":"mine","\u0074ag":[1, 2]}`), of(record.FormJSON, `[1]`), of(record.FormJSON, `{"log":"x"}{"index":1}`),
+		{Time: second, Message: &record.Message{Form: record.FormJSON, Null: true}},
+	}
+	rejected := []string{
+		"5: found '[' at byte 1; expected a JSON object, which begins with {", "6: found '{' at byte 12; expected nothing behind the object",
+		"7: the message has no value (a tombstone)",
+	}
+	const begin, out = `{"time":"2023-11-14T22:13:20.000000009Z","tag":"stdout"`, "2023-11-14T22:13:20Z\tstdout\t"
+	for _, c := range []struct {
+		format         Format
+		want, rejected []string
+	}{
+		{JSON, []string{
+			begin + `,"log":"say \"hi\" ` + "\ufffd" + `"}`, begin + `,"log":"abc","n":7}`, begin + `,"log":"a\n\u00e4","n":1e5}`, begin + "}",
+			`{"time":"mine","\u0074ag":[1, 2]}`,
+		}, rejected},
+		{OutFile, []string{
+			out + `{"log":"say \"hi\" ` + "\ufffd" + `"}`, out + `{"log":"abc","n":7}`, out + `{"log":"a\n\u00e4","n":1e5}`, out + "{}",
+			out + `{"time":"mine","\u0074ag":[1, 2]}`,
+		}, rejected},
+		{Text, []string{
+			"say \"hi\" \xff", "abc", "a\nä", "{ }", `{"time":"mine","\u0074ag":[1, 2]}`, "[1]", `{"log":"x"}{"index":1}`,
+		}, rejected[2:]},
+	} {
+		path := filepath.Join(t.TempDir(), "f")
+		o := options(t, path)
+		o.Format = c.format
+		result := open(t, o, osDisk{}).Send(t.Context(), sinktest.NewRequest(events...))
+		var given []string
+		for _, r := range result.Rejected {
+			given = append(given, fmt.Sprintf("%d: %s", r.First, r.Detail))
+		}
+		if diff := cmp.Diff(c.rejected, given); diff != "" || result.Verdict != sink.Delivered {
+			t.Errorf("format %d: %+v (-want +got):\n%s", c.format, result, diff)
+		}
+		if diff := cmp.Diff(strings.Join(c.want, "\n")+"\n", content(t, path)); diff != "" {
+			t.Errorf("format %d (-want +got):\n%s", c.format, diff)
+		}
+	}
+}
+
 func TestFormats(t *testing.T) {
 	const event = "\x92\xd7\x00\x65\x53\xf1\x00\x00\x00\x00\x09"
 	loss := sinktest.Event{Time: second, Loss: &record.Loss{Lost: 2, Bytes: 5, Reason: "overflow-newest"}}

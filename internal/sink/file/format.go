@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/internal/entry"
+	"github.com/spillway/spillway/internal/jsonscan"
 	"github.com/spillway/spillway/internal/jsontext"
 	"github.com/spillway/spillway/internal/record"
 )
@@ -20,6 +21,9 @@ type encoder struct {
 	stamp                    []byte // the text of the time stamped, that of the last line
 	stamped                  int64
 	out                      []byte
+
+	scan                 *jsonscan.Scanner // of JSON, for the keys of the options
+	atTime, atTag, atLog int               // their numbers, or -1
 }
 
 func newEncoder(o *Options) encoder {
@@ -34,6 +38,7 @@ func newEncoder(o *Options) encoder {
 		return append(quote(nil, []byte(name)), ':')
 	}
 	e.timeKey, e.tagKey, e.textKey = key(o.TimeKey), key(o.TagKey), key(o.TextKey)
+	e.prepareScan()
 	return e
 }
 
@@ -64,8 +69,11 @@ func (e *encoder) enter(stream *record.Stream, b *record.Batch) {
 // entry.
 func (e *encoder) line(b *record.Batch, body []byte) (at int64, line []byte, err error) {
 	at = b.Time
-	if b.Encoding == record.EncodingText {
+	switch b.Encoding {
+	case record.EncodingText:
 		return at, e.text(at, body), nil
+	case record.EncodingMessage:
+		return e.message(body)
 	}
 	at = entry.Time(body, at)
 	_, rec, err := entry.Split(body)
@@ -100,10 +108,15 @@ func (e *encoder) record(at int64, rec []byte) ([]byte, error) {
 	_, hasTag := entry.Lookup(rec, e.opts.TagKey)
 	out := e.begin(at, !hasTime, !hasTag)
 	out, pairs, _, err := entry.AppendPairs(out, rec)
+	return e.endPairs(out, pairs), err
+}
+
+// endPairs ends a line with so many pairs of a record's own.
+func (e *encoder) endPairs(out []byte, pairs int) []byte {
 	if pairs == 0 && out[len(out)-1] == ',' {
 		out = out[:len(out)-1]
 	}
-	return e.end(out), err
+	return e.end(out)
 }
 
 // loss is the line of a loss marker: the text where that of a line would stand,

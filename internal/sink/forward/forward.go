@@ -3,7 +3,7 @@
 //
 // A batch becomes a message of the mode PackedForward with the tag of its stream.
 // Entries are passed on as they arrived, from the memory of the buffer; lines of
-// text become entries. Many messages are under way on one connection, and each is
+// text, and messages of a log such as Kafka, become entries. Many messages are under way on one connection, and each is
 // delivered when its ack is there. The id of a message is made of the stream's
 // incarnation, the number of its first record and how many there are, so that a
 // batch that is sent again, by a later attempt or a later process, to this server
@@ -76,6 +76,9 @@ type Options struct {
 	Lines func(*record.Stream) *entry.Lines
 	// LineOverhead is the most that Lines adds to a line, in bytes.
 	LineOverhead int
+	// TextKey is the key of the text of a message whose value is text; "message" if
+	// empty.
+	TextKey string
 }
 
 // Defaults of Options.
@@ -111,6 +114,9 @@ func New(o Options) (*Sink, error) {
 		lines := entry.NewLines(defaultTextKey, false)
 		o.Lines = func(*record.Stream) *entry.Lines { return lines }
 		o.LineOverhead = lines.Overhead()
+	}
+	if o.TextKey == "" {
+		o.TextKey = defaultTextKey
 	}
 	if o.Tag == nil {
 		o.Tag = func(s *record.Stream) string { return s.Name }

@@ -28,7 +28,7 @@ func timeOf(one []byte) time.Time { return time.Unix(0, entry.Time(one, 0)).UTC(
 var asLog = entry.NewLines("log", false)
 
 func logOptions() Options {
-	return Options{Lines: func(*record.Stream) *entry.Lines { return asLog }, LineOverhead: asLog.Overhead()}
+	return Options{Lines: func(*record.Stream) *entry.Lines { return asLog }, LineOverhead: asLog.Overhead(), TextKey: "log"}
 }
 
 var (
@@ -72,6 +72,47 @@ func TestConformance(t *testing.T) { sinktest.Run(t, conformance(logOptions())) 
 
 func TestConformanceWithEntries(t *testing.T) { sinktest.RunEntries(t, conformance(logOptions())) }
 
+func TestConformanceWithMessages(t *testing.T) {
+	sinktest.RunMessages(t, conformance(logOptions()))
+}
+
+// TestMessagesThatAreNoObjects: they are given up, one by one, and what stands
+// between them is sent under the numbers that it has.
+func TestMessagesThatAreNoObjects(t *testing.T) {
+	r := receive(t, nil)
+	s := open(t, logOptions(), r)
+	object := func(value string, null bool) sinktest.Event {
+		return sinktest.Event{Time: second, Message: &record.Message{Time: second.UnixNano(), Form: record.FormJSON, Value: []byte(value), Null: null}}
+	}
+	events := []sinktest.Event{
+		object("[1]", false), object(`{"log":"a"}`, false), object(`{"log":"b"}`, false), object("{} {}", false), object("", true), object(`{"log":"c"}`, false),
+	}
+	out := s.Send(t.Context(), sinktest.NewRequest(events...))
+	var got []string
+	for _, one := range out.Rejected {
+		got = append(got, fmt.Sprintf("%d to %d: %s, %s", one.First, one.End, one.Reason, one.Detail))
+	}
+	want := []string{
+		"0 to 1: rejected-invalid, found '[' at byte 1; expected a JSON object, which begins with {",
+		"3 to 4: rejected-invalid, found '{' at byte 4; expected nothing behind the object",
+		"4 to 5: rejected-invalid, the message has no value (a tombstone)",
+	}
+	if diff := cmp.Diff(want, got); diff != "" || out.Verdict != sink.Delivered || len(out.Again) > 0 {
+		t.Errorf("%+v (-want +got):\n%s", out, diff)
+	}
+	var sent []string
+	for _, m := range r.all() {
+		sent = append(sent, fmt.Sprintf("%d of %d: %q", number(m.chunk), m.size, m.entries))
+	}
+	one := func(line string) string {
+		return strings.Replace(sinktest.Packed(second, line), "\xdb\x00\x00\x00\x01", "\xa1", 1)
+	}
+	want = []string{fmt.Sprintf("2 of 2: %q", one("a")+one("b")), fmt.Sprintf("6 of 1: %q", one("c"))}
+	if diff := cmp.Diff(want, sent); diff != "" {
+		t.Errorf("messages (-want +got):\n%s", diff)
+	}
+}
+
 func TestConformanceCompressed(t *testing.T) {
 	for _, c := range []forward.Compression{forward.CompressionGzip, forward.CompressionZstd} {
 		o := logOptions()
@@ -114,7 +155,7 @@ func TestWhatIsSent(t *testing.T) {
 }
 
 func TestALargeBatchIsCutBetweenEntries(t *testing.T) {
-	for _, entries := range []bool{true, false} {
+	for _, form := range []string{"entries", "messages", "lines"} {
 		o := logOptions()
 		o.MaxChunk = 1000
 		r := receive(t, nil)
@@ -126,8 +167,11 @@ func TestALargeBatchIsCutBetweenEntries(t *testing.T) {
 				body = strings.Repeat("y", 5000) // larger than a message may be
 			}
 			e := sinktest.Event{Time: second, Body: body}
-			if entries {
+			switch form {
+			case "entries":
 				e.Packed = sinktest.Packed(second, body)
+			case "messages":
+				e.Message = &record.Message{Time: second.UnixNano(), Value: []byte(body)}
 			}
 			all = append(all, e)
 		}

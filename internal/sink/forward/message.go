@@ -62,6 +62,40 @@ func (m *message) lines(b *record.Batch) {
 	m.send(n, a.entries)
 }
 
+// messages makes entries of messages of a log, each with its own time. One of which
+// no entry can be made is given up.
+func (m *message) messages(b *record.Batch) {
+	a := m.attempt
+	if a.convert == nil {
+		a.convert = entry.NewConverter(a.sink.o.TextKey)
+	}
+	a.entries = a.entries[:0]
+	n := 0
+	for rest := b.Frames; len(rest) > 0; {
+		var body []byte
+		body, _, rest = b.Next(rest)
+		var in record.Message
+		record.ParseMessage(body, &in)
+		before := len(a.entries)
+		var err error
+		a.entries, err = a.convert.AppendMessageEntry(a.entries, &in)
+		if full := len(a.entries) > a.sink.o.MaxChunk; n > 0 && (full || err != nil) {
+			m.send(n, a.entries[:before])
+			a.entries, n = a.entries[:copy(a.entries, a.entries[before:])], 0
+		}
+		if err != nil {
+			a.reject(m.first, 1, err)
+			m.first++
+			m.seq++
+			continue
+		}
+		n++
+	}
+	if n > 0 {
+		m.send(n, a.entries)
+	}
+}
+
 // maxStringHead is the longest head of a string in MessagePack.
 const maxStringHead = 5
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/spillway/spillway/forward"
+	"github.com/spillway/spillway/internal/entry"
 	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/record"
 	"github.com/spillway/spillway/internal/sink"
@@ -41,7 +42,8 @@ type attempt struct {
 type buffers struct {
 	chunks  []chunk
 	again   []sink.Span
-	entries []byte // made of lines
+	entries []byte // made of lines and messages
+	convert *entry.Converter
 	head    []byte // of an entry
 	packed  []byte // compressed
 	pieces  [1][]byte
@@ -89,6 +91,8 @@ func (a *attempt) batch(first int, stream *record.Stream, b *record.Batch) {
 		m.made(1, a.sink.o.Lines(stream).AppendLoss(a.entries[:0], &loss))
 	case b.Encoding == record.EncodingEntry:
 		m.packed(b)
+	case b.Encoding == record.EncodingMessage:
+		m.messages(b)
 	default:
 		m.lines(b)
 	}

@@ -21,7 +21,8 @@ type env struct {
 	numbers Numbering
 	sent    []Event // what must be read back, in order
 	unsure  bool    // an attempt was unsure, so what it sent may be there twice
-	entries bool    // records are sent as entries of the forward protocol
+	form    form    // of the records
+	made    int     // messages
 	now     time.Time
 }
 
@@ -74,8 +75,13 @@ func (e *env) lines(stream uint32, bodies ...string) []Event {
 // request makes a request and completes the events as it numbers them.
 func (e *env) request(events []Event) *Request {
 	for i := range events {
-		if e.entries && events[i].Loss == nil {
+		switch {
+		case events[i].Loss != nil:
+		case e.form == asEntries:
 			events[i].Part, events[i].Packed = record.Part{}, Packed(events[i].Time, events[i].Body)
+		case e.form == asMessages:
+			events[i].Part, events[i].Message = record.Part{}, message(e.made, events[i].Time, events[i].Body)
+			e.made++
 		}
 		e.numbers.number(&events[i])
 	}
@@ -223,8 +229,11 @@ func (e *env) longest() int {
 
 // extra is what an event takes beyond its body.
 func (e *env) extra() int {
-	if e.entries {
+	switch e.form {
+	case asEntries:
 		return len(Packed(time.Time{}, strings.Repeat("x", 1<<16))) - 1<<16
+	case asMessages:
+		return message(1, time.Time{}, "").Size() - record.FrameSize
 	}
 	return 0
 }

@@ -22,6 +22,9 @@ type Event struct {
 	// bytes it is. Body is what a reader of text sees of it then, and Time the
 	// entry's own.
 	Packed string
+	// Message, if not nil, makes the event a message of a log with offsets. Body is
+	// what a reader of text sees of it then, and Time the message's own.
+	Message *record.Message
 	// Loss needs Lost, Bytes and Reason only; the rest follows from the event.
 	Loss *record.Loss
 	// Seq is the sequence number, or 0 for the next of the stream.
@@ -94,19 +97,34 @@ func begin(e Event) batch {
 	b := batch{head: record.Batch{
 		Stream: e.Stream, Kind: record.KindRecords, Time: e.Time.UnixNano(), FirstSeq: e.Seq, Part: e.Part,
 	}}
-	if e.Packed != "" {
-		b.head.Encoding = record.EncodingEntry
+	b.head.Encoding = e.encoding()
+	if e.Message != nil {
+		b.head.Partition = partition
 	}
 	b.add(e)
 	return b
 }
 
+// partition is where the suite's messages come from.
+var partition = (&record.Partition{Topic: "topic", ID: [16]byte{1, 2, 3}, Number: 4}).Append(nil)
+
+// encoding is that of a record.
+func (e *Event) encoding() record.Encoding {
+	switch {
+	case e.Packed != "":
+		return record.EncodingEntry
+	case e.Message != nil:
+		return record.EncodingMessage
+	}
+	return record.EncodingText
+}
+
 // takes tells whether the event may stand in the batch: a part, like a marker,
-// has one of its own. Entries have times of their own.
+// has one of its own. Entries and messages have times of their own.
 func (b *batch) takes(e Event) bool {
-	entry := b.head.Encoding == record.EncodingEntry
-	return entry == (e.Packed != "") && b.head.Count > 0 && e.Loss == nil && e.Part == record.Part{} && b.head.Part == record.Part{} &&
-		e.Stream == b.head.Stream && (entry || e.Time.UnixNano() == b.head.Time) && e.Seq == b.head.FirstSeq+uint64(b.head.Count)
+	own := b.head.Encoding != record.EncodingText
+	return b.head.Encoding == e.encoding() && b.head.Count > 0 && e.Loss == nil && e.Part == record.Part{} && b.head.Part == record.Part{} &&
+		e.Stream == b.head.Stream && (own || e.Time.UnixNano() == b.head.Time) && e.Seq == b.head.FirstSeq+uint64(b.head.Count)
 }
 
 func (b *batch) add(e Event) {
@@ -114,6 +132,13 @@ func (b *batch) add(e Event) {
 		b.frames = append(b.frames, e.Packed...)
 		b.head.Count++
 		b.head.Bytes += len(e.Packed)
+		return
+	}
+	if e.Message != nil {
+		before := len(b.frames)
+		b.frames = record.AppendMessage(b.frames, e.Message)
+		b.head.Count++
+		b.head.Bytes += len(b.frames) - before - record.FrameSize
 		return
 	}
 	var added record.Added
@@ -127,7 +152,7 @@ func (b *batch) close() []byte {
 	if b.head.Count == 0 {
 		return nil
 	}
-	mem := make([]byte, record.HeaderSize, record.HeaderSize+len(b.frames))
+	mem := make([]byte, b.head.Head(), b.head.Head()+len(b.frames))
 	record.PutHeader(mem, &b.head, len(b.frames))
 	return append(mem, b.frames...)
 }

@@ -2,11 +2,14 @@ package sinktest
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
+	"github.com/spillway/spillway/internal/record"
 	"github.com/spillway/spillway/internal/sink"
 )
 
@@ -48,12 +51,47 @@ type Traits struct {
 
 // Run runs the conformance suite. Each test asks open for a destination of its
 // own, whose streams have the names of Streams. It closes the sink itself.
-func Run(t *testing.T, open func(*testing.T) Destination) { run(t, false, open) }
+func Run(t *testing.T, open func(*testing.T) Destination) { run(t, asLines, open) }
 
 // RunEntries runs the suite with entries of the forward protocol in the place of
 // lines: each is Packed, with the line under the key "log". Read returns that
 // line, and the entry's own time.
-func RunEntries(t *testing.T, open func(*testing.T) Destination) { run(t, true, open) }
+func RunEntries(t *testing.T, open func(*testing.T) Destination) { run(t, asEntries, open) }
+
+// RunMessages runs the suite with messages of a log with offsets in the place of
+// lines. Their values are in turn the line, a map that has it under the key "log",
+// and a JSON object that has it there. Read returns that line, and the message's own
+// time.
+func RunMessages(t *testing.T, open func(*testing.T) Destination) { run(t, asMessages, open) }
+
+// form is what the records of the suite are.
+type form uint8
+
+const (
+	asLines form = iota
+	asEntries
+	asMessages
+)
+
+// message is a message with a line, whose value has one of the three forms.
+func message(n int, at time.Time, line string) *record.Message {
+	m := &record.Message{Time: at.UnixNano(), Offset: int64(n), Form: record.Form(n % 3), Value: []byte(line), Key: []byte("key")}
+	if m.Form == record.FormJSON {
+		object, err := json.Marshal(map[string]string{"log": line})
+		if err == nil && utf8.ValidString(line) && len(object) < 1<<10+len(line) {
+			m.Value = object
+			return m
+		}
+		m.Form = record.FormMap
+	}
+	if m.Form == record.FormMap {
+		m.Value = []byte(Packed(at, line)[len(packedTime):])
+	}
+	return m
+}
+
+// packedTime is the head of an entry and its time.
+const packedTime = "\x92\xd7\x00" + "secsnano"
 
 // Packed is an entry of the forward protocol with that time and the body as a
 // string under the key "log".
@@ -64,10 +102,10 @@ func Packed(at time.Time, body string) string {
 	return string(binary.BigEndian.AppendUint32(b, uint32(len(body)))) + body
 }
 
-func run(t *testing.T, entries bool, open func(*testing.T) Destination) {
+func run(t *testing.T, as form, open func(*testing.T) Destination) {
 	for _, c := range checks {
 		t.Run(c.name, func(t *testing.T) {
-			e := &env{Destination: open(t), ctx: t.Context(), entries: entries}
+			e := &env{Destination: open(t), ctx: t.Context(), form: as}
 			if err := c.run(e); err != nil {
 				t.Fatal(err)
 			}

@@ -3,6 +3,7 @@ package sinktest
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -141,6 +142,9 @@ func (m *memory) take(b *record.Batch) {
 			}
 			body = body[len(Packed(time.Time{}, "")):]
 		}
+		if b.Encoding == record.EncodingMessage {
+			at, body = m.message(at, body)
+		}
 		e := Entry{Streams[b.Stream], at, string(body)}
 		switch {
 		case m.fault == "no empty lines" && len(body) == 0, m.fault == "no parts" && b.Part.Ordinal > 1:
@@ -162,6 +166,28 @@ func (m *memory) take(b *record.Batch) {
 		}
 		m.entries = append(m.entries, e)
 	}
+}
+
+// message is the time and the line of a message.
+func (m *memory) message(at time.Time, body []byte) (time.Time, []byte) {
+	var in record.Message
+	record.ParseMessage(body, &in)
+	if m.fault != "time of the batch" {
+		at = time.Unix(0, in.Time)
+	}
+	switch in.Form {
+	case record.FormMap:
+		return at, in.Value[len(Packed(time.Time{}, ""))-len(packedTime):]
+	case record.FormJSON:
+		var object struct {
+			Log string `json:"log"`
+		}
+		if err := json.Unmarshal(in.Value, &object); err != nil {
+			return at, []byte(err.Error())
+		}
+		return at, []byte(object.Log)
+	}
+	return at, in.Value
 }
 
 func destination(fault string) Destination {
@@ -196,6 +222,14 @@ func TestASoundSinkPassesWithEntries(t *testing.T) {
 	})
 }
 
+func TestASoundSinkPassesWithMessages(t *testing.T) {
+	RunMessages(t, func(*testing.T) Destination {
+		d := destination("")
+		d.Sink.(*memory).limits.InFlight = 1
+		return d
+	})
+}
+
 func TestASinkThatTakesAPartPasses(t *testing.T) {
 	for _, c := range checks {
 		if c.name == "requests at once" || c.name == "cancelled" || c.name == "failing attempt" {
@@ -215,15 +249,17 @@ func TestASinkThatTakesAPartPasses(t *testing.T) {
 
 func TestTheSuiteFindsTheTimeOfTheBatch(t *testing.T) {
 	at := slices.IndexFunc(checks, func(c check) bool { return c.name == "as long a span as a request takes" })
-	e := &env{Destination: destination("time of the batch"), ctx: t.Context(), entries: true}
-	err := checks[max(at, 0)].run(e)
-	if err == nil {
-		err = e.finish()
+	for _, as := range []form{asEntries, asMessages} {
+		e := &env{Destination: destination("time of the batch"), ctx: t.Context(), form: as}
+		err := checks[max(at, 0)].run(e)
+		if err == nil {
+			err = e.finish()
+		}
+		if at < 0 || err == nil {
+			t.Fatal("nothing wrong was found")
+		}
+		t.Log(err)
 	}
-	if at < 0 || err == nil {
-		t.Fatal("nothing wrong was found")
-	}
-	t.Log(err)
 }
 
 func TestAnUnsureSinkPassesWhereItNeedNotBeExact(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/internal/entry"
+	"github.com/spillway/spillway/internal/jsonscan"
 	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/record"
 	"github.com/spillway/spillway/internal/sink"
@@ -21,6 +22,7 @@ type plan struct {
 	events   []event
 	frames   []byte // the messages, framed as those of a batch of text
 	text     []byte // of the present one
+	scan     *jsonscan.Scanner
 	calls    []call
 	rejected []sink.Rejection
 }
@@ -51,7 +53,7 @@ func (p *plan) end() {
 		return
 	}
 	clear(p.names)
-	*p = plan{names: p.names[:0], events: p.events[:0], frames: p.frames[:0], text: p.text[:0], calls: p.calls[:0]}
+	*p = plan{names: p.names[:0], events: p.events[:0], frames: p.frames[:0], text: p.text[:0], calls: p.calls[:0], scan: p.scan}
 	s.plans.Put(p)
 }
 
@@ -77,35 +79,23 @@ func (p *plan) batch(first int, stream *record.Stream, b *record.Batch) {
 		var body []byte
 		body, _, rest = b.Next(rest)
 		at := b.Time
-		if b.Encoding == record.EncodingEntry {
+		var err error
+		switch b.Encoding {
+		case record.EncodingEntry:
 			at = entry.Time(body, at)
-			var err error
-			if body, err = p.message(body); err != nil {
-				p.reject(i, ledger.RejectedInvalid, err.Error())
-				continue
-			}
+			body, err = p.entry(body)
+		case record.EncodingMessage:
+			at, body, err = p.message(body)
+		}
+		if err != nil {
+			p.reject(i, ledger.RejectedInvalid, err.Error())
+			continue
 		}
 		if h := p.sink.hour(at); h != hour {
 			target, hour = p.target(stream, at), h
 		}
 		p.add(i, target, at, body)
 	}
-}
-
-// message is what is sent of an entry.
-func (p *plan) message(body []byte) ([]byte, error) {
-	_, rec, err := entry.Split(body)
-	if err != nil {
-		return nil, err
-	}
-	if key := p.sink.opts.LogKey; key != "" {
-		if value, found := entry.Lookup(rec, key); found {
-			p.text, err = entry.AppendText(p.text[:0], value)
-			return p.text, err
-		}
-	}
-	p.text, _, err = entry.AppendJSON(p.text[:0], rec)
-	return p.text, err
 }
 
 // add takes one event in.

@@ -1,6 +1,7 @@
 // Package streams delivers to any number of log streams of Amazon CloudWatch
 // Logs, whose names, and those of their groups, are made of a record's tag and
-// time. It takes entries of the forward protocol as well as lines of text.
+// time. It takes entries of the forward protocol and messages of a log such as Kafka
+// as well as lines of text.
 //
 // A call of PutLogEvents is for one log stream, and its events must be in the
 // order of time, within limits. So the events of a request are read once, brought
@@ -18,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spillway/spillway/internal/jsonscan"
 	"github.com/spillway/spillway/internal/record"
 	"github.com/spillway/spillway/internal/sink"
 	"github.com/spillway/spillway/internal/sink/cloudwatch"
@@ -44,16 +46,18 @@ type Options struct {
 	// Group and Stream name where a record goes. What a tag has that may not stand
 	// there is percent-encoded, in a group replaced by an underscore.
 	Group, Stream *template.Template
-	// LogKey is the key of an entry whose value alone is sent; the record as JSON
-	// where it is empty, or the record has no such key.
+	// LogKey is the key of an entry, or of a message that is a map or a JSON object,
+	// whose value alone is sent; the record as JSON where it is empty, or the record
+	// has no such key.
 	LogKey string
 }
 
 // Sink delivers to log streams. It is safe for concurrent use.
 type Sink struct {
 	opts   Options
-	limits sink.Limits // of one call
-	hours  bool        // names are made of the time, too
+	limits sink.Limits    // of one call
+	hours  bool           // names are made of the time, too
+	keys   *jsonscan.Keys // the log key alone
 
 	resolve resolver
 	plans   sync.Pool
@@ -76,6 +80,10 @@ func New(o Options) (*Sink, error) {
 	}
 	for _, t := range []*template.Template{o.Group, o.Stream} {
 		s.hours = s.hours || t.Uses(template.Date) || t.Uses(template.Hour)
+	}
+	var err error
+	if s.keys, err = jsonscan.NewKeys(o.LogKey); err != nil {
+		return nil, err
 	}
 	s.opts.Service.Resolve = s.resolve.destination
 	s.limits = cloudwatch.New(s.opts.Service).Limits()

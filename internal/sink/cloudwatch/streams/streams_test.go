@@ -159,7 +159,7 @@ func read(url, group, stream string) ([]sinktest.Entry, error) {
 
 func TestConformance(t *testing.T) {
 	for name, run := range map[string]func(*testing.T, func(*testing.T) sinktest.Destination){
-		"lines": sinktest.Run, "entries": sinktest.RunEntries,
+		"lines": sinktest.Run, "entries": sinktest.RunEntries, "messages": sinktest.RunMessages,
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(t *testing.T) sinktest.Destination {
@@ -404,5 +404,36 @@ func TestAStreamOfNoName(t *testing.T) {
 	}
 	if (&call{}).Stream(7) == nil || (*record.Stream)(nil) != nil {
 		t.Error("no stream")
+	}
+}
+
+// TestMessagesOfALog: values of every form go out as text, at their own times; of those
+// without a value there is nothing to send.
+func TestMessagesOfALog(t *testing.T) {
+	_, url := newSandbox(t, sandbox.Options{})
+	s := open(t, url, "g", "{tag}")
+	at := time.Now().Truncate(time.Millisecond)
+	of := func(n int, form record.Form, value string) sinktest.Event {
+		own := at.Add(time.Duration(n) * time.Millisecond)
+		return sinktest.Event{Time: at, Message: &record.Message{Time: own.UnixNano(), Form: form, Value: []byte(value), Null: value == ""}}
+	}
+	out := s.Send(t.Context(), sinktest.NewRequest(
+		of(5, record.FormText, "text"), of(4, record.FormMap, "\x81\xa3log\xa1m"), of(3, record.FormJSON, `{"log":"\u00e4"}`),
+		of(6, record.FormJSON, ""), of(2, record.FormJSON, "{ \"a\":\n 1}"), of(1, record.FormJSON, "[1]"),
+	))
+	want := []sink.Rejection{{First: 3, End: 4, Reason: "rejected-invalid", Detail: "the message has no value (a tombstone)"}}
+	if diff := cmp.Diff(want, out.Rejected); diff != "" || out.Verdict != sink.Delivered {
+		t.Fatalf("%+v (-want +got):\n%s", out, diff)
+	}
+	got, err := read(url, "g", "stdout")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seen []string
+	for _, e := range got {
+		seen = append(seen, fmt.Sprintf("%d %s", e.Time.Sub(at).Milliseconds(), e.Text))
+	}
+	if diff := cmp.Diff([]string{"1 [1]", `2 {"a":1}`, "3 ä", "4 m", "5 text"}, seen); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
