@@ -40,6 +40,7 @@ func (b *builder) begin(pc *piece) bool {
 	if cap(b.bodies) > keptChunk || b.bodies == nil {
 		b.bodies = make([]byte, 0, chunkSize+chunkSize/8)
 	}
+	pc.read(pc.from)
 	b.pc, b.head, b.over, b.of, b.count, b.bodies = pc, pc.head, false, nil, 0, b.bodies[:0]
 	return pc.stream == pc.partition.stream && !pc.stopped
 }
@@ -125,7 +126,7 @@ func (w *worker) span(offset int64) (s *span, ok bool) {
 	}
 	w.pc.mu.Lock()
 	defer w.pc.mu.Unlock()
-	s = w.pc.lostAt(w.pc.from, offset)
+	s = w.pc.lostAt(offset)
 	return s, s != nil
 }
 

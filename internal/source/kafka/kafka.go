@@ -122,8 +122,8 @@ type Source struct {
 	partitions map[place]*partition
 	feeds      map[int32]*feed
 	stopped    bool
-	// turn makes the partitions that come first in a request change.
-	turn int
+	// reborn are topics that were deleted and created anew.
+	reborn map[string]bool
 	// woken is closed and made anew when a feed may have something to do.
 	woken chan struct{}
 
@@ -167,7 +167,7 @@ const (
 // New makes a source. It connects to nobody before Start.
 func New(cfg Config) (*Source, error) {
 	s := &Source{
-		cfg: cfg, partitions: make(map[place]*partition), feeds: make(map[int32]*feed), woken: make(chan struct{}),
+		cfg: cfg, partitions: make(map[place]*partition), feeds: make(map[int32]*feed), reborn: make(map[string]bool), woken: make(chan struct{}),
 		locate: make(chan struct{}, 1), due: make(chan struct{}, 1), closed: make(chan struct{}), ready: make(chan struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())

@@ -197,7 +197,8 @@ func (p *partition) jump(w *want, to int64) (missed int64, ok bool) {
 		return 0, false
 	}
 	missed = max(to-max(w.at, p.head), 0)
-	missed += int64(p.passed(w.at, to))
+	p.read(w.at)
+	missed += int64(p.passed(to))
 	p.goBack(to)
 	return missed, true
 }

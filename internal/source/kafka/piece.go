@@ -114,7 +114,7 @@ func (w *worker) piece(pc *piece) {
 	pc.mu.Lock()
 	gone := 0
 	if pc.stream == pc.partition.stream && !pc.stopped {
-		gone = pc.passed(pc.from, pc.next)
+		gone = pc.passed(pc.next)
 		pc.walked, pc.damaged = pc.next, 0
 	}
 	pc.mu.Unlock()
@@ -194,7 +194,7 @@ func (w *worker) damage(pc *piece, batch []byte, at int64, err error) bool {
 	pc.damaged++
 	again := pc.damaged < damageTries && !errors.Is(err, wire.ErrUnpacked)
 	if again {
-		pc.passed(pc.from, at)
+		pc.passed(at)
 		pc.goBack(at)
 		pc.retreat(time.Now())
 	} else {

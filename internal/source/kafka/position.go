@@ -89,22 +89,36 @@ func topicsOf(all []*partition) map[string]bool {
 // knows nothing: what is written between now and the first commit would be passed over
 // by the next member that starts at the latest.
 func (s *Source) position(ctx context.Context, all []*partition, committed map[place]int64) error {
-	var fresh []*partition
+	var fresh, reborn []*partition
+	s.mu.Lock()
 	for _, p := range all {
-		if at := committed[p.place]; at >= 0 {
+		switch at := committed[p.place]; {
+		case at >= 0:
 			p.seek(at, at)
-		} else {
+		case s.reborn[p.topic]:
+			reborn = append(reborn, p)
+		default:
 			fresh = append(fresh, p)
 		}
 	}
-	if len(fresh) == 0 {
+	s.mu.Unlock()
+	if err := s.seek(ctx, fresh, s.cfg.Start); err != nil {
+		return err
+	}
+	// What was created while its name was being read is read from its beginning.
+	return s.seek(ctx, reborn, Start{From: FromEarliest})
+}
+
+// seek has partitions begin at a start.
+func (s *Source) seek(ctx context.Context, all []*partition, start Start) error {
+	if len(all) == 0 {
 		return nil
 	}
-	at, err := s.startOf(ctx, fresh, s.cfg.Start)
+	at, err := s.startOf(ctx, all, start)
 	if err != nil {
 		return err
 	}
-	for _, p := range fresh {
+	for _, p := range all {
 		p.seek(at[p.place], -1)
 	}
 	return nil
@@ -240,13 +254,20 @@ func (s *Source) look(ctx context.Context) error {
 			errs = append(errs, kafkaclient.TopicError(*t.Topic, needs, err))
 			continue
 		}
-		s.lead(*t.Topic, t)
+		if s.lead(*t.Topic, t) {
+			// The library keeps to the topic that it knew, until it is told to forget it. Then
+			// the group divides the new one's partitions.
+			s.event("recreated", place{*t.Topic, -1}, errRecreated)
+			s.client.PurgeTopicsFromConsuming(*t.Topic)
+			s.client.AddConsumeTopics(*t.Topic)
+		}
 	}
 	return errors.Join(errs...)
 }
 
-// lead notes the leaders of a topic's partitions.
-func (s *Source) lead(topic string, t *kmsg.MetadataResponseTopic) {
+// lead notes the leaders of a topic's partitions. It reports whether the topic was
+// deleted and created anew.
+func (s *Source) lead(topic string, t *kmsg.MetadataResponseTopic) (again bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range t.Partitions {
@@ -256,7 +277,10 @@ func (s *Source) lead(topic string, t *kmsg.MetadataResponseTopic) {
 			continue
 		}
 		if t.TopicID != p.id && t.TopicID != ([16]byte{}) && p.id != ([16]byte{}) {
-			p = s.recreated(p, t.TopicID)
+			p.fence()
+			delete(s.partitions, p.place)
+			s.reborn[topic], again = true, true
+			continue
 		}
 		if m.Leader >= 0 {
 			p.mu.Lock()
@@ -266,15 +290,7 @@ func (s *Source) lead(topic string, t *kmsg.MetadataResponseTopic) {
 		}
 	}
 	s.wake()
-}
-
-// recreated puts a partition of a topic that was deleted and created anew in the place
-// of the old one. It is read from its beginning. The lock is held.
-func (s *Source) recreated(old *partition, id [16]byte) *partition {
-	p := s.replace(old, 0)
-	p.identify(id, id)
-	s.client.ForceMetadataRefresh()
-	return p
+	return again
 }
 
 // restart reads a partition from an earlier offset on, because its log ends there: what

@@ -8,7 +8,9 @@ type span struct {
 	first, next int64
 	count       int
 	state       spanState
-	after       *span
+	// turn is the reading that knows that the span is lost, and hands it over again.
+	turn  uint32
+	after *span
 }
 
 type spanState uint8
@@ -33,10 +35,24 @@ type tracker struct {
 	held, open int
 	// losses counts spans that are lost and were not read again.
 	losses int
+	// turn counts readings.
+	turn uint32
 }
 
 // begin starts at an offset, which is that of the first record that is wanted.
 func (t *tracker) begin(at int64) { *t = tracker{head: at, done: at} }
+
+// read begins to read a stretch of offsets, which ends with passed. What is lost by now
+// and lies in it whole is to be handed over again; what gets lost meanwhile is not, because
+// some of it may have been read over.
+func (t *tracker) read(from int64) {
+	t.turn++
+	for s := t.first; s != nil && t.losses > 0; s = s.after {
+		if s.state == lost && s.first >= from {
+			s.turn = t.turn
+		}
+	}
+}
 
 // hand notes that count records, the last of which stands before next, are handed
 // over. Those between the head and them are passed over.
@@ -59,7 +75,7 @@ func (t *tracker) again(s *span, next int64, count int) {
 	t.held += count - s.count
 	t.losses--
 	if next < s.next {
-		rest := &span{first: next, next: s.next, count: max(s.count-count, 0), state: lost, after: s.after}
+		rest := &span{first: next, next: s.next, count: max(s.count-count, 0), state: lost, turn: t.turn, after: s.after}
 		if s.after = rest; t.last == s {
 			t.last = rest
 		}
@@ -71,15 +87,14 @@ func (t *tracker) again(s *span, next int64, count int) {
 	t.open++
 }
 
-// lostAt returns the span that has an offset, where it is lost, and begins where what
-// is being read begins or behind that.
-func (t *tracker) lostAt(from, offset int64) *span {
+// lostAt returns the span that has an offset, where it is to be handed over again.
+func (t *tracker) lostAt(offset int64) *span {
 	if t.losses == 0 {
 		return nil
 	}
 	for s := t.first; s != nil && s.first <= offset; s = s.after {
 		if offset < s.next {
-			if s.state == lost && s.first >= from {
+			if s.state == lost && s.turn == t.turn {
 				return s
 			}
 			return nil
@@ -88,12 +103,12 @@ func (t *tracker) lostAt(from, offset int64) *span {
 	return nil
 }
 
-// passed notes that everything from one offset up to another was read, and that no
-// more records are there than were handed over. Spans that are still lost then are
+// passed notes that everything up to an offset was read, and that no more records are
+// there than were handed over. Spans that were to be handed over again and were not are
 // gone from the log; it returns how many records they had.
-func (t *tracker) passed(from, to int64) (gone int) {
+func (t *tracker) passed(to int64) (gone int) {
 	for s := t.first; s != nil && t.losses > 0 && s.first < to; s = s.after {
-		if s.state != lost || s.first < from {
+		if s.state != lost || s.turn != t.turn {
 			continue
 		}
 		if s.next > to {
@@ -118,7 +133,7 @@ func (t *tracker) passed(from, to int64) (gone int) {
 func (t *tracker) told(s *span, ok bool) {
 	t.open--
 	if !ok {
-		s.state = lost
+		s.state, s.turn = lost, 0
 		t.losses++
 		return
 	}

@@ -26,8 +26,10 @@ func TestTracker(t *testing.T) {
 		}
 		var flights []flight
 		at := start
-		read := func(most int) {
+		var tell func(i int, ok bool)
+		read := func(t *rapid.T, most int) {
 			from, to := at, min(at+int64(most), end)
+			tr.read(from)
 			var offsets []int64
 			var of *span
 			flush := func(next int64) {
@@ -42,6 +44,9 @@ func TestTracker(t *testing.T) {
 				}
 				flights = append(flights, flight{s, offsets})
 				offsets, of = nil, nil
+				if t != nil && rapid.Bool().Draw(t, "tell meanwhile") {
+					tell(rapid.IntRange(0, len(flights)-1).Draw(t, "which"), rapid.Bool().Draw(t, "ok"))
+				}
 			}
 			for o := from; o < to; o++ {
 				if !exists[o] {
@@ -49,7 +54,7 @@ func TestTracker(t *testing.T) {
 				}
 				var s *span
 				if o < tr.head {
-					if s = tr.lostAt(from, o); s == nil {
+					if s = tr.lostAt(o); s == nil {
 						continue
 					}
 				}
@@ -60,18 +65,18 @@ func TestTracker(t *testing.T) {
 					}
 					flush(next)
 					if o < tr.head {
-						s = tr.lostAt(from, o)
+						s = tr.lostAt(o)
 					}
 				}
 				offsets, of = append(offsets, o), s
 			}
 			flush(to)
-			if gone := tr.passed(from, to); gone != 0 {
+			if gone := tr.passed(to); gone != 0 {
 				t.Fatalf("%d records are gone, which are there", gone)
 			}
 			at = to
 		}
-		tell := func(i int, ok bool) {
+		tell = func(i int, ok bool) {
 			f := flights[i]
 			flights = append(flights[:i], flights[i+1:]...)
 			for _, o := range f.offsets {
@@ -100,7 +105,7 @@ func TestTracker(t *testing.T) {
 			}
 		}
 		t.Repeat(map[string]func(*rapid.T){
-			"read": func(t *rapid.T) { read(rapid.IntRange(1, 20).Draw(t, "most")) },
+			"read": func(t *rapid.T) { read(t, rapid.IntRange(1, 20).Draw(t, "most")) },
 			"tell": func(t *rapid.T) {
 				if len(flights) == 0 {
 					t.Skip("nothing is under way")
@@ -118,7 +123,7 @@ func TestTracker(t *testing.T) {
 			if lost, ok := tr.firstLost(); ok {
 				at = lost
 			}
-			read(20)
+			read(nil, 20)
 			for len(flights) > 0 {
 				tell(0, true)
 			}
