@@ -91,9 +91,12 @@ type Buffer struct {
 	chunks   map[[16]byte]*receipt // by their keys, those of which a source waits to hear
 	expected int                   // receipts of which a source waits to hear
 	left     int                   // receipts of what another process has left behind
-	charged  int64                 // bytes of the limit that streams and receipts take
-	answers  []answer              // for the sources, when the lock is given back
-	time     int64                 // the latest of all streams
+	// unfinished are chunks that another process has admitted in part, by stream and
+	// number.
+	unfinished []unfinished
+	charged    int64    // bytes of the limit that streams and receipts take
+	answers    []answer // for the sources, when the lock is given back
+	time       int64    // the latest of all streams
 
 	tail    *block       // where the next record goes; nil at first
 	open    record.Batch // the batch at the end of the tail that may still grow

@@ -62,19 +62,21 @@ func TestChunksLeftBehind(t *testing.T) {
 		known   bool
 		// told is how many of the pending records must be settled first.
 		told int
+		// possible is how many are delivered as possible duplicates, where there are any.
+		possible int64
 	}{
-		"whole":                  {0, []piece{{1, 1, 0, 3, 3}}, true, 3},
-		"in pieces":              {0, []piece{{1, 1, 0, 2, 5}, {2, 6, 0, 1, 1}, {1, 3, 2, 3, 5}}, true, 6},
-		"the end is missing":     {0, []piece{{1, 1, 0, 2, 5}}, false, 0},
-		"the beginning is done":  {2, []piece{{1, 1, 0, 2, 5}, {1, 3, 2, 3, 5}}, true, 3},
-		"half of it is done":     {1, []piece{{1, 1, 0, 3, 3}}, true, 2},
-		"all of it is done":      {3, []piece{{1, 1, 0, 3, 3}, {2, 4, 0, 1, 1}}, false, 0},
-		"moved, and there twice": {0, []piece{{1, 1, 0, 3, 3}, {1, 1, 0, 3, 3}}, true, 6},
+		"whole":                  {0, []piece{{1, 1, 0, 3, 3}}, true, 3, 0},
+		"in pieces":              {0, []piece{{1, 1, 0, 2, 5}, {2, 6, 0, 1, 1}, {1, 3, 2, 3, 5}}, true, 6, 0},
+		"the end is missing":     {0, []piece{{1, 1, 0, 2, 5}}, false, 0, 2},
+		"the beginning is done":  {2, []piece{{1, 1, 0, 2, 5}, {1, 3, 2, 3, 5}}, true, 3, 0},
+		"half of it is done":     {1, []piece{{1, 1, 0, 3, 3}}, true, 2, 0},
+		"all of it is done":      {3, []piece{{1, 1, 0, 3, 3}, {2, 4, 0, 1, 1}}, false, 0, 0},
+		"moved, and there twice": {0, []piece{{1, 1, 0, 3, 3}, {1, 1, 0, 3, 3}}, true, 6, 0},
 		// What came between is of neither.
-		"admitted twice":                {0, []piece{{1, 1, 0, 3, 3}, {2, 4, 0, 2, 2}, {1, 6, 0, 3, 3}}, true, 8},
-		"whole when it was sent again":  {0, []piece{{1, 1, 0, 2, 3}, {2, 3, 0, 1, 1}, {1, 4, 0, 3, 3}}, true, 6},
-		"whole the first time":          {0, []piece{{1, 1, 0, 3, 3}, {2, 4, 0, 1, 1}, {1, 5, 0, 2, 3}}, true, 3},
-		"its parts are of two attempts": {0, []piece{{1, 1, 0, 2, 4}, {1, 3, 0, 3, 4}}, false, 0},
+		"admitted twice":                {0, []piece{{1, 1, 0, 3, 3}, {2, 4, 0, 2, 2}, {1, 6, 0, 3, 3}}, true, 8, 0},
+		"whole when it was sent again":  {0, []piece{{1, 1, 0, 2, 3}, {2, 3, 0, 1, 1}, {1, 4, 0, 3, 3}}, true, 6, 2},
+		"whole the first time":          {0, []piece{{1, 1, 0, 3, 3}, {2, 4, 0, 1, 1}, {1, 5, 0, 2, 3}}, true, 3, 2},
+		"its parts are of two attempts": {0, []piece{{1, 1, 0, 2, 4}, {1, 3, 0, 3, 4}}, false, 0, 5},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -98,6 +100,9 @@ func TestChunksLeftBehind(t *testing.T) {
 						r = nil
 					}
 					l.buf.Settle(first, buffer.Fate{})
+				}
+				if b := l.buf.Balance(); b.PossibleDuplicates != c.possible || b.Unaccounted != 0 {
+					t.Errorf("%d possible duplicates, want %d: %+v", b.PossibleDuplicates, c.possible, b.Sheet)
 				}
 				want := []bool(nil)
 				if c.known {

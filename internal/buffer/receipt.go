@@ -386,12 +386,16 @@ type admission struct {
 
 // recoverChunks finds out which chunks another process has left behind. One that is
 // not there as a whole, because that process ended while it was admitted, is not
-// known: it is to be sent again, and was never acknowledged.
+// known: it is to be sent again, and was never acknowledged. What is there of it counts
+// as possible duplicates.
 func (b *Buffer) recoverChunks() {
 	found := make(map[admission]*receipt)
 	all := b.disk.Store.Origins(b.sizes.left, func(o diskbuffer.Origin) { b.recoverChunk(found, o) })
 	settled := b.disk.Found.Settled.Events
 	for _, r := range found {
+		if !r.whole && r.end > settled {
+			b.unfinished = append(b.unfinished, unfinished{r.stream.Index, r.first, r.last})
+		}
 		if !r.whole || !all && r.position > 0 || r.end <= settled {
 			continue
 		}
@@ -399,6 +403,9 @@ func (b *Buffer) recoverChunks() {
 			b.chunks[r.key] = r
 		}
 	}
+	slices.SortFunc(b.unfinished, func(a, b unfinished) int {
+		return cmp.Or(cmp.Compare(a.stream, b.stream), cmp.Compare(a.last, b.last))
+	})
 	for _, r := range b.chunks {
 		r.stream.receipts.all = append(r.stream.receipts.all, r)
 	}
@@ -407,6 +414,25 @@ func (b *Buffer) recoverChunks() {
 	for _, st := range b.streams.all {
 		slices.SortFunc(st.receipts.all, func(a, b *receipt) int { return cmp.Compare(a.first, b.first) })
 	}
+}
+
+// unfinished are records of a chunk of which another process has admitted no more before
+// it ended. Its sender sends all of it again, and nothing tells that from a new chunk.
+type unfinished struct {
+	stream      uint32
+	first, last uint64
+}
+
+// comesAgain reports whether records are of such a chunk, so that the destination is to
+// have them twice.
+func (b *Buffer) comesAgain(batch *record.Batch) bool {
+	if !batch.Origin.Known() {
+		return false
+	}
+	i, _ := slices.BinarySearchFunc(b.unfinished, batch, func(u unfinished, batch *record.Batch) int {
+		return cmp.Or(cmp.Compare(u.stream, batch.Stream), cmp.Compare(u.last, batch.FirstSeq))
+	})
+	return i < len(b.unfinished) && b.unfinished[i].stream == batch.Stream && b.unfinished[i].first <= batch.FirstSeq
 }
 
 // recoverChunk takes over one batch of a chunk. A batch may be there twice, at its

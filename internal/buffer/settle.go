@@ -106,7 +106,7 @@ func (t *tally) run(n *run, index *int) {
 	}
 	at := n.at
 	n.batches(index, func(index int, batch *record.Batch) bool {
-		if repeated := t.repeats(n, at); repeated != t.repeated {
+		if repeated := t.repeats(n, at, batch); repeated != t.repeated {
 			t.flush()
 			t.repeated = repeated
 		}
@@ -117,8 +117,9 @@ func (t *tally) run(n *run, index *int) {
 }
 
 // repeats reports whether what is delivered of a range may be there twice.
-func (t *tally) repeats(n *run, at uint64) bool {
-	return !t.buffer.cfg.Sink.Idempotent && (t.fate.Repeated || t.buffer.offeredBefore(n.block, at))
+func (t *tally) repeats(n *run, at uint64, batch *record.Batch) bool {
+	b := t.buffer
+	return !b.cfg.Sink.Idempotent && (t.fate.Repeated || b.offeredBefore(n.block, at) || len(b.unfinished) > 0 && b.comesAgain(batch))
 }
 
 func (t *tally) batch(index int, batch *record.Batch) {
