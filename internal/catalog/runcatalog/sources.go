@@ -202,7 +202,11 @@ func stdinSource(p *runfile.StdinSource, o run.SourceOptions) (run.Source, error
 	if err != nil {
 		return nil, err
 	}
-	made, err := stdin.New(fd, stdin.Config{Tag: p.Tag, JSON: p.Format == runfile.StdinJSON, Router: o.Router})
+	cfg := stdin.Config{Tag: p.Tag, JSON: p.Format == runfile.StdinJSON, Router: o.Router}
+	if before, ok := o.Instead.(stdinRun); ok {
+		cfg.Instead = before.Source
+	}
+	made, err := stdin.New(fd, cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -87,6 +87,11 @@ func TestInstead(t *testing.T) {
 	if !deliver("tcp", to, one) || len(second.chunks) > 0 {
 		t.Error("the new source does not know what the old one took")
 	}
+	// Its numbers go on where those of the old one ended.
+	n := next.Counts()
+	if n.Messages != 4 || n.Records != 3 || n.Resends != 1 || n.Taken != 4 || n.Server.Messages != 4 || n.Server.Taken != 4 || n.Server.Acks != 4 || n.Server.Accepted != 4 {
+		t.Errorf("the counters are %+v", n)
+	}
 	if err := next.Close(); err != nil {
 		t.Error(err)
 	}

@@ -39,7 +39,7 @@ type receiver struct {
 	// durable is what the route of a tag vouches for by itself.
 	durable func(tag string) record.Level
 
-	counts counts
+	counts *counts
 }
 
 // counts are what a source has seen.

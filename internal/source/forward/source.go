@@ -78,6 +78,7 @@ type Source struct {
 	ports     []*port
 	server    *protocol.Server
 	hostnames hostnames
+	lineage   *lineage
 
 	// handing is held for reading while something is handed over.
 	handing sync.RWMutex
@@ -94,7 +95,11 @@ type Source struct {
 // takes nothing before Start. note is for the log.
 func New(cfg Config) (s *Source, note string, err error) {
 	s = &Source{cfg: cfg, closed: make(chan struct{}), hostnames: hostnames{lookup: net.DefaultResolver.LookupAddr}}
-	s.receiver = receiver{name: cfg.Name, router: cfg.Router, level: cfg.Level, fields: &fields{},
+	s.lineage = &lineage{}
+	if cfg.Instead != nil {
+		s.lineage = cfg.Instead.lineage
+	}
+	s.receiver = receiver{name: cfg.Name, counts: &s.lineage.counts, router: cfg.Router, level: cfg.Level, fields: &fields{},
 		rename: renamer(cfg.Tag, cfg.AddTagPrefix), mark: markOf(cfg.Name), report: cfg.Report}
 	for _, f := range cfg.Fields {
 		s.fields.add(f[0], f[1])
@@ -111,6 +116,7 @@ func New(cfg Config) (s *Source, note string, err error) {
 	if s.server, err = protocol.NewServer(server); err != nil {
 		return nil, "", err
 	}
+	s.lineage.join(s)
 	if note, err = s.remember(); err != nil {
 		return nil, "", errors.Join(err, s.Close())
 	}
@@ -129,6 +135,7 @@ func New(cfg Config) (s *Source, note string, err error) {
 			note = strings.TrimPrefix(note+"; "+err.Error(), "; ")
 		}
 	}
+	s.cfg.Instead = nil // What is over is not to be held.
 	return s, note, nil
 }
 
@@ -339,19 +346,20 @@ func (s *Source) Close() error {
 	if s.chunks != nil {
 		err = errors.Join(err, s.chunks.Close())
 	}
+	s.lineage.leave(s)
 	return err
 }
 
-// Counts are what the source has seen.
+// Counts are what the source has seen, and those that it took the place of.
 func (s *Source) Counts() Counts {
-	c := &s.counts
+	c := s.counts
 	out := Counts{
 		Messages: c.messages.Load(), Records: c.records.Load(), Bytes: c.bytes.Load(), Resends: c.resends.Load(), Invalid: c.invalid.Load(),
-		Taken: c.answers.Load(), Refused: c.refused.Load(), Denied: c.denied.Load(), Server: s.server.Stats(),
+		Taken: c.answers.Load(), Refused: c.refused.Load(), Denied: c.denied.Load(),
 	}
-	if s.kept != nil {
-		out.Parts = s.kept.state()
-	}
+	out.Server, out.Parts = s.lineage.state()
+	own := s.partCounts()
+	out.Parts.Waiting, out.Parts.Trouble = own.Waiting, own.Trouble
 	if s.chunks == nil {
 		return out
 	}

@@ -114,7 +114,7 @@ const (
 type Source struct {
 	cfg    Config
 	client *kgo.Client // once ready is closed
-	counts counts
+	counts *counts     // of this source and of those that it took the place of
 
 	// mu is held while partitions come and go, and while their leaders change. It comes
 	// before the lock of a partition.
@@ -169,6 +169,9 @@ func New(cfg Config) (*Source, error) {
 	s := &Source{
 		cfg: cfg, partitions: make(map[place]*partition), feeds: make(map[int32]*feed), reborn: make(map[string]bool), woken: make(chan struct{}),
 		locate: make(chan struct{}, 1), due: make(chan struct{}, 1), closed: make(chan struct{}), ready: make(chan struct{}),
+	}
+	if s.counts = new(counts); cfg.Instead != nil {
+		s.counts = cfg.Instead.counts
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.answering, s.answered = context.WithCancel(context.Background())

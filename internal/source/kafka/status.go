@@ -150,7 +150,7 @@ type PartitionCounts struct {
 
 // Counts are what the source has seen.
 func (s *Source) Counts() Counts {
-	c := &s.counts
+	c := s.counts
 	out := Counts{
 		Records: c.records.Load(), Bytes: c.bytes.Load(), Chunks: c.chunks.Load(), Invalid: c.invalid.Load(), TooLarge: c.tooLarge.Load(),
 		Unreadable: c.unreadable.Load(), Tombstones: c.tombstones.Load(), Untimed: c.noTime.Load(), Missed: c.missed.Load(), Aborted: c.aborted.Load(),

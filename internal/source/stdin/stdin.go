@@ -36,6 +36,8 @@ type Config struct {
 	// JSON: a line is an object; else it is text.
 	JSON   bool
 	Router Router
+	// Instead is a source that this one takes the place of: its numbers go on.
+	Instead *Source
 }
 
 // Source reads one file, pipe or terminal.
@@ -49,9 +51,12 @@ type Source struct {
 
 	started atomic.Bool
 
-	records, bytes, invalid atomic.Int64
-	scratch, entries        []byte
+	*counts
+	scratch, entries []byte
 }
+
+// counts are what a source has read, and those that it took the place of.
+type counts struct{ records, bytes, invalid atomic.Int64 }
 
 // New returns a source of fd, which is its own from then on.
 func New(fd int, cfg Config) (*Source, error) {
@@ -59,7 +64,10 @@ func New(fd int, cfg Config) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Source{cfg: cfg, fd: d, done: make(chan struct{})}
+	s := &Source{cfg: cfg, fd: d, done: make(chan struct{}), counts: new(counts)}
+	if cfg.Instead != nil {
+		s.counts, s.cfg.Instead = cfg.Instead.counts, nil
+	}
 	s.reader = pipe.New(d, &record.Stream{Name: cfg.Tag}, s, pipe.Options{})
 	return s, nil
 }
