@@ -22,8 +22,14 @@ func (b *Buffer) Turn() (end func()) {
 	return b.turn.Unlock
 }
 
-// Lines admits newline-ended lines; see source.Intake.
+// Lines admits newline-ended lines; see source.Intake. It is for a buffer that nobody
+// leaves.
 func (b *Buffer) Lines(s *record.Stream, t int64, lines []byte, valid bool) {
+	b.OfferLines(s, t, lines, valid)
+}
+
+// OfferLines is Lines, and returns those that are to go elsewhere: see Leave.
+func (b *Buffer) OfferLines(s *record.Stream, t int64, lines []byte, valid bool) (rest []byte) {
 	b.mu.Lock()
 	defer b.unlock()
 	st := b.streamOf(s, "")
@@ -40,17 +46,25 @@ func (b *Buffer) Lines(s *record.Stream, t int64, lines []byte, valid bool) {
 				continue
 			}
 		}
-		if why, ok := b.makeRoom(st, first+record.FrameSize+record.HeaderSize); !ok {
+		if why, ok := b.makeRoom(st, first+record.FrameSize+record.HeaderSize); why == elsewhere && !ok {
+			return lines
+		} else if !ok {
 			records, size := record.CountLines(lines)
 			st.account.Lines(ledger.Lines{Read: int64(records)})
 			b.lose(st, at, ledger.Count{Records: int64(records), Bytes: int64(size)}, why)
 			break
 		}
 	}
+	return nil
 }
 
-// Body admits one record; see source.Intake.
+// Body admits one record; see source.Intake. It is for a buffer that nobody leaves.
 func (b *Buffer) Body(s *record.Stream, t int64, body []byte, part record.Part) {
+	b.OfferBody(s, t, body, part)
+}
+
+// OfferBody is Body, and reports false where the record is to go elsewhere: see Leave.
+func (b *Buffer) OfferBody(s *record.Stream, t int64, body []byte, part record.Part) (taken bool) {
 	b.mu.Lock()
 	defer b.unlock()
 	st := b.streamOf(s, "")
@@ -62,12 +76,14 @@ func (b *Buffer) Body(s *record.Stream, t int64, body []byte, part record.Part) 
 			frames, added := record.AppendBody(b.tail.mem[:b.tail.used], body)
 			if b.admitted(st, len(frames), added) {
 				st.account.Lines(beside(added, 0))
-				return
+				return true
 			}
 		}
-		if why, ok := b.makeRoom(st, len(body)+record.FrameSize+record.HeaderSize); !ok {
+		if why, ok := b.makeRoom(st, len(body)+record.FrameSize+record.HeaderSize); why == elsewhere && !ok {
+			return false
+		} else if !ok {
 			b.lose(st, at, ledger.Count{Records: 1, Bytes: int64(len(body))}, why)
-			return
+			return true
 		}
 	}
 }

@@ -109,6 +109,7 @@ type Buffer struct {
 	flightHeld int64 // bytes of blocks that they hold
 	gaveUp     bool  // max-block has passed since there was room
 	abandoned  bool
+	leaving    bool  // see Leave
 	fault      error // the last failure to get memory
 	packing    packer
 	settling   settling

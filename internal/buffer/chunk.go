@@ -22,13 +22,14 @@ type arrival struct {
 // Admit admits a chunk, whole or not at all; see source.Chunks. Where the buffer
 // waits, or a disk fails, in the middle of one that is larger than a block, what is
 // left of it may be lost; that is counted, and its Done is told false.
-func (b *Buffer) Admit(s *record.Stream, c *record.Chunk) {
+//
+// It returns what is to go elsewhere, or nil: see Leave.
+func (b *Buffer) Admit(s *record.Stream, c *record.Chunk) (rest *record.Chunk) {
 	b.mu.Lock()
 	defer b.unlock()
 	st, why, ok := b.streamFor(s, c)
 	if !ok {
-		b.refuse(&arrival{Chunk: c, stream: st, at: c.Time}, why)
-		return
+		return b.refuse(&arrival{Chunk: c, stream: st, at: c.Time}, why)
 	}
 	st.used = true
 	st.users++
@@ -37,18 +38,16 @@ func (b *Buffer) Admit(s *record.Stream, c *record.Chunk) {
 	a := arrival{Chunk: c, stream: st}
 	a.at, _ = b.stamp(st, c.Time, len(c.Bodies))
 	if why, ok := b.mayExpect(c); !ok {
-		b.refuse(&a, why)
-		return
+		return b.refuse(&a, why)
 	}
 	if len(c.Bodies)+c.Head() > b.sizes.piece {
-		b.admitPieces(&a)
-		return
+		return b.admitPieces(&a)
 	}
 	if why, ok := b.admitPiece(&a, c.Bodies, c.Added(), 0); !ok {
-		b.refuse(&a, why)
-		return
+		return b.refuse(&a, why)
 	}
 	b.vouch(&a)
+	return nil
 }
 
 // awaitPieces waits until no chunk of a stream is being admitted in pieces: the
@@ -100,8 +99,12 @@ func (b *Buffer) restamp(a *arrival, batch *record.Batch, size int) {
 	batch.Time = a.at
 }
 
-// stretch is a piece of a chunk: how many bytes, and how many records.
-type stretch struct{ size, count int }
+// stretch is a piece of a chunk: how many bytes, how many records, and whether a
+// block may be so large.
+type stretch struct {
+	size, count int
+	fits        bool
+}
 
 // cut cuts a chunk into pieces, each of which fits into a block unless it is a
 // single record, and says what they take of the arena.
@@ -110,8 +113,9 @@ func (b *Buffer) cut(c *record.Chunk) (pieces []stretch, space int64) {
 	for rest := c.Bodies; len(rest) > 0; {
 		var p stretch
 		p.size, p.count = record.Cut(c.Encoding, rest, b.sizes.piece-head)
+		p.fits = p.size+head <= b.sizes.piece
 		pieces = append(pieces, p)
-		if rest = rest[p.size:]; p.size+head <= b.sizes.piece {
+		if rest = rest[p.size:]; p.fits {
 			space += int64(budget.Size(max(p.size+head, b.arena.BlockSize())))
 		}
 	}
@@ -120,13 +124,12 @@ func (b *Buffer) cut(c *record.Chunk) (pieces []stretch, space int64) {
 
 // admitPieces admits a chunk that is larger than a block, in pieces that are cut
 // between its records.
-func (b *Buffer) admitPieces(a *arrival) {
+func (b *Buffer) admitPieces(a *arrival) (back *record.Chunk) {
 	pieces, space := b.cut(a.Chunk)
 	for first := true; first || a.stream.pieces; first = false {
 		b.awaitPieces(a.stream)
 		if why, ok := b.roomForAll(space); !ok {
-			b.refuse(a, why)
-			return
+			return b.refuse(a, why)
 		}
 	}
 	a.pieces, a.stream.pieces = true, true
@@ -135,37 +138,39 @@ func (b *Buffer) admitPieces(a *arrival) {
 		b.changed.Broadcast()
 	}()
 	b.vouch(a)
-	position, rest, head := 0, a.Bodies, a.Head()
+	position, rest := 0, a.Bodies
 	for _, p := range pieces {
 		part := record.Chunk{Encoding: a.Encoding, Bodies: rest[:p.size], Count: p.count}
-		if p.size+head > b.sizes.piece {
+		if !p.fits {
 			// A record that no block holds. The others are not lost with it.
 			b.lose(a.stream, a.at, ledger.Count{Records: 1, Bytes: int64(part.Added().Bytes)}, ledger.RejectedTooLong)
 			b.settledRecords(a.stream, a.stream.seq, 1, false)
 		} else if why, ok := b.admitPiece(a, part.Bodies, part.Added(), position); !ok {
-			left := *a.Chunk
-			left.Bodies, left.Count = rest, a.Count-position
-			a.Chunk = &left
-			b.refuse(a, why)
-			return
+			a.Chunk = a.Behind(position, rest)
+			return b.refuse(a, why)
 		}
 		rest = rest[p.size:]
 		position += p.count
 	}
 	b.complete(a)
+	return nil
 }
 
 // refuse counts what is left of a chunk as received and dropped, and tells its
-// source.
-func (b *Buffer) refuse(a *arrival, why ledger.Reason) {
+// source; or it returns it, where it is to go elsewhere.
+func (b *Buffer) refuse(a *arrival, why ledger.Reason) (rest *record.Chunk) {
+	if why == elsewhere {
+		return b.parted(a)
+	}
 	added := a.Added()
 	b.lose(a.stream, a.at, ledger.Count{Records: int64(added.Count), Bytes: int64(added.Bytes)}, why)
 	if a.receipt != nil {
 		b.receive(a.receipt, false)
 		a.stream.receipts.forget()
-		return
+		return nil
 	}
 	b.tellSource(a.Done, false)
+	return nil
 }
 
 // roomForAll reports whether there is, or by the mode may come to be, room for all
@@ -193,7 +198,9 @@ func (b *Buffer) roomForAll(need int64) (ledger.Reason, bool) {
 			b.gaveUp = b.gaveUp && evicted
 			return "", true
 		case b.cfg.Mode == Blocking && !b.gaveUp:
-			patience.wait()
+			if !patience.wait() {
+				return elsewhere, false
+			}
 		case b.cfg.Mode == NonBlocking && b.pack():
 		case !b.cfg.DropOldest || !b.evict(oldest):
 			return newest, false

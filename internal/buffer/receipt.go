@@ -97,8 +97,9 @@ func (b *Buffer) mayExpect(c *record.Chunk) (ledger.Reason, bool) {
 			return ledger.OverflowNewest, false
 		case b.gaveUp:
 			return ledger.MaxBlock, false
+		case !patience.wait():
+			return elsewhere, false
 		}
-		patience.wait()
 	}
 	return "", true
 }

@@ -23,7 +23,9 @@ func (b *Buffer) makeRoom(st *stream, need int) (ledger.Reason, bool) {
 	for evicted := false; ; evicted = true {
 		for !b.abandoned && !b.grow(need) {
 			if b.cfg.Mode == Blocking && !b.gaveUp {
-				patience.wait()
+				if !patience.wait() {
+					return elsewhere, false
+				}
 			} else if b.cfg.Mode == Blocking || !b.pack() {
 				break
 			}
@@ -61,7 +63,9 @@ func (b *Buffer) makeRoomOnDisk(need int, patience *patience) (ledger.Reason, bo
 		case refused && b.abandoned:
 			return ledger.Shutdown, false
 		case refused && d.WhenFull == Block && !b.gaveUp:
-			patience.wait()
+			if !patience.wait() {
+				return elsewhere, false
+			}
 			refused = false
 		case refused && d.WhenFull == Block:
 			return ledger.MaxBlock, false
@@ -75,7 +79,9 @@ func (b *Buffer) makeRoomOnDisk(need int, patience *patience) (ledger.Reason, bo
 		case b.abandoned:
 			return ledger.Shutdown, false
 		default:
-			patience.wait()
+			if !patience.wait() {
+				return elsewhere, false
+			}
 		}
 	}
 }
@@ -139,11 +145,14 @@ type patience struct {
 	over   bool
 }
 
-// wait waits for a change of the buffer. After max-block it makes the buffer
-// give up: from then on records that find no room are dropped, until there is
-// room again.
-func (p *patience) wait() {
+// wait waits for a change of the buffer, and reports false where nobody is to wait here
+// any more: see Leave. After max-block it makes the buffer give up: from then on records
+// that find no room are dropped, until there is room again.
+func (p *patience) wait() bool {
 	b := p.buffer
+	if b.leaving {
+		return false
+	}
 	if p.timer == nil && b.cfg.MaxBlock > 0 {
 		p.timer = time.AfterFunc(b.cfg.MaxBlock, func() {
 			b.mu.Lock()
@@ -154,6 +163,7 @@ func (p *patience) wait() {
 	}
 	b.await()
 	b.gaveUp = b.gaveUp || p.over
+	return true
 }
 
 // await waits for a change of the buffer.

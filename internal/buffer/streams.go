@@ -234,8 +234,9 @@ func (b *Buffer) streamFor(s *record.Stream, c *record.Chunk) (st *stream, why l
 			return b.streamOf(nil, ledger.OtherStreams), ledger.OverflowNewest, false
 		case b.gaveUp:
 			return b.streamOf(nil, ledger.OtherStreams), ledger.MaxBlock, false
+		case !patience.wait():
+			return nil, elsewhere, false
 		}
-		patience.wait()
 		if st := b.opened(nil, c.Tag); st != nil {
 			return st, "", true // Another chunk of it came first.
 		}

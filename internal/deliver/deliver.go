@@ -94,8 +94,8 @@ func (e event) happened() bool {
 	}
 }
 
-// first is ready once the event happens, and nil after that, so that a loop
-// which waits for it does not spin.
+// first is ready once the event happens, and nil where it has happened already, so
+// that a loop which waits for it does not spin.
 func (e event) first() <-chan struct{} {
 	if e.happened() {
 		return nil
@@ -142,6 +142,8 @@ func (d *Deliverer) Run(ctx context.Context) {
 	defer timer.Stop()
 	trimmed := true
 	for ctx.Err() == nil {
+		// Before anything is asked: what happens while it is must not be missed.
+		hurry, drain := d.hurry.first(), d.drain.first()
 		req, pause := d.next()
 		if req != nil {
 			d.dispatch(ctx, req)
@@ -163,8 +165,8 @@ func (d *Deliverer) Run(ctx context.Context) {
 		case <-ctx.Done():
 		case <-d.buffer.Ready():
 		case <-d.exchanged:
-		case <-d.hurry.first():
-		case <-d.drain.first():
+		case <-hurry:
+		case <-drain:
 		case <-timer.C:
 			if idle {
 				d.trim()

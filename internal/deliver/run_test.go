@@ -248,3 +248,22 @@ func TestSlowAnswer(t *testing.T) {
 		r.drain()
 	})
 }
+
+// TestDrainIsHeard at whatever moment it comes, also while the loop looks around because
+// it was told to hurry.
+func TestDrainIsHeard(t *testing.T) {
+	for i := range 10_000 {
+		in(t, func(t *testing.T) {
+			r := start(t, buffer.Config{Limit: 1 << 20}, &script{answer: always(delivered, 0)}, deliver.Config{})
+			synctest.Wait()
+			r.deliver.Hurry()
+			for range i % 2000 {
+				r.deliver.Health()
+			}
+			r.drain()
+			if late := r.since(); late > 0 {
+				t.Fatalf("the end came after %v", late)
+			}
+		})
+	}
+}

@@ -138,6 +138,24 @@ func (c *Chunk) Batch(position int) Batch {
 	return b
 }
 
+// Behind is what is behind so many records of the chunk, of which rest are the bodies,
+// as a chunk of its own: it does not pass for the other when that is sent again, and its
+// records keep what identifies them.
+func (c *Chunk) Behind(records int, rest []byte) *Chunk {
+	left := *c
+	if records == 0 {
+		return &left
+	}
+	left.Bodies, left.Count, left.Origin = rest, c.Count-records, Origin{}
+	switch {
+	case c.Identity.Known():
+		left.Identity.Number += uint64(records)
+	case c.Origin.Known():
+		left.Identity = Identity{Key: c.Origin.Key, Number: uint64(records)}
+	}
+	return &left
+}
+
 // Head is how many bytes each of the chunk's batches takes beside its bodies.
 func (c *Chunk) Head() int {
 	n := HeaderSize + c.Origin.size()

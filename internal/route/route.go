@@ -26,12 +26,13 @@ type Leg interface {
 	// Level is what a chunk must reach here where its source does not say.
 	Level() record.Level
 	// Admit takes a chunk, whole or not at all, and tells c.Done; one that is held
-	// here already, because it was sent before, is told of instead.
-	Admit(c *record.Chunk)
+	// here already, because it was sent before, is told of instead. A leg that is in use
+	// no more, and has no room, returns what it does not take, which is to go elsewhere.
+	Admit(c *record.Chunk) (rest *record.Chunk)
 	// Lines and Body take what is no chunk, as source.Intake does, for the stream of
-	// a tag.
-	Lines(tag string, t int64, lines []byte, valid bool)
-	Body(tag string, t int64, body []byte, part record.Part)
+	// a tag, and tell likewise what is to go elsewhere.
+	Lines(tag string, t int64, lines []byte, valid bool) (rest []byte)
+	Body(tag string, t int64, body []byte, part record.Part) (taken bool)
 	// MaxBody is the largest body that Lines and Body take, in bytes.
 	MaxBody() int
 	// MaxRecord is the largest record of a chunk that can be held, in bytes as it
@@ -80,10 +81,11 @@ func (r *Route) toward(sink string) []Leg {
 }
 
 // admit hands a chunk to legs. Done is told when the last one has told, and hears
-// true only if all of them keep it.
-func (t *Table) admit(legs []Leg, c *record.Chunk) {
+// true only if all of them keep it. What legs do not take that are in use no more is
+// added to m.
+func (t *Table) admit(legs []Leg, c *record.Chunk, m *moved) {
 	for _, l := range legs {
-		if len(c.Bodies) > mostFor(l, c) && t.sift(legs, c) {
+		if len(c.Bodies) > mostFor(l, c) && t.sift(legs, c, m) {
 			return
 		}
 	}
@@ -96,20 +98,12 @@ func (t *Table) admit(legs []Leg, c *record.Chunk) {
 	for _, l := range legs {
 		part := *c
 		part.Done = done
-		admitTo(l, &part)
+		m.admit(l, &part)
 	}
 }
 
 // mostFor is the largest record of a chunk that a leg can hold, in bytes.
 func mostFor(l Leg, c *record.Chunk) int { return l.MaxRecord() - c.Head() }
-
-// admitTo hands a chunk of its own to a leg.
-func admitTo(l Leg, c *record.Chunk) {
-	if c.Level == AsRoute {
-		c.Level = l.Level()
-	}
-	l.Admit(c)
-}
 
 // joint adds up what the legs tell of one chunk.
 type joint struct {

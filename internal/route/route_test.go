@@ -28,6 +28,10 @@ type leg struct {
 	passed []record.Origin
 	most   int           // of a record; 0 is any
 	full   chan struct{} // admission waits for it, unless it is nil
+	// leaves makes the leg one that is in use no more: it is called, and what is handed
+	// over is given back, but for so many records of a chunk, or bytes of lines.
+	leaves func()
+	keeps  int
 }
 
 func (l *leg) Sink() string        { return l.name }
@@ -44,23 +48,38 @@ func (l *leg) MaxRecord() int {
 
 func (l *leg) Pass(o record.Origin) { l.passed = append(l.passed, o) }
 
-func (l *leg) Admit(c *record.Chunk) {
+func (l *leg) Admit(c *record.Chunk) *record.Chunk {
 	if l.full != nil {
 		<-l.full
+	}
+	if l.leaves != nil {
+		l.leaves()
+		return l.giveBack(c)
 	}
 	*l.log = append(*l.log, fmt.Sprintf("%s gets %s at %s", l.name, c.Tag, c.Level))
 	l.chunks = append(l.chunks, *c)
 	if c.Done != nil {
 		l.held = append(l.held, c.Done)
 	}
+	return nil
 }
 
-func (l *leg) Lines(tag string, _ int64, lines []byte, _ bool) {
+func (l *leg) Lines(tag string, _ int64, lines []byte, _ bool) []byte {
+	if l.leaves != nil {
+		l.leaves()
+		return lines[l.keeps:]
+	}
 	*l.log = append(*l.log, fmt.Sprintf("%s gets %s: %s", l.name, tag, lines))
+	return nil
 }
 
-func (l *leg) Body(tag string, _ int64, body []byte, _ record.Part) {
+func (l *leg) Body(tag string, _ int64, body []byte, _ record.Part) bool {
+	if l.leaves != nil {
+		l.leaves()
+		return false
+	}
 	*l.log = append(*l.log, fmt.Sprintf("%s gets %s: part %s", l.name, tag, body))
+	return true
 }
 
 // prefixed matches tags that begin with text.

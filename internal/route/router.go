@@ -39,61 +39,83 @@ func (r *Router) enter() *Table {
 
 // Admit hands a chunk to every leg of its tag's route. It waits where one of them
 // makes the source wait. c.Done is told once, during the call or later.
+//
+// A leg that goes out of use meanwhile gives back what waits for it, and what is
+// handed over next: that goes to the route that the tag has then.
 func (r *Router) Admit(c *record.Chunk) {
-	t := r.enter()
-	defer t.leave()
-	to := t.route(c.Tag)
-	if t.strays(to) {
-		t.tell(c)
-	}
-	t.admit(to.Legs, c)
+	told := false
+	r.pass(c, &moved{}, func(t *Table) []Leg {
+		to := t.route(c.Tag)
+		if t.strays(to) && !told {
+			told = true
+			t.tell(c)
+		}
+		return to.Legs
+	})
 }
 
 // AdmitTo hands a chunk to the leg of its tag's route that leads to the sink of that
 // name, and to all of them where none does, as after a change of the file. It is for
 // what was kept until now, so what no route matches is not dropped.
 func (r *Router) AdmitTo(sink string, c *record.Chunk) {
-	t := r.enter()
-	defer t.leave()
-	to := t.route(c.Tag)
-	if t.strays(to) {
-		t.tell(c)
-		to = t.invalid
-	}
-	t.admit(to.toward(sink), c)
+	r.pass(c, &moved{}, func(t *Table) []Leg {
+		to := t.route(c.Tag)
+		if t.strays(to) {
+			t.tell(c)
+			to = t.invalid
+		}
+		return to.toward(sink)
+	})
 }
 
 // Reject hands over what is no record.
 func (r *Router) Reject(c *record.Chunk) {
-	t := r.enter()
-	defer t.leave()
-	t.admit(t.invalid.Legs, c)
+	r.pass(c, &moved{}, func(t *Table) []Leg { return t.invalid.Legs })
 }
 
 // Lines hands over newline-ended lines, as source.Intake does.
 func (r *Router) Lines(tag string, at int64, lines []byte, valid bool) {
-	t := r.enter()
-	defer t.leave()
-	to := t.route(tag)
-	if t.strays(to) {
-		t.tellLines(tag, at, lines)
-	}
-	for _, l := range to.Legs {
-		l.Lines(tag, at, lines, valid)
+	first := true
+	for m := (moved{}); len(lines) > 0; first = false {
+		lines = r.text(tag, at, lines, &m, first, func(l Leg) []byte { return l.Lines(tag, at, lines, valid) })
 	}
 }
 
 // Body hands over one record, as source.Intake does.
 func (r *Router) Body(tag string, at int64, body []byte, part record.Part) {
+	m, again := moved{}, true
+	for first := true; again; first = false {
+		again = r.text(tag, at, body, &m, first, func(l Leg) []byte {
+			if l.Body(tag, at, body, part) {
+				return nil
+			}
+			return givenBack
+		}) != nil
+	}
+}
+
+// givenBack is in the place of a body that a leg gave back, and may be empty.
+var givenBack = []byte{0}
+
+// text hands text over, and returns the most that a leg gave back.
+func (r *Router) text(tag string, at int64, text []byte, m *moved, first bool, give func(Leg) (rest []byte)) (most []byte) {
 	t := r.enter()
 	defer t.leave()
 	to := t.route(tag)
-	if t.strays(to) {
-		t.tellLines(tag, at, body)
+	if first && t.strays(to) {
+		t.tellLines(tag, at, text)
 	}
-	for _, l := range to.Legs {
-		l.Body(tag, at, body, part)
+	legs := m.others(to.Legs)
+	for _, l := range legs {
+		if rest := give(l); len(rest) > 0 {
+			m.from = append(m.from, l)
+			if len(rest) > len(most) {
+				most = rest
+			}
+		}
 	}
+	m.offered(legs)
+	return most
 }
 
 // Level is what every leg of a tag vouches for by itself: LevelDelivered where one

@@ -17,7 +17,7 @@ const longPiece = 32 << 10
 // What goes to the legs is not the chunk then, and what is too long not a part of it:
 // each has a key of its own, so that it is settled, and recognised when it is sent again,
 // by itself. All legs have one key, as they have that of a chunk that they can hold.
-func (t *Table) sift(legs []Leg, c *record.Chunk) bool {
+func (t *Table) sift(legs []Leg, c *record.Chunk, m *moved) bool {
 	fit, long := make([]*record.Chunk, len(legs)), make([]*record.Chunk, len(legs))
 	var cuts []uint64
 	for i, l := range legs {
@@ -34,7 +34,7 @@ func (t *Table) sift(legs []Leg, c *record.Chunk) bool {
 	s.left.Store(1)
 	for _, part := range long {
 		if part != nil && !s.known(&part.Origin) {
-			s.give(t.invalid.Legs, part)
+			s.give(t.invalid.Legs, part, m.rejects())
 		}
 	}
 	rest := c.Origin.Part("fit", cuts...)
@@ -47,7 +47,7 @@ func (t *Table) sift(legs []Leg, c *record.Chunk) bool {
 		default:
 			one := *part
 			one.Origin = rest
-			s.give(legs[i:i+1], &one)
+			s.give(legs[i:i+1], &one, m)
 		}
 	}
 	if c.Done != nil {
@@ -68,14 +68,14 @@ func (s *sifting) known(o *record.Origin) bool {
 }
 
 // give hands a part to each leg.
-func (s *sifting) give(legs []Leg, part *record.Chunk) {
+func (s *sifting) give(legs []Leg, part *record.Chunk, m *moved) {
 	for _, l := range legs {
 		one := *part
 		if one.Done = nil; s.chunk.Done != nil {
 			s.left.Add(1)
 			one.Done = s.told
 		}
-		admitTo(l, &one)
+		m.admit(l, &one)
 	}
 }
 

@@ -174,6 +174,7 @@ func (r *Run) leave(l *leg, left <-chan struct{}) {
 
 func (r *Run) leaveNow(l *leg, left <-chan struct{}) error {
 	l.Hurry()
+	l.Intake().Leave()
 	if left != nil {
 		<-left
 	}

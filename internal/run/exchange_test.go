@@ -2,9 +2,13 @@ package run_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/spillway/spillway/internal/config"
 	"github.com/spillway/spillway/internal/config/runfile"
@@ -253,5 +257,81 @@ func TestReloadShrinksALegThatIsFull(t *testing.T) {
 	}
 	if report := r.stop(time.Minute); report.Received != 29 || report.Delivered != 29 {
 		t.Errorf("%+v", report.Sheet)
+	}
+}
+
+// TestReloadFreesASourceThatWaits in a full leg whose route is gone: what it waits with
+// goes by the new routes, nothing of it is lost, and nothing comes twice. A chunk that
+// is larger than a block may be here in part already.
+func TestReloadFreesASourceThatWaits(t *testing.T) {
+	for _, level := range []record.Level{record.LevelMemory, record.LevelDelivered} {
+		for _, pattern := range []string{"app.**", "app.** spill"} {
+			for size, n := range map[int]int{1000: 1, 9000: 9} {
+				t.Run(fmt.Sprint(level, " ", pattern, " ", size, " x ", n), func(t *testing.T) {
+					r := newRig(t)
+					r.places["one"].is(true)
+					f := r.file(64<<10, pattern+": two one")
+					f.Routes[0].Buffer.MaxDisk = 128 << 10
+					s := r.start(f)
+					const chunks = 40
+					// The source waits with one of them at a time.
+					var told []<-chan bool
+					handed := make(chan struct{})
+					go func() {
+						defer close(handed)
+						for i := range chunks {
+							var bodies []string
+							for part := range n {
+								bodies = append(bodies, fmt.Sprintf("%03d.%d ", i, part)+noise(size))
+							}
+							told = append(told, s.handAt(level, "app.x", bodies...))
+						}
+					}()
+					r.await("the buffer is full", func(p run.Report) bool {
+						before := p.Received
+						time.Sleep(10 * time.Millisecond) // Until nothing moves.
+						return before > 10 && r.Report().Received == before
+					})
+					if _, err := r.Reload(r.file(1<<20, "**: two three")); err != nil {
+						t.Fatal(err)
+					}
+					select {
+					case <-handed:
+					case <-time.After(20 * time.Second):
+						t.Fatalf("the source still waits: %+v", r.Report().Legs)
+					}
+					r.places["one"].is(false)
+					for _, c := range told {
+						r.expect(c, true)
+					}
+					r.await("all is delivered", func(p run.Report) bool { return p.Pending == 0 })
+					report := r.stop(time.Minute)
+					if report.Dropped != 0 || report.Pending != 0 || report.RecordsIn != chunks*int64(n) {
+						t.Errorf("%+v", report.Sheet)
+					}
+					each := func(names ...string) (all []string) {
+						for _, name := range names {
+							for _, text := range r.places[name].has() {
+								all = append(all, strings.Fields(text)[1])
+							}
+						}
+						slices.Sort(all)
+						return all
+					}
+					var want []string
+					for i := range chunks {
+						for part := range n {
+							want = append(want, fmt.Sprintf("%03d.%d", i, part))
+						}
+					}
+					if diff := cmp.Diff(want, each("two")); diff != "" {
+						t.Errorf("two, which was in both files: %s", diff)
+					}
+					if diff := cmp.Diff(want, each("one", "three")); diff != "" {
+						t.Errorf("one and then three: %s", diff)
+					}
+				})
+			}
+		}
 	}
 }

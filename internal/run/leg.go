@@ -86,12 +86,12 @@ func (l *leg) Waits() bool {
 }
 
 // Admit implements route.Leg.
-func (l *leg) Admit(c *record.Chunk) {
+func (l *leg) Admit(c *record.Chunk) (rest *record.Chunk) {
 	b := l.Intake()
 	if c.Origin.Known() && c.Done != nil && b.Attach(c.Origin, c.Level, c.Done) {
-		return
+		return nil
 	}
-	b.Admit(nil, c)
+	return b.Admit(nil, c)
 }
 
 // Pass implements route.Leg.
@@ -102,17 +102,17 @@ func (l *leg) Pass(o record.Origin) {
 }
 
 // Lines implements route.Leg.
-func (l *leg) Lines(tag string, t int64, lines []byte, valid bool) {
+func (l *leg) Lines(tag string, t int64, lines []byte, valid bool) (rest []byte) {
 	s := l.stream(tag)
 	defer l.Intake().Turn()()
-	l.Intake().Lines(s, t, lines, valid)
+	return l.Intake().OfferLines(s, t, lines, valid)
 }
 
 // Body implements route.Leg.
-func (l *leg) Body(tag string, t int64, body []byte, part record.Part) {
+func (l *leg) Body(tag string, t int64, body []byte, part record.Part) (taken bool) {
 	s := l.stream(tag)
 	defer l.Intake().Turn()()
-	l.Intake().Body(s, t, body, part)
+	return l.Intake().OfferBody(s, t, body, part)
 }
 
 func (l *leg) stream(tag string) *record.Stream {

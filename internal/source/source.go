@@ -36,8 +36,8 @@ type Chunks interface {
 	// Admit admits a chunk, whole or not at all, and waits where the buffer's mode
 	// makes the source wait. Without a stream that of the chunk's tag is meant,
 	// which begins where there is none. What became of the chunk is told by its Done.
-	// Calls may overlap.
-	Admit(s *record.Stream, c *record.Chunk)
+	// Calls may overlap. What is returned, which may be nil, is to go elsewhere.
+	Admit(s *record.Stream, c *record.Chunk) (rest *record.Chunk)
 	// Attach has done told of a chunk that is held already, as Chunk.Done would be,
 	// and reports whether one of that key is: then it is a resend, and is not to be
 	// admitted again.
