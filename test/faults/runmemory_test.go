@@ -125,6 +125,7 @@ func testRunMemory(t *testing.T, budget int64, route, sink string, to stopped) {
 	go r.pour(2*budget, sent)
 	go sendTags(r.addr, "during.", tags, sent)
 	r.quiet(budget)
+	r.checkFull(budget, strings.Contains(route, "spill"))
 	to.stop(false)
 	want := int64(0)
 	for range 2 {
@@ -147,15 +148,49 @@ func testRunMemory(t *testing.T, budget int64, route, sink string, to stopped) {
 // received is how many records it has received, as status says.
 func (r *relay) received() int64 {
 	r.t.Helper()
-	out, err := exec.Command(programs.Spillway, "status", "--json", "--state-dir", filepath.Join(r.dir, "state")).Output()
 	var status struct{ Received int64 }
+	r.status(&status)
+	return status.Received
+}
+
+// checkFull makes sure that its buffer holds what it may, with what streams and receipts take of it: a test of memory that
+// is not used tells nothing. One that spills holds in memory what is next to leave, and the rest on the disk.
+func (r *relay) checkFull(budget int64, spills bool) {
+	r.t.Helper()
+	var status struct {
+		Processes []struct {
+			Legs []struct {
+				Buffer struct {
+					Held, Peak int64
+					Disk       struct{ Backlog int64 }
+				}
+			}
+		}
+	}
+	r.status(&status)
+	most, backlog := int64(0), int64(0)
+	for _, l := range status.Processes[0].Legs {
+		most, backlog = max(most, l.Buffer.Held), backlog+l.Buffer.Disk.Backlog
+		if spills {
+			most = max(most, l.Buffer.Peak)
+		}
+	}
+	r.t.Logf("the buffer holds %.1f MiB, and the disk alone %d records", float64(most)/(1<<20), backlog)
+	if want := budget / 4 * 3 * 8 / 10; most < want || spills && backlog == 0 {
+		r.t.Errorf("the buffer holds %d bytes in memory, want at least %d; only the disk holds %d records", most, want, backlog)
+	}
+}
+
+// status asks what it says of itself.
+func (r *relay) status(into any) {
+	r.t.Helper()
+	out, err := exec.Command(programs.Spillway, "status", "--json", "--state-dir", filepath.Join(r.dir, "state")).Output()
 	if err == nil {
-		err = json.Unmarshal(out, &status)
+		err = json.Unmarshal(out, into)
 	}
 	if err != nil {
 		r.t.Fatalf("%v: %s", err, errorOf(err))
 	}
-	return status.Received
 }
 
 func errorOf(err error) []byte { // What it said.
