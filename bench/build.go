@@ -23,6 +23,7 @@ func build(ctx context.Context, dir string, progress io.Writer) error {
 		{module, "./cmd/spillway-shim"},
 		{module, "./test/loggen"},
 		{module, "./test/forwardload"},
+		{module, "./test/searchload"},
 		{filepath.Join(module, "bench", "dockerlogs"), "."},
 	} {
 		name := filepath.Base(filepath.Join(p.from, p.pkg))

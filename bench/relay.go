@@ -20,31 +20,44 @@ import (
 // straight is the sender that sends into the receiver, with nothing between them.
 const straight peer = "straight"
 
-// relayWork says how "spillway run" stands between a sender and a receiver of the forward protocol; empty for rows
-// without one. It is what a route says beside its match and its sink.
-type relayWork string
+// relayWork says how "spillway run" stands between a sender of the forward protocol and a receiver; nil for rows without
+// one.
+type relayWork struct {
+	route string // what the route says beside its match and its sink
+	to    receiver
+}
 
 // relayRows measure spillway run: acks on both sides, 250-byte records, 1,000 in a chunk, 2 connections, a receiver that
 // answers at once, a budget of 64 MiB.
 func relayRows(s scale) (rows []row) {
-	for _, kind := range []struct {
-		name, title string
-		work        relayWork
-		rate        float64
-		processor   bar
-	}{
-		{"forward", "in memory", "max-buffer-size: 64m", 0.25, atMost(1.5)},
-		{"forward-kernel", "written before the ack", "max-buffer-size: 64m, mode: spill, durability: kernel, max-disk-size: 4g", 0.16, bar{}},
-		{"forward-power", "synced before the ack", "max-buffer-size: 64m, mode: spill, durability: power, max-disk-size: 4g", 0.08, bar{}},
-	} {
+	type kind struct {
+		name, title, route string
+		rate               float64
+		processor          bar
+	}
+	const kernel, power = "max-buffer-size: 64m, mode: spill, durability: kernel, max-disk-size: 4g", "max-buffer-size: 64m, mode: spill, durability: power, max-disk-size: 4g"
+	add := func(k kind, to receiver, title string, volume int64) {
 		rows = append(rows, row{
-			name: kind.name, title: "`spillway run`, forward to forward with acks on both sides, " + kind.title,
-			other: straight, relay: kind.work, volume: 8 * s.volume,
+			name: k.name, title: title + k.title, other: straight, relay: &relayWork{k.route, to}, volume: volume,
 			figures: []figure{
-				rate(timesStraight(kind.rate)), processor(kind.processor),
+				rate(timesStraight(k.rate)), processor(k.processor),
 				{name: "peak RSS", unit: "MiB", of: func(m *measurement) float64 { return mib(m.PeakRSS) }, bar: atMost(64 + 24), worst: true},
 			},
 		})
+	}
+	for _, k := range []kind{
+		{"forward", "in memory", "max-buffer-size: 64m", 0.25, atMost(1.5)},
+		{"forward-kernel", "written before the ack", kernel, 0.16, bar{}},
+		{"forward-power", "synced before the ack", power, 0.08, bar{}},
+	} {
+		add(k, forwardReceiver{}, "`spillway run`, forward to forward with acks on both sides, ", 8*s.volume)
+	}
+	for _, k := range []kind{
+		{"forward-elasticsearch", "in memory", "max-buffer-size: 64m", 0.45, atMost(4)},
+		{"forward-elasticsearch-kernel", "written before the ack", kernel, 0.38, bar{}},
+		{"forward-elasticsearch-power", "synced before the ack", power, 0.2, bar{}},
+	} {
+		add(k, searchReceiver{}, "`spillway run`, forward with acks to Elasticsearch, ", 2*s.volume)
 	}
 	return rows
 }
@@ -75,21 +88,22 @@ type relayed struct {
 
 // relay is one run: receiver, relay if it is ours, sender, and what came of it.
 func (b *bench) relay(ctx context.Context, r row, p peer) (m measurement, err error) {
-	load := filepath.Join(b.binaries, "forwardload")
-	to, err := startEnd(ctx, load, "receive", "--listen", "127.0.0.1:0")
+	to, err := r.relay.to.start(ctx, b.binaries)
 	if err != nil {
 		return m, err
 	}
 	defer func() { err = errors.Join(err, to.kill()) }()
-	addr := to.addr
+	sender, args := r.relay.to.straight(to.addr)
 	var between *end
 	if p == spillway {
+		var addr string
 		if between, addr, err = b.startRelay(ctx, r, to.addr); err != nil {
 			return m, err
 		}
 		defer func() { err = errors.Join(err, between.kill()) }()
+		sender, args = forwardReceiver{}.straight(addr)
 	}
-	out, err := exec.CommandContext(ctx, load, "send", "--to", addr, "--bytes", strconv.FormatInt(r.volume, 10)).Output()
+	out, err := exec.CommandContext(ctx, filepath.Join(b.binaries, sender), append(args, "--bytes", strconv.FormatInt(r.volume, 10))...).Output()
 	var sent, received relayed
 	if err = errors.Join(err, unmarshal(out, &sent)); err != nil {
 		return m, fmt.Errorf("send: %w", err)
@@ -104,10 +118,10 @@ func (b *bench) relay(ctx context.Context, r row, p peer) (m measurement, err er
 	if err := to.stop(nil, relayed{}); err != nil {
 		return m, err
 	}
-	if err := unmarshal(to.stdout.Bytes(), &received); err != nil {
+	if received, err = r.relay.to.received(to.stdout.Bytes()); err != nil {
 		return m, fmt.Errorf("read what was received: %w", err)
 	}
-	if received.Records != sent.Records || received.Bytes != sent.Bytes {
+	if received.Records != sent.Records || received.Bytes != sent.Bytes && received.Bytes > 0 {
 		m.problem("%d records of %d bytes were sent, %d of %d bytes arrived", sent.Records, sent.Bytes, received.Records, received.Bytes)
 	}
 	return m, nil
@@ -144,12 +158,23 @@ func startEnd(ctx context.Context, program string, args ...string) (*end, error)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s: read where it listens: %w", program, err), e.kill())
 	}
-	e.addr = strings.TrimSpace(line)
+	e.addr = addressIn(line)
 	go func() {
 		defer close(e.read)
 		_, _ = lines.WriteTo(&e.stderr) // What it says is shown where something goes wrong.
 	}()
 	return e, nil
+}
+
+// addressIn is the host and port in a line, alone or in a URL.
+func addressIn(line string) string {
+	for _, word := range strings.Fields(line) {
+		word = strings.TrimSuffix(strings.TrimPrefix(word, "http://"), ",")
+		if _, _, err := net.SplitHostPort(word); err == nil {
+			return word
+		}
+	}
+	return ""
 }
 
 // startRelay starts spillway run towards addr, and returns where it listens.
@@ -167,8 +192,8 @@ func (b *bench) startRelay(ctx context.Context, r row, addr string) (*end, strin
 		return nil, "", err
 	}
 	file := filepath.Join(dir, "spillway.yaml")
-	text := fmt.Sprintf("sources: {in: {type: forward, listen: %q}}\nsinks: {out: {type: forward, servers: [%q]}}\n"+
-		"routes:\n  - {match: \"**\", to: out, %s}\n", own, addr, r.relay)
+	text := fmt.Sprintf("sources: {in: {type: forward, listen: %q}}\nsinks: {out: {%s}}\nroutes:\n  - {match: \"**\", to: out, %s}\n",
+		own, r.relay.to.sink(addr), r.relay.route)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, "", err
 	}

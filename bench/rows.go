@@ -28,7 +28,7 @@ type row struct {
 	discards    bool           // Measure the generator's writes into a reader that discards, too.
 	other       peer           // Beside whom Spillway is measured; the zero value is Docker.
 	disk        diskWork       // Instead of loggers, for rows of the disk buffer: volume bytes in payloads.
-	relay       relayWork      // Instead of loggers, for rows of spillway run: volume bytes of entries.
+	relay       *relayWork     // Instead of loggers, for rows of spillway run: volume bytes of entries.
 	payload     int
 	volume      int64
 	figures     []figure

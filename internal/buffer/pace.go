@@ -9,7 +9,7 @@ import (
 // A source is held back where the destination turns memory over within turnover, and
 // no longer than holdBack for one chunk.
 const (
-	turnover = 250 * time.Millisecond
+	turnover = 500 * time.Millisecond
 	holdBack = 20 * time.Millisecond
 )
 
