@@ -212,7 +212,7 @@ var layers = []layer{
 	{
 		"internal/run",
 		[]string{
-			"internal/buffer", "internal/catalog", "internal/config", "internal/config/runfile", "internal/deliver", "internal/diskbuffer",
+			"forward", "internal/buffer", "internal/catalog", "internal/config", "internal/config/runfile", "internal/deliver", "internal/diskbuffer",
 			"internal/entry", "internal/ledger", "internal/pipeline", "internal/record", "internal/route", "internal/sink", "internal/statedir",
 		}, nil,
 		"it assembles what the catalogue makes, so it names no source and no sink",

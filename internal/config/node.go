@@ -86,7 +86,7 @@ const (
 // of those has its meaning in internal/config/runfile.
 var sectionNames = []string{
 	sectionDefaults, sectionAWS,
-	"memory", "state-dir", "shutdown-timeout", "max-dead-letter-size", "unmatched", "sources", "sinks", "routes",
+	"memory", "state-dir", "shutdown-timeout", "max-dead-letter-size", "unmatched", "compat", "sources", "sinks", "routes",
 }
 
 // RunSections returns the names of the sections that are for "spillway run" alone.

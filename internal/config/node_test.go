@@ -68,7 +68,7 @@ func TestParseNodeErrors(t *testing.T) {
 		name, text string
 		err        []string
 	}{
-		{"unknown section", "default:\n  mode: blocking\n", []string{`f:1:1: found the unknown section "default"; expected defaults, aws, memory, state-dir, shutdown-timeout, max-dead-letter-size, unmatched, sources, sinks or routes, the nearest is "defaults"`}},
+		{"unknown section", "default:\n  mode: blocking\n", []string{`f:1:1: found the unknown section "default"; expected defaults, aws, memory, state-dir, shutdown-timeout, max-dead-letter-size, unmatched, compat, sources, sinks or routes, the nearest is "defaults"`}},
 		{"unknown option", "defaults:\n  mod: blocking\n", []string{`f:2:3: found the unknown option "mod"; expected the name of an option, the nearest is "mode"`}},
 		{"unknown key", "aws:\n  imsd: true\n", []string{`f:2:3: found the unknown key "imsd"; expected credentials-file, profile, imds, proxy or ca-file, the nearest is "imds"`}},
 		{"option of one container", "defaults:\n  container-id: x\n", []string{"f:2:3: found the option container-id, which belongs to one container"}},

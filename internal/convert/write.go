@@ -105,7 +105,9 @@ func (c *kafkaFluentd) yaml() string {
 	write(&b, "    ", c.route)
 	b.WriteString(`
 # What is not as the format says went to the tag "failed", as {"message": TEXT}, and was lost where nothing matched that.
-# It is kept now, with its bytes, topic, partition, offset, key and the reason: see "spillway deadletter list".
+# It is kept now, with its bytes, topic, partition, offset, key and the reason: see "spillway deadletter list". For what
+# watches that tag, this sends a copy there as well, with error, reason, topic, partition, offset and key:
+#compat: {failed-tag: failed}
 `)
 	if len(c.none) > 0 {
 		b.WriteString("\n# Without a counterpart:\n")

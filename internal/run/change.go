@@ -66,6 +66,7 @@ func (r *Run) changeTo(file *runfile.File) (did *Changed, begun []*ending, err e
 func (r *Run) commit(n *next) (did *Changed, begun []*ending) {
 	did = &Changed{}
 	r.heap.limit.Store(heapLimit(n.file))
+	r.failed.tag.Store(&n.file.FailedTag)
 	for _, c := range n.changes {
 		begun = append(begun, r.change(&c, did)...)
 	}
@@ -223,6 +224,7 @@ func (r *Run) Stop(deadline time.Time) (Report, error) {
 	}
 	r.handing.Wait()
 	r.replay.stop()
+	r.copying.stop()
 	for _, l := range legs {
 		l.Drain()
 	}
@@ -236,6 +238,7 @@ func (r *Run) Stop(deadline time.Time) (Report, error) {
 	}
 	err := r.endings.wait(r.endings.all(), time.Now().Add(stopPatience))
 	r.replay.wait()
+	r.copying.wait()
 	r.heap.stop()
 	report := r.Report()
 	r.mu.Lock()

@@ -30,6 +30,9 @@ type Report struct {
 	Orphaned []Orphan `json:"orphaned"`
 	// DeadLetters is what the store of dead letters holds, whoever put it there.
 	DeadLetters *DeadLetters `json:"dead_letters,omitempty"`
+	// FailedNotCopied are dead letters of which there was to be a copy under the tag of
+	// compat.failed-tag, and was no room for it.
+	FailedNotCopied int64 `json:"failed_not_copied,omitempty"`
 }
 
 // DeadLetters is how full the store of dead letters is.
@@ -64,6 +67,7 @@ func (r *Run) Report() Report {
 		Balance: r.gone, Legs: []LegReport{}, Sources: []SourceStatus{}, Unmatched: r.strays.list(), Orphaned: append([]Orphan{}, r.orphans...),
 	}
 	report.Ending = r.endings.list()
+	report.FailedNotCopied = r.failed.notCopied()
 	if r.file != nil {
 		report.File = r.file.Path
 	}

@@ -74,6 +74,8 @@ type Run struct {
 	// handing are the sources among them that may still hand something over.
 	handing sync.WaitGroup
 	replay  replay
+	failed  *failedCopies
+	copying replay // of what is failed
 	heap    heap
 }
 
@@ -81,6 +83,10 @@ type Run struct {
 // Where it fails, nothing is left running.
 func Start(file *runfile.File, cfg Config) (*Run, error) {
 	r := &Run{cfg: cfg, sinks: sinks{open: cfg.OpenSink}, strays: strays{log: cfg.Log}, endings: endings{log: cfg.Log}}
+	r.failed = newFailedCopies(cfg.DeadLetters, cfg.Log)
+	if cfg.DeadLetters != nil {
+		r.cfg.DeadLetters = r.failed
+	}
 	r.heap.limit.Store(heapLimit(file))
 	r.router = route.NewRouter(route.NewTable(nil, &route.Route{}, &route.Route{}, r.strays.tell))
 	r.changing.Lock()
@@ -92,6 +98,7 @@ func Start(file *runfile.File, cfg Config) (*Run, error) {
 	r.commit(next)
 	r.adopt()
 	r.replay.start(r.router, r.cfg.Replay)
+	r.copying.start(r.router, r.failed.run)
 	r.heap.start(r.cfg.Log)
 	return r, nil
 }

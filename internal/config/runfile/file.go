@@ -39,6 +39,9 @@ type File struct {
 	MaxDeadLetters int64
 	// Unmatched says what becomes of a record that no route takes.
 	Unmatched Unmatched
+	// FailedTag is the tag under which dead letters that were messages of Kafka go to
+	// the routes as well; "" copies none.
+	FailedTag string
 	// Verbose logs at debug level, as the section defaults says.
 	Verbose bool
 

@@ -173,5 +173,22 @@ func topRows() []row[File] {
 		{Option: Option{Name: "unmatched", Kind: setting.Enum, Default: string(UnmatchedDeadLetter), Enum: []string{string(UnmatchedDeadLetter), string(UnmatchedDrop)},
 			Help: "Says what becomes of records that no route takes: dead-letter keeps them, drop does not; both count them by tag."},
 			set: text(func(f *File) *Unmatched { return &f.Unmatched })},
+		{Option: Option{Name: "compat", Takes: "map", Fields: options(compatRows()),
+			Help: "Does as programs did that Spillway replaces: failed-tag, the one option in it, is a tag with which a copy of each dead letter that was a message of Kafka goes to the routes, as kafka-fluentd-consumer did with the tag failed; see below."},
+			read: func(p *parser, f *File, n node) {
+				c, _ := readMap(p, n, "compat", compatRows())
+				f.FailedTag = c.failedTag
+			}},
+	}
+}
+
+// compat is the section of that name.
+type compat struct{ failedTag string }
+
+func compatRows() []row[compat] {
+	return []row[compat]{
+		{Option: Option{Name: "failed-tag",
+			Help: "Sends a copy of each dead letter that was a message of Kafka to the routes with this tag, as kafka-fluentd-consumer did with the tag failed: message is the value as text; error, reason, topic, partition, offset, key, tag and destination are new."},
+			check: tag, set: text(func(c *compat) *string { return &c.failedTag })},
 	}
 }

@@ -37,7 +37,7 @@ func TestProblems(t *testing.T) {
 		}},
 		{"not YAML", "routes:\n- match: **\n", []string{`2:11: found text that is not YAML (unexpected scalar value type); expected a YAML map with the sections sources, sinks and routes; write what begins with * & ! { or [, such as a pattern, in quotes`}},
 		{"a section with a typing error", whole("", "", "") + "memori: 1g\n", []string{
-			`4:1: found the unknown section "memori"; expected defaults, aws, memory, state-dir, shutdown-timeout, max-dead-letter-size, unmatched, sources, sinks or routes, the nearest is "memory"`}},
+			`4:1: found the unknown section "memori"; expected defaults, aws, memory, state-dir, shutdown-timeout, max-dead-letter-size, unmatched, compat, sources, sinks or routes, the nearest is "memory"`}},
 		{"values", whole("", "", "") + "memory: 1x\nstate-dir: []\nshutdown-timeout: 0s\nmax-dead-letter-size: 1k\nunmatched: keep\n", []string{
 			`4:9: memory: found "1x"; expected a size above 0 such as 512k, 10m or 1g (1k is 1024 bytes)`,
 			`5:12: state-dir: found a list; expected a single value; write one behind the name, or remove the line`,
