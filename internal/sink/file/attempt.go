@@ -19,6 +19,7 @@ type attempt struct {
 	again    []sink.Span
 	rejected []sink.Rejection
 	err      error // why something is to be tried again, unless it only found no room
+	unsure   bool  // some of that may be there from an earlier attempt
 }
 
 // write writes the events of the request. An error ends the attempt; a file that
@@ -113,6 +114,9 @@ func (a *attempt) reject(i int, err error) {
 
 // postpone leaves an event to another attempt.
 func (a *attempt) postpone(i int, err error) {
+	if torn := new(tornError); errors.As(err, &torn) {
+		a.unsure = true
+	}
 	if a.err == nil && !errors.Is(err, errNoRoom) {
 		a.err = err
 	}
@@ -126,9 +130,9 @@ func (a *attempt) postpone(i int, err error) {
 // outcome is that of an attempt which is committed.
 func (a *attempt) outcome() sink.Outcome {
 	if a.written == 0 && len(a.rejected) == 0 && a.err != nil {
-		return failed(a.err, false)
+		return failed(a.err, a.unsure)
 	}
 	return sink.Outcome{
-		Verdict: sink.Delivered, Err: a.err, Again: a.again, Rejected: a.rejected, Config: a.err != nil && needsAction(a.err),
+		Verdict: sink.Delivered, Err: a.err, Again: a.again, Rejected: a.rejected, Config: a.err != nil && needsAction(a.err), Unsure: a.unsure,
 	}
 }

@@ -5,8 +5,8 @@
 // Delivered means after fdatasync: it survives a power cut. One request is synced
 // as a whole, each of its files once, and a request is as large as what has come
 // meanwhile. An attempt that fails is taken back as a whole, so that a retry
-// leaves neither a torn line nor one twice. A file that cannot be opened holds up
-// the records of that file alone.
+// leaves neither a torn line nor one twice. A file that cannot be opened, or from
+// which nothing can be taken back, holds up the records of that file alone.
 //
 // The files belong to the sink. What stands in one behind the last newline when
 // the sink opens it is the rest of a write that a kill or a power cut has cut
@@ -169,9 +169,7 @@ func (s *Sink) Send(ctx context.Context, req sink.Request) sink.Outcome {
 	if err := ctx.Err(); err != nil {
 		return failed(err, false)
 	}
-	if err := s.files.begin(); err != nil {
-		return failed(err, true)
-	}
+	s.files.begin()
 	a := attempt{sink: s, req: req}
 	err := a.write(ctx)
 	if err == nil {
@@ -179,7 +177,7 @@ func (s *Sink) Send(ctx context.Context, req sink.Request) sink.Outcome {
 	}
 	if err != nil {
 		undo := s.files.rollback()
-		return failed(fmt.Errorf("write to files: %w", errors.Join(err, undo)), undo != nil)
+		return failed(fmt.Errorf("write to files: %w", errors.Join(err, undo)), undo != nil || a.unsure)
 	}
 	if err := s.files.commit(); err != nil {
 		return failed(err, true)

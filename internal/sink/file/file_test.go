@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -364,6 +365,86 @@ func TestOneFileThatCannotBeOpenedHoldsUpNoOther(t *testing.T) {
 	}
 	if content(t, dir+"/a.log") == "" || content(t, dir+"/c.log") == "" {
 		t.Error("the others are empty")
+	}
+}
+
+// stuck is a disk that takes nothing back from files of one name while it is on.
+type stuck struct {
+	disk
+	name string
+	on   bool
+}
+
+type stuckFile struct {
+	handle
+	disk *stuck
+	path string
+}
+
+func (d *stuck) open(path string, fileMode, dirMode os.FileMode) (handle, about, error) {
+	h, a, err := d.disk.open(path, fileMode, dirMode)
+	return &stuckFile{h, d, path}, a, err
+}
+
+func (d *stuck) same(h handle, path string) bool { return d.disk.same(h.(*stuckFile).handle, path) }
+
+func (f *stuckFile) fault() error {
+	if f.disk.on && filepath.Base(f.path) == f.disk.name {
+		return syscall.EIO
+	}
+	return nil
+}
+
+func (f *stuckFile) Truncate(size int64) error {
+	return errors.Join(f.fault(), f.handle.Truncate(size))
+}
+func (f *stuckFile) Datasync() error { return f.fault() }
+
+func (f *stuckFile) Stat() (os.FileInfo, error) {
+	if err := f.fault(); err != nil {
+		return nil, err
+	}
+	return f.handle.Stat()
+}
+
+// TestOneFileThatTakesNothingBackHoldsUpNoOther: what is to go to a file that still has
+// what a failed attempt has written waits, and may be there twice; everything else goes
+// on. When somebody puts another file in its place, that one is used.
+func TestOneFileThatTakesNothingBackHoldsUpNoOther(t *testing.T) {
+	for _, replaced := range []bool{false, true} {
+		dir := t.TempDir()
+		d := &stuck{disk: osDisk{}, name: "b.log"}
+		s := open(t, options(t, dir+"/{tag}.log"), d)
+		d.on = true
+		if out := s.Send(t.Context(), toTags("a", "b", "c")); out.Verdict != sink.Retry || !out.Unsure {
+			t.Fatalf("the first attempt: %+v", out)
+		}
+		for range 3 {
+			out := s.Send(t.Context(), toTags("a", "b", "b", "c"))
+			if diff := cmp.Diff([]sink.Span{{First: 1, End: 3}}, out.Again); diff != "" || out.Verdict != sink.Delivered || !out.Unsure || !errors.Is(out.Err, syscall.EIO) {
+				t.Fatalf("%+v (-want +got):\n%s", out, diff)
+			}
+		}
+		if out := s.Send(t.Context(), toTags("b")); out.Verdict != sink.Retry || !out.Unsure {
+			t.Errorf("alone: %+v", out)
+		}
+		if replaced {
+			if err := os.Rename(dir+"/b.log", dir+"/old"); err != nil {
+				t.Fatal(err)
+			}
+			if out := s.Send(t.Context(), toTags("b")); out.Verdict != sink.Retry {
+				t.Errorf("a new file on the same disk: %+v", out)
+			}
+		}
+		d.on = false
+		if out := s.Send(t.Context(), toTags("b")); out.Verdict != sink.Delivered || len(out.Again) > 0 {
+			t.Errorf("at the end: %+v", out)
+		}
+		for name, want := range map[string]int{"a.log": 3, "b.log": 1, "c.log": 3} {
+			if got := strings.Count(content(t, dir+"/"+name), "\n"); got != want {
+				t.Errorf("%s has %d lines, want %d", name, got, want)
+			}
+		}
 	}
 }
 

@@ -56,19 +56,32 @@ func newFiles(o *Options, d disk) files {
 	}
 }
 
-// begin begins an attempt. An error says that what an earlier one has written is
-// still not taken back.
-func (s *files) begin() error {
+// begin begins an attempt. A file from which what an earlier one has written is still
+// not taken back takes part in none, unless it is no longer under its path: the records
+// of that path wait.
+func (s *files) begin() {
 	s.attempt++
 	s.touched = s.touched[:0]
 	clear(s.failed)
-	for _, f := range s.open {
-		if err := f.log.Ready(); err != nil {
-			return err
+	for path, f := range s.open {
+		err := f.log.Ready()
+		if err == nil {
+			continue
 		}
+		if !s.disk.same(f.handle, path) {
+			delete(s.open, path)
+			if err = f.log.Close(); err == nil {
+				continue
+			}
+		}
+		s.failed[path] = &tornError{err}
 	}
-	return nil
 }
+
+// tornError says that a file still has what a failed attempt has written to it.
+type tornError struct{ error }
+
+func (e *tornError) Unwrap() error { return e.error }
 
 var (
 	// errNoRoom: the attempt writes to as many files as may be open.
@@ -151,7 +164,7 @@ func (s *files) makeRoom() error {
 	}
 	var oldest *file
 	for _, f := range s.open {
-		if f.used != s.attempt && (oldest == nil || f.used < oldest.used) {
+		if f.used != s.attempt && s.failed[f.path] == nil && (oldest == nil || f.used < oldest.used) {
 			oldest = f
 		}
 	}
