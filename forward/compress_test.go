@@ -2,14 +2,14 @@ package forward_test
 
 import (
 	"bytes"
+	"compress/flate"
 	"encoding/binary"
 	"errors"
-	"io"
+	"hash/crc32"
 	"runtime"
 	"strings"
 	"testing"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"pgregory.net/rapid"
 
@@ -67,22 +67,47 @@ func TestCompressedSurvives(t *testing.T) {
 	})
 }
 
+// gzipBomb is whole MiB of zeroes: a block that says so, again and again. To compress a gigabyte would
+// take seconds.
 func gzipBomb(t testing.TB, size int64) []byte {
 	t.Helper()
+	zeroes := make([]byte, 1<<20)
 	var out bytes.Buffer
-	w := gzip.NewWriter(&out)
-	if _, err := io.CopyN(w, zeroes{}, size); err != nil {
+	w, err := flate.NewWriter(&out, flate.DefaultCompression)
+	if err != nil {
 		t.Fatal(err)
 	}
+	block := func() []byte {
+		from := out.Len()
+		if _, err := w.Write(zeroes); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		return bytes.Clone(out.Bytes()[from:])
+	}
+	first, again := block(), block() // the second refers back to zeroes from its beginning
+	from := out.Len()
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return out.Bytes()
+	b := append([]byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255}, first...)
+	sum := crc32.ChecksumIEEE(zeroes)
+	for range size>>20 - 1 {
+		b, sum = append(b, again...), crc32.Update(sum, crc32.IEEETable, zeroes)
+	}
+	b = append(b, out.Bytes()[from:]...)
+	return binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(b, sum), uint32(size))
 }
 
-type zeroes struct{}
-
-func (zeroes) Read(b []byte) (int, error) { clear(b); return len(b), nil }
+// TestGzipBomb: what the tests send is a whole file.
+func TestGzipBomb(t *testing.T) {
+	got, err := forward.Decompress(nil, gzipBomb(t, 5<<20), forward.CompressionGzip, forward.Limits{Ratio: 1 << 20}, nil)
+	if err != nil || !bytes.Equal(got, make([]byte, 5<<20)) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+}
 
 // zstdBomb is a frame of blocks that say "this byte, 128 KiB times"; known says
 // whether its head says how much that is.
