@@ -49,7 +49,7 @@ func (s *Scanner) topLevel(at int) int {
 	if src[at] == '}' {
 		return at + 1
 	}
-	for {
+	for all := uint64(0); ; {
 		if src[at] != '"' {
 			return s.bad(at, `a key, which begins with "`)
 		}
@@ -58,18 +58,23 @@ func (s *Scanner) topLevel(at int) int {
 		if next < 0 {
 			return s.badText(start, ^next)
 		}
-		s.seen |= seen
 		key := -1
 		if wanted>>min(next-start-2, 63)&1 != 0 || seen&escaped != 0 {
 			key = s.find(src[start+1:next-1], seen)
 		}
+		all |= seen
 		if at = next + 1; src[next] != ':' || src[at] <= ' ' {
 			if at = s.colon(next); at < 0 {
 				return at
 			}
 		}
 		value := at
-		if at = s.value(at, MaxDepth-1); at < 0 {
+		if src[at] == '"' {
+			if at, seen = text(src, at+1); at < 0 {
+				return s.badText(value, ^at)
+			}
+			all |= seen
+		} else if at = s.value(at, MaxDepth-1); at < 0 {
 			return at
 		}
 		s.members++
@@ -88,6 +93,7 @@ func (s *Scanner) topLevel(at int) int {
 				at = s.space(at)
 			}
 		case '}':
+			s.seen |= all
 			return at + 1
 		default:
 			return s.bad(at, "a comma or }")
