@@ -125,11 +125,9 @@ func TestNoAllocation(t *testing.T) {
 				entry.Lookup(rec, "log")
 			}
 		},
-		"AppendObject": func() { dst, _, _ = c.AppendObject(dst[:0], object) },
-		"AppendMessage": func() {
-			dst, _ = c.AppendMessageJSON(dst[:0], &m)
-			dst, _ = c.AppendMessageEntry(dst[:0], &m)
-		},
+		"AppendObject":       func() { dst, _, _ = c.AppendObject(dst[:0], object) },
+		"AppendMessageEntry": func() { dst, _ = c.AppendMessageEntry(dst[:0], &m) },
+		"AppendString":       func() { dst = entry.AppendString(dst[:0], m.Value) },
 		"AppendLine": func() {
 			dst = entry.AppendLine(l.AppendHead(dst[:0], &stream, &record.Batch{}), dst[len(dst):], all[:100])
 		},

@@ -153,3 +153,30 @@ func Skip(src []byte) (rest []byte, err error) {
 	}
 	return src, nil
 }
+
+// skipWithin is Skip of a value that is nested no deeper than so many levels.
+func skipWithin(src []byte, depth int) (rest []byte, err error) {
+	h, err := parse(src)
+	if err != nil {
+		return nil, err
+	}
+	n := uint64(0)
+	switch h.kind {
+	case kindArray:
+		n = h.n
+	case kindMap:
+		n = 2 * h.n
+	default:
+		return Skip(src)
+	}
+	if depth == 0 {
+		return nil, errTooDeep
+	}
+	rest = src[h.size:]
+	for range n {
+		if rest, err = skipWithin(rest, depth-1); err != nil {
+			return nil, err
+		}
+	}
+	return rest, nil
+}

@@ -245,8 +245,8 @@ func appendText(dst, s []byte) (json []byte, replaced int) {
 
 // AppendString appends text as a JSON string, with its quotes. Each byte that is no
 // UTF-8 becomes U+FFFD.
-func AppendString[T string | []byte](dst []byte, text T) []byte {
-	dst, _ = appendText(dst, []byte(text))
+func AppendString(dst, text []byte) []byte {
+	dst, _ = appendText(dst, text)
 	return dst
 }
 

@@ -13,17 +13,16 @@ import (
 // Converter makes records of what has another encoding: of JSON, and of text. It
 // belongs to one goroutine, and keeps the memory that it needs for the next call.
 type Converter struct {
-	textKey     []byte // encoded
-	jsonTextKey []byte // in quotes, with the colon
-	scan        *jsonscan.Scanner
-	dst         []byte
-	scratch     []byte
-	replaced    int
+	textKey  []byte // encoded
+	scan     *jsonscan.Scanner
+	dst      []byte
+	scratch  []byte
+	replaced int
 }
 
 // NewConverter returns a converter that puts text under textKey.
 func NewConverter(textKey string) *Converter {
-	return &Converter{textKey: appendString(nil, textKey), jsonTextKey: append(AppendString(nil, textKey), ':'), scan: jsonscan.NewScanner(nil)}
+	return &Converter{textKey: appendString(nil, textKey), scan: jsonscan.NewScanner(nil)}
 }
 
 // AppendObject appends a JSON object as a record, which is a map, and tells how many

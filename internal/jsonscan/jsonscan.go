@@ -20,8 +20,10 @@ import (
 	"strconv"
 )
 
-// MaxDepth is how deeply objects and arrays may be nested, the outermost counted.
-const MaxDepth = 128
+// MaxDepth is how deeply objects and arrays may be nested, the outermost counted: as
+// deeply as records of the forward protocol, so that every destination takes what a
+// scan lets through.
+const MaxDepth = 64
 
 // MaxKeys is the most keys that can be looked for at once.
 const MaxKeys = 64

@@ -138,7 +138,7 @@ func TestInvalid(t *testing.T) {
 		{"{\"a\":\"\n\"}", `found '\n' at byte 7; expected no control character in a string but as an escape`},
 		{"{\"a\":\x00}", `found '\x00' at byte 6; expected a value`},
 		{"{\"a\":\xff}", `found the byte 0xff at byte 6; expected a value`},
-		{`{"a":` + deep + "}", "found '{' at byte 641; expected at most 128 objects and arrays in each other"},
+		{`{"a":` + deep + "}", "found '{' at byte 321; expected at most 64 objects and arrays in each other"},
 	} {
 		err := scanner(t).Scan([]byte(c.value))
 		if err == nil || err.Error() != c.want {

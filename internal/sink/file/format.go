@@ -35,23 +35,18 @@ func newEncoder(o *Options) encoder {
 		if name == "" {
 			return nil
 		}
-		return append(quote(nil, []byte(name)), ':')
+		return append(entry.AppendString(nil, []byte(name)), ':')
 	}
 	e.timeKey, e.tagKey, e.textKey = key(o.TimeKey), key(o.TagKey), key(o.TextKey)
 	e.prepareScan()
 	return e
 }
 
-// quote appends text as a JSON string.
-func quote(dst, text []byte) []byte {
-	return append(jsontext.Repair.AppendString(append(dst, '"'), text), '"')
-}
-
 // enter prepares for the lines of a batch.
 func (e *encoder) enter(stream *record.Stream, b *record.Batch) {
 	e.tag = e.tag[:0]
 	if e.opts.Format == JSON {
-		e.tag = quote(e.tag, []byte(stream.Name))
+		e.tag = entry.AppendString(e.tag, []byte(stream.Name))
 	} else {
 		// Neither a tab nor a line break may stand in the tag of an out_file.
 		e.tag = jsontext.Repair.AppendString(e.tag, []byte(stream.Name))
@@ -91,7 +86,7 @@ func (e *encoder) text(at int64, body []byte) []byte {
 		return e.out
 	}
 	out := append(e.begin(at, true, true), e.textKey...)
-	return e.end(append(quote(out, body), e.partial...))
+	return e.end(append(entry.AppendString(out, body), e.partial...))
 }
 
 // record is the line of a record.
@@ -130,7 +125,7 @@ func (e *encoder) loss(b *record.Batch) []byte {
 		return e.out
 	}
 	out := append(e.begin(b.Time, true, true), e.textKey...)
-	out = append(quote(out, message), `,"`+entry.KeyLoss+`":`...)
+	out = append(entry.AppendString(out, message), `,"`+entry.KeyLoss+`":`...)
 	return e.end(loss.AppendJSON(out))
 }
 
