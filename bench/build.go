@@ -24,6 +24,7 @@ func build(ctx context.Context, dir string, progress io.Writer) error {
 		{module, "./test/loggen"},
 		{module, "./test/forwardload"},
 		{module, "./test/searchload"},
+		{module, "./test/kafkaload"},
 		{filepath.Join(module, "bench", "dockerlogs"), "."},
 	} {
 		name := filepath.Base(filepath.Join(p.from, p.pkg))

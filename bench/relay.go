@@ -191,16 +191,9 @@ func (b *bench) startRelay(ctx context.Context, r row, addr string) (*end, strin
 	if err := l.Close(); err != nil {
 		return nil, "", err
 	}
-	file := filepath.Join(dir, "spillway.yaml")
-	text := fmt.Sprintf("sources: {in: {type: forward, listen: %q}}\nsinks: {out: {%s}}\nroutes:\n  - {match: \"**\", to: out, %s}\n",
-		own, r.relay.to.sink(addr), r.relay.route)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		return nil, "", err
-	}
-	e := &end{cmd: exec.CommandContext(ctx, filepath.Join(b.binaries, "spillway"), "run", "-c", file, "--state-dir", filepath.Join(dir, "state"), "--json"), read: make(chan struct{})}
-	close(e.read)
-	e.cmd.Stderr = &e.stderr
-	if err := e.cmd.Start(); err != nil {
+	e, err := b.startRun(ctx, dir, fmt.Sprintf("sources: {in: {type: forward, listen: %q}}\nsinks: {out: {%s}}\nroutes:\n  - {match: \"**\", to: out, %s}\n",
+		own, r.relay.to.sink(addr), r.relay.route))
+	if err != nil {
 		return nil, "", err
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; {
@@ -213,6 +206,18 @@ func (b *bench) startRelay(ctx context.Context, r row, addr string) (*end, strin
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
+}
+
+// startRun starts spillway run with a file of the given text, and everything of it in dir.
+func (b *bench) startRun(ctx context.Context, dir, text string) (*end, error) {
+	file := filepath.Join(dir, "spillway.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	e := &end{cmd: exec.CommandContext(ctx, filepath.Join(b.binaries, "spillway"), "run", "-c", file, "--state-dir", filepath.Join(dir, "state"), "--json"), read: make(chan struct{})}
+	close(e.read)
+	e.cmd.Stderr = &e.stderr
+	return e, e.cmd.Start()
 }
 
 // stop ends a process and, where m is given, fills in what it took and holds it to what it says of itself.

@@ -29,6 +29,7 @@ type row struct {
 	other       peer           // Beside whom Spillway is measured; the zero value is Docker.
 	disk        diskWork       // Instead of loggers, for rows of the disk buffer: volume bytes in payloads.
 	relay       *relayWork     // Instead of loggers, for rows of spillway run: volume bytes of entries.
+	kafka       bool           // Instead of loggers: spillway run from a Kafka broker, volume bytes of values.
 	payload     int
 	volume      int64
 	figures     []figure
@@ -127,7 +128,7 @@ func allRows(s scale) []row {
 			},
 		},
 	}
-	return append(append(rows, diskRows(s)...), relayRows(s)...)
+	return append(append(append(rows, diskRows(s)...), relayRows(s)...), kafkaRow(s))
 }
 
 // flushInterval is the default of awslogs-force-flush-interval-seconds.

@@ -53,6 +53,9 @@ type measurement struct {
 // runRow runs the row's peers in turn, the other one first in every second round, so that neither always finds the
 // machine as its rival left it.
 func (b *bench) runRow(ctx context.Context, r row, runs int) ([]measurement, error) {
+	if r.kafka {
+		return b.runKafka(ctx, r, runs)
+	}
 	if r.disk != nil || r.relay != nil {
 		work := b.runDisk
 		if r.relay != nil {

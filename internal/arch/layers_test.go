@@ -259,7 +259,7 @@ var layers = []layer{
 
 	// Tools and tests that are programs or packages of their own.
 	{
-		"bench", []string{"internal/diskbuffer", "internal/record", "internal/sandbox/cloudwatch", "internal/sandbox/elasticsearch", "test/launcher"},
+		"bench", []string{"internal/diskbuffer", "internal/record", "internal/sandbox/cloudwatch", "internal/sandbox/elasticsearch", "test/launcher", "test/real/parts"},
 		[]string{"github.com/docker/go-units", "golang.org/x/sys/"}, "it measures programs from outside, and beside them the disk buffer",
 	},
 	{"test/launcher", nil, []string{"golang.org/x/sys/"}, "it plays containerd for any logger, so it knows none"},
@@ -268,6 +268,7 @@ var layers = []layer{
 		"it drives programs from outside and looks into none of their packages",
 	},
 	{"test/forwardload", nil, nil, "both ends of a measurement share no code with what is between them"},
+	{"test/kafkaload", nil, []string{"github.com/twmb/franz-go/"}, "both ends of a measurement share no code with what is between them"},
 	{"test/searchload", nil, nil, "both ends of a measurement share no code with what is between them"},
 	{"test/contract", nil, nil, "black-box cases"},
 	{"test/faults", nil, nil, "black-box cases"},
