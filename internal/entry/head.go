@@ -160,12 +160,11 @@ func skipWithin(src []byte, depth int) (rest []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	n := uint64(0)
+	n := h.n
 	switch h.kind {
 	case kindArray:
-		n = h.n
 	case kindMap:
-		n = 2 * h.n
+		n *= 2
 	default:
 		return Skip(src)
 	}
