@@ -126,6 +126,14 @@ var layers = []layer{
 		"a sink neither retries nor counts, so it drives connections and not the client, which does both",
 	},
 	{
+		"internal/sink/kafka",
+		[]string{
+			"internal/entry", "internal/jsonscan", "internal/jsontext", "internal/kafkaclient", "internal/ledger", "internal/record", "internal/sink",
+			"internal/template",
+		},
+		[]string{"github.com/twmb/franz-go/pkg/"}, "a sink neither retries nor counts; the library's producer repeats what has no answer, within the window of requests",
+	},
+	{
 		"internal/sink/jsonfile", []string{"internal/jsontext", "internal/record", "internal/sink", "internal/sink/appendfile"},
 		[]string{"github.com/klauspost/compress/gzip"}, "a sink neither retries nor counts",
 	},
@@ -204,10 +212,10 @@ var layers = []layer{
 			"forward", "internal/awsauth", "internal/catalog", "internal/config", "internal/config/runfile", "internal/ecs", "internal/entry",
 			"internal/kafkaclient",
 			"internal/record", "internal/route", "internal/run", "internal/sink/cloudwatch", "internal/sink/cloudwatch/streams",
-			"internal/sink/elasticsearch", "internal/sink/file", "internal/sink/forward", "internal/source/forward", "internal/source/kafka",
+			"internal/sink/elasticsearch", "internal/sink/file", "internal/sink/forward", "internal/sink/kafka", "internal/source/forward", "internal/source/kafka",
 			"internal/source/seen", "internal/source/stdin", "internal/statedir", "internal/timepattern", "internal/version",
 		},
-		[]string{"github.com/aws/aws-sdk-go-v2/aws"}, "THE list of a run's sources and sinks; the shim must not link it",
+		[]string{"github.com/aws/aws-sdk-go-v2/aws", "github.com/twmb/franz-go/pkg/kgo"}, "THE list of a run's sources and sinks; the shim must not link it",
 	},
 	{
 		"internal/run",

@@ -50,6 +50,8 @@ func (s *Surroundings) OpenSink(plan *runfile.Sink) (*catalog.Destination, error
 		d, err = s.fileSink(plan.File)
 	case plan.CloudWatch != nil:
 		d, err = s.cloudWatchSink(plan.CloudWatch)
+	case plan.Kafka != nil:
+		d, err = s.kafkaSink(plan.Kafka)
 	case plan.Search != nil:
 		d, err = s.searchSink(plan.Search)
 	default:

@@ -86,6 +86,7 @@ type Sink struct {
 	Forward    *ForwardSink
 	File       *FileSink
 	CloudWatch *CloudWatchSink
+	Kafka      *KafkaSink
 	Search     *SearchSink // of the types elasticsearch and opensearch
 }
 

@@ -25,6 +25,8 @@ func (f *File) Missing(getenv func(string) string) []string {
 	for i := range f.Sinks {
 		if s := &f.Sinks[i]; s.Forward != nil {
 			missing.unreadable(s.Where, s.Forward.CAFile, s.Forward.CertFile, s.Forward.KeyFile)
+		} else if s.Kafka != nil {
+			missing.unreadable(s.Where, s.Kafka.CAFile, s.Kafka.CertFile, s.Kafka.KeyFile)
 		} else if s.Search != nil {
 			missing.unreadable(s.Where, s.Search.CAFile, s.Search.CertFile, s.Search.KeyFile)
 			for _, list := range s.Search.documents() {
@@ -73,6 +75,10 @@ func (f *File) Secrets() []Secret {
 		}
 	}
 	for i := range f.Sinks {
+		if s := f.Sinks[i].Kafka; s != nil {
+			add(s.Password)
+			add(s.Token)
+		}
 		if s := f.Sinks[i].Search; s != nil {
 			add(s.Password)
 			add(s.APIKey)

@@ -60,10 +60,10 @@ func TestProblems(t *testing.T) {
 		}},
 		{"a type with a typing error", source("type: foward, listen: [1]"), []string{`1:21: type: found "foward"; expected forward, stdin or kafka, the nearest is "forward"`}},
 		{"a type of a later version", sink("type: splunk, hosts: []"), []string{
-			`2:19: type: found "splunk"; expected forward, file, cloudwatch, elasticsearch or opensearch; "splunk" is not in this version of Spillway, it comes in a later one`}},
+			`2:19: type: found "splunk"; expected forward, file, cloudwatch, elasticsearch, opensearch or kafka; "splunk" is not in this version of Spillway, it comes in a later one`}},
 		{"a source of a later version", source("type: docker"), []string{
 			`1:21: type: found "docker"; expected forward, stdin or kafka; "docker" is not in this version of Spillway, it comes in a later one`}},
-		{"no type", sink("path: /x"), []string{`2:9: found the sink k without a type; expected the option type: forward, file, cloudwatch, elasticsearch or opensearch`}},
+		{"no type", sink("path: /x"), []string{`2:9: found the sink k without a type; expected the option type: forward, file, cloudwatch, elasticsearch, opensearch or kafka`}},
 		{"no map", "sources: {a: forward, b: }\n" + strings.TrimPrefix(whole("", "", ""), "sources: {s: {type: stdin}}\n"), []string{
 			`1:14: found "forward" as the source a; expected a map with the option type: forward, stdin or kafka`,
 			`1:23: found nothing as the source b; expected a map with the option type: forward, stdin or kafka`,

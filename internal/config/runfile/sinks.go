@@ -36,7 +36,14 @@ func sinkKinds() []kind[Sink] {
 		},
 		searchKind("elasticsearch", "Sends to Elasticsearch 7 to 9 or OpenSearch 1 to 3 by the bulk API; nobody is asked which. What each record is answered decides what becomes of it.", options(searchRows())),
 		searchKind("opensearch", "Is another name for the type elasticsearch, with the same options.", nil),
-		later[Sink]("kafka"),
+		{
+			Type{Name: "kafka", Options: options(kafkaSinkRows()),
+				Help: "Writes messages to topics of Kafka with an idempotent producer, with the keys and headers that they came with. A message is delivered when the brokers say so; each is answered for by itself."},
+			func(p *parser, s *Sink, at place, entries []yamlfile.Entry) {
+				s.Kafka = &KafkaSink{}
+				p.kafkaSink(s.Kafka, at, read(p, s.Kafka, at, kafkaSinkRows(), entries))
+			},
+		},
 		later[Sink]("splunk"),
 	}
 }

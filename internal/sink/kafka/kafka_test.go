@@ -1,0 +1,296 @@
+package kafka
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.uber.org/goleak"
+
+	"github.com/spillway/spillway/internal/record"
+	"github.com/spillway/spillway/internal/sink"
+	"github.com/spillway/spillway/internal/sink/sinktest"
+	"github.com/spillway/spillway/internal/template"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// broker is a fake cluster with one partition of the topic t.
+func broker(t *testing.T) *kfake.Cluster {
+	t.Helper()
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "t"), kfake.BrokerConfigs(map[string]string{"message.max.bytes": "1500000"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func options(t *testing.T, c *kfake.Cluster, topic string) Options {
+	t.Helper()
+	name, err := template.Parse(topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Options{
+		Client: []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...)}, Topic: name, TextKey: "log", MaxMessage: 1 << 20, InFlight: 1,
+	}
+}
+
+// readAll reads the whole topic.
+func readAll(t *testing.T, c *kfake.Cluster) []*kgo.Record {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	req := kmsg.NewPtrListOffsetsRequest()
+	topic := kmsg.NewListOffsetsRequestTopic()
+	topic.Topic = "t"
+	part := kmsg.NewListOffsetsRequestTopicPartition()
+	part.Timestamp = -1
+	topic.Partitions = append(topic.Partitions, part)
+	req.Topics = append(req.Topics, topic)
+	resp, err := req.RequestWith(context.Background(), client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := resp.Topics[0].Partitions[0].Offset
+	client.AddConsumePartitions(map[string]map[int32]kgo.Offset{"t": {0: kgo.NewOffset().AtStart()}})
+	var all []*kgo.Record
+	for int64(len(all)) < end {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		fetches := client.PollFetches(ctx)
+		cancel()
+		if err := fetches.Err(); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, fetches.Records()...)
+	}
+	return all
+}
+
+func TestConformance(t *testing.T) {
+	open := func(t *testing.T) sinktest.Destination {
+		c := broker(t)
+		s, err := New(options(t, c, "t"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sinktest.Destination{
+			Sink: s, Traits: sinktest.Traits{Resolution: time.Millisecond},
+			Read: func() (all []sinktest.Entry, err error) {
+				for _, r := range readAll(t, c) {
+					var value struct{ Log string }
+					if err := json.Unmarshal(r.Value, &value); err != nil {
+						return nil, fmt.Errorf("%w: %q", err, r.Value)
+					}
+					all = append(all, sinktest.Entry{Time: r.Timestamp.UTC(), Text: value.Log})
+				}
+				return all, nil
+			},
+			Fail: func() {
+				c.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+					return refuse(req.(*kmsg.ProduceRequest), kerr.TopicAuthorizationFailed.Code), nil, true
+				})
+			},
+		}
+	}
+	t.Run("lines", func(t *testing.T) { sinktest.Run(t, open) })
+	t.Run("entries", func(t *testing.T) { sinktest.RunEntries(t, open) })
+	t.Run("messages", func(t *testing.T) { sinktest.RunMessages(t, open) })
+}
+
+// refuse answers a request with an error for each partition.
+func refuse(req *kmsg.ProduceRequest, code int16) kmsg.Response {
+	resp := req.ResponseKind().(*kmsg.ProduceResponse)
+	for _, t := range req.Topics {
+		rt := kmsg.NewProduceResponseTopic()
+		rt.Topic, rt.TopicID = t.Topic, t.TopicID
+		for _, p := range t.Partitions {
+			rp := kmsg.NewProduceResponseTopicPartition()
+			rp.Partition, rp.ErrorCode = p.Partition, code
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	return resp
+}
+
+// messages makes a request of messages of one stream.
+func messages(all ...*record.Message) *sinktest.Request {
+	var events []sinktest.Event
+	for _, m := range all {
+		events = append(events, sinktest.Event{Time: time.Unix(0, m.Time), Message: m})
+	}
+	return sinktest.NewRequest(events...)
+}
+
+func send(t *testing.T, s *Sink, req sink.Request) sink.Outcome {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	return s.Send(ctx, req)
+}
+
+func open(t *testing.T, o Options) *Sink {
+	t.Helper()
+	s, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// TestParts: key, headers, time and a missing value go with the value; what is no record
+// is rejected, it alone.
+func TestParts(t *testing.T) {
+	c := broker(t)
+	s := open(t, options(t, c, "t"))
+	at := time.Date(2026, 11, 20, 8, 0, 0, 5e6, time.UTC)
+	m := &record.Message{Time: at.UnixNano(), Form: record.FormJSON, Value: []byte("{\"a\":\n1}"), Key: []byte("key")}
+	m.Headers = record.AppendHeader(record.AppendHeader(nil, []byte("h"), []byte("v")), []byte("null"), nil)
+	bad := &record.Message{Time: at.UnixNano(), Form: record.FormJSON, Value: []byte("[1]")}
+	none := &record.Message{Time: at.UnixNano(), Key: []byte("gone"), Null: true}
+	out := send(t, s, messages(m, bad, none))
+	if out.Verdict != sink.Delivered || len(out.Rejected) != 1 || out.Rejected[0].First != 1 || out.Rejected[0].End != 2 || out.Again != nil {
+		t.Fatalf("%+v", out)
+	}
+	all := readAll(t, c)
+	if len(all) != 2 {
+		t.Fatalf("%d messages", len(all))
+	}
+	r := all[0]
+	if string(r.Key) != "key" || string(r.Value) != `{"a":1}` || !r.Timestamp.Equal(at) || len(r.Headers) != 2 || r.Headers[0].Key != "h" ||
+		string(r.Headers[0].Value) != "v" || r.Headers[1].Value != nil {
+		t.Errorf("%+v", r)
+	}
+	if r := all[1]; string(r.Key) != "gone" || r.Value != nil {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestKeys: the key may be the tag, or a field.
+func TestKeys(t *testing.T) {
+	for key, want := range map[Key]string{KeyTag: sinktest.Streams[0], KeyField: "x1", KeyNone: "", KeyRecord: "own"} {
+		c := broker(t)
+		o := options(t, c, "t")
+		o.Key, o.KeyField, o.Format = key, "id", Raw
+		s := open(t, o)
+		out := send(t, s, messages(&record.Message{Form: record.FormJSON, Value: []byte(`{ "id": "x1" }`), Key: []byte("own")}))
+		if out.Verdict != sink.Delivered || out.Rejected != nil {
+			t.Fatalf("%+v", out)
+		}
+		if r := readAll(t, c)[0]; string(r.Key) != want || string(r.Value) != `{ "id": "x1" }` {
+			t.Errorf("key %d: %q, %q", key, r.Key, r.Value)
+		}
+	}
+}
+
+// TestVerdicts: each message is answered for by itself: one that is too large is given
+// up, a topic that is not there is waited for, and what is neither is delivered.
+func TestVerdicts(t *testing.T) {
+	c := broker(t)
+	o := options(t, c, "{tag}")
+	o.MaxMessage = 64 << 10
+	s := open(t, o)
+	req := sinktest.NewRequest(
+		sinktest.Event{Stream: 0, Time: time.Unix(1, 0), Body: "nowhere"},
+		sinktest.Event{Stream: 1, Time: time.Unix(1, 0), Body: "nowhere either"},
+	)
+	out := send(t, s, req)
+	if out.Verdict != sink.Retry || !out.Config || out.Err == nil || out.Unsure {
+		t.Errorf("no such topic: %+v", out)
+	}
+	o.Topic = options(t, c, "t").Topic
+	s = open(t, o)
+	out = send(t, s, messages(
+		&record.Message{Value: []byte("before")},
+		&record.Message{Value: make([]byte, 100<<10)},
+		&record.Message{Value: []byte("after")},
+	))
+	if out.Verdict != sink.Delivered || len(out.Rejected) != 1 || out.Rejected[0].First != 1 || out.Rejected[0].Reason != "rejected-too-long" {
+		t.Errorf("too large: %+v", out)
+	}
+	if n := len(readAll(t, c)); n != 2 {
+		t.Errorf("%d messages are there, want 2", n)
+	}
+}
+
+// TestBatchTooLarge: where a broker takes less than is configured here, messages are not
+// given up because the library has put them together.
+func TestBatchTooLarge(t *testing.T) {
+	c := broker(t)
+	o := options(t, c, "t")
+	o.MaxMessage, o.Linger = 4<<20, 50*time.Millisecond
+	s := open(t, o)
+	var all []*record.Message
+	for range 4 {
+		all = append(all, &record.Message{Value: make([]byte, 100<<10)}) // Six times as much in JSON.
+	}
+	all = append(all, &record.Message{Value: make([]byte, 300<<10)})
+	out := send(t, s, messages(all...))
+	if out.Verdict != sink.Delivered || len(out.Rejected) != 1 || out.Rejected[0].First != 4 || out.Again != nil {
+		t.Errorf("%+v", out)
+	}
+	if n := len(readAll(t, c)); n != 4 {
+		t.Errorf("%d messages are there, want 4", n)
+	}
+}
+
+// TestLate: an attempt that runs out of time leaves its messages with the library, and
+// the next one of the same request sends nothing again.
+func TestLate(t *testing.T) {
+	c := broker(t)
+	s := open(t, options(t, c, "t"))
+	answer := make(chan struct{})
+	c.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.SleepControl(func() { <-answer })
+		return nil, nil, false
+	})
+	req := messages(&record.Message{Value: []byte("once")})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if out := s.Send(ctx, req); out.Verdict != sink.Retry || !out.Unsure {
+		t.Errorf("%+v", out)
+	}
+	close(answer)
+	if out := send(t, s, req); out.Verdict != sink.Delivered || out.Unsure {
+		t.Errorf("%+v", out)
+	}
+	if n := len(readAll(t, c)); n != 1 {
+		t.Errorf("%d messages are there, want 1", n)
+	}
+}
+
+// TestAway: a broker that cannot be reached is said to be, and nothing is lost.
+func TestAway(t *testing.T) {
+	c := broker(t)
+	o := options(t, c, "t")
+	addr := c.ListenAddrs()
+	c.Close()
+	o.Client = []kgo.Opt{kgo.SeedBrokers(addr...)}
+	s := open(t, o)
+	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+	defer cancel()
+	if out := s.Send(ctx, messages(&record.Message{Value: []byte("x")})); out.Verdict != sink.Retry || out.Err == nil {
+		t.Errorf("%+v", out)
+	} else {
+		t.Log(out.Err)
+	}
+	if err := s.Check(ctx); err == nil {
+		t.Error("Check finds a broker")
+	}
+}
