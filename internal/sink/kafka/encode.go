@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -26,7 +25,7 @@ type produced struct {
 // encoder makes messages of a request. It belongs to one goroutine at a time.
 type encoder struct {
 	o       *Options
-	convert *entry.Converter
+	textKey []byte // in quotes
 	lines   *entry.Lines
 	scan    *jsonscan.Scanner
 	text    []byte
@@ -57,7 +56,7 @@ func keysOf(o *Options) (*jsonscan.Keys, error) {
 }
 
 func newEncoder(o *Options) *encoder {
-	e := &encoder{o: o, convert: entry.NewConverter(o.TextKey), lines: entry.NewLines(o.TextKey, false)}
+	e := &encoder{o: o, textKey: entry.AppendString(nil, []byte(o.TextKey)), lines: entry.NewLines(o.TextKey, false)}
 	keys, err := keysOf(o)
 	if err != nil {
 		panic("BUG: New has made the same keys: " + err.Error())
@@ -213,10 +212,17 @@ func (e *encoder) value(m *record.Message) (err error) {
 		e.out = append(e.out, m.Value...)
 		return nil
 	}
-	e.out, err = e.convert.AppendMessageJSON(e.out, m)
-	var wrong *jsonscan.Error
-	if errors.As(err, &wrong) {
-		return fmt.Errorf("the value is no JSON object: %w", err)
+	switch m.Form {
+	case record.FormMap:
+		e.out, _, err = entry.AppendJSON(e.out, m.Value)
+	case record.FormJSON:
+		if err := e.scan.Scan(m.Value); err != nil {
+			return fmt.Errorf("the value is no JSON object: %w", err)
+		}
+		e.out, _ = e.scan.AppendObject(e.out)
+	default:
+		e.out = append(append(append(e.out, '{'), e.textKey...), ':')
+		e.out = append(entry.AppendString(e.out, m.Value), '}')
 	}
 	return err
 }
