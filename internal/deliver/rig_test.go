@@ -40,6 +40,8 @@ type script struct {
 	// answer decides about the n-th attempt, from 0. It may wait.
 	answer func(ctx context.Context, n int, a attempt) sink.Outcome
 	start  time.Time
+	// ask, if it is set, is shown each request.
+	ask func(sink.Request)
 
 	mu       sync.Mutex
 	attempts []attempt
@@ -81,6 +83,9 @@ func read(req sink.Request) (a attempt) {
 
 func (s *script) Send(ctx context.Context, req sink.Request) sink.Outcome {
 	a := read(req)
+	if s.ask != nil {
+		s.ask(req)
+	}
 	s.mu.Lock()
 	a.begin = s.since()
 	if at, ok := ctx.Deadline(); ok {
