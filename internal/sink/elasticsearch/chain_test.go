@@ -159,12 +159,11 @@ func TestPoison(t *testing.T) {
 		"an action": "{\"a\":1}\n{\"delete\":{\"_index\":\"logs\",\"_id\":\"x\"}}", "mapping conflict": `{"n":{"is":"an object"}}`,
 		"field explosion": `{` + strings.Join(many, ",") + `}`, "long number": `{"n":1e`,
 	}
-	all := numbered(100)
+	all := append(numbered(100), jsonMessage("{\"bad\":\"\xff\xc3\"}")) // is repaired
 	for _, value := range poison {
 		all = append(all, jsonMessage(value))
 	}
 	all = append(all, record.Message{Form: record.FormJSON, Null: true, Key: []byte("k")}) // a tombstone
-	all = append(all, jsonMessage("{\"bad\":\"\xff\xc3\"}"))                               // is repaired
 	all = append(all, numbered(50)...)
 	chain.chunk(all)
 	chain.end(len(all), len(poison)+1)
