@@ -186,14 +186,17 @@ func TestPoison(t *testing.T) {
 func TestReadOnly(t *testing.T) {
 	chain := newChain(t, []string{"write-block"}, nil)
 	chain.chunk(numbered(50))
-	for i := 0; ; i++ {
-		if h := chain.deliver.Health(); !h.Up && h.Config && strings.Contains(h.Error, "cluster_block_exception") {
-			break
-		}
-		if i > 500 {
+	red := func(h deliver.Health) bool {
+		return !h.Up && h.Config && strings.Contains(h.Error, "cluster_block_exception")
+	}
+	look, late := time.NewTicker(5*time.Millisecond), time.After(30*time.Second)
+	defer look.Stop()
+	for !red(chain.deliver.Health()) {
+		select {
+		case <-look.C:
+		case <-late:
 			t.Fatalf("the health is %+v", chain.deliver.Health())
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 	if err := chain.node.SetFaults(); err != nil {
 		t.Fatal(err)

@@ -121,7 +121,9 @@ func TestDocuments(t *testing.T) {
 		{name: "text", req: messages(record.Message{Form: record.FormText, Value: []byte("a \"b\" \xff")}), text: `{"message":"a \"b\" ` + "\ufffd" + `","@timestamp":"2026-11-20T23:30:00.000000005Z"}`},
 		{name: "index of the time", change: func(o *Options) { o.Index = parsed("l-{tag}-%Y.%m.%d-%H%M-%j-%G.%V.%u-%%") }, req: messages(jsonMessage(`{}`)),
 			index: "l-kafka.orders-2026.11.20-2330-324-2026.47.5-%", text: `{"@timestamp":"2026-11-20T23:30:00.000000005Z"}`},
-		{name: "index of fields", change: func(o *Options) { o.Index, o.TimeKey = parsed("{record[app]}-{record[k8s.ns]}-{record[n]}-{record[none]}"), "" },
+		{name: "index of fields", change: func(o *Options) {
+			o.Index, o.TimeKey = parsed("{record[app]}-{record[k8s.ns]}-{record[n]}-{record[none]}"), ""
+		},
 			req: entryWith("\x83\xa3app\xa4A b/\xa3k8s\x81\xa2ns\xa2ns\xa1n\x07"), index: "a-b--ns-7-none", text: `{"app":"A b/","k8s":{"ns":"ns"},"n":7}`},
 		{name: "index field", change: func(o *Options) { o.IndexField, o.TimeKey, o.RemoveKeys = "to", "", []string{"to"} }, req: messages(jsonMessage(`{"to":"Other"}`)), index: "other", text: `{}`},
 		{name: "index field missing", change: func(o *Options) { o.IndexField, o.TimeKey = "to", "" }, req: messages(jsonMessage(`{}`)), text: `{}`},

@@ -156,20 +156,24 @@ func TestBadAnswers(t *testing.T) {
 		return strings.Join(all, ",")
 	}
 	for name, answer := range map[string]func(ops []*op) string{
-		"too few":       func(ops []*op) string { return `{"errors":false,"items":[` + items(ops[1:]) + `]}` },
-		"too many":      func(ops []*op) string { return `{"errors":false,"items":[` + items(append(ops, ops[0])) + `]}` },
-		"swapped":       func(ops []*op) string { ops[1], ops[2] = ops[2], ops[1]; return `{"items":[` + items(ops) + `]}` },
-		"other ids":     func(ops []*op) string { ops[1].meta.ID += "x"; return `{"items":[` + items(ops) + `]}` },
-		"no ids":        func(ops []*op) string { return `{"items":[` + strings.Repeat(`{"create":{"status":201}},`, len(ops)-1) + `{"create":{"status":201}}]}` },
-		"none":          func(ops []*op) string { return `{"errors":false,"items":[]}` },
-		"no items":      func(ops []*op) string { return `{"errors":false}` },
-		"an error":      func(ops []*op) string { return `{"error":{"type":"x"},"status":500}` },
-		"empty":         func(ops []*op) string { return "" },
-		"not JSON":      func(ops []*op) string { return "<html>proxy</html>" },
-		"cut in items":  func(ops []*op) string { s := `{"items":[` + items(ops); return s[:len(s)-20] },
-		"cut at end":    func(ops []*op) string { return `{"items":[` + items(ops) + `]` },
-		"more behind":   func(ops []*op) string { return `{"items":[` + items(ops) + `]}{` },
-		"no status":     func(ops []*op) string { return `{"items":[` + strings.ReplaceAll(items(ops), `"status":201`, `"status":"x"`) + `]}` },
+		"too few":   func(ops []*op) string { return `{"errors":false,"items":[` + items(ops[1:]) + `]}` },
+		"too many":  func(ops []*op) string { return `{"errors":false,"items":[` + items(append(ops, ops[0])) + `]}` },
+		"swapped":   func(ops []*op) string { ops[1], ops[2] = ops[2], ops[1]; return `{"items":[` + items(ops) + `]}` },
+		"other ids": func(ops []*op) string { ops[1].meta.ID += "x"; return `{"items":[` + items(ops) + `]}` },
+		"no ids": func(ops []*op) string {
+			return `{"items":[` + strings.Repeat(`{"create":{"status":201}},`, len(ops)-1) + `{"create":{"status":201}}]}`
+		},
+		"none":         func(ops []*op) string { return `{"errors":false,"items":[]}` },
+		"no items":     func(ops []*op) string { return `{"errors":false}` },
+		"an error":     func(ops []*op) string { return `{"error":{"type":"x"},"status":500}` },
+		"empty":        func(ops []*op) string { return "" },
+		"not JSON":     func(ops []*op) string { return "<html>proxy</html>" },
+		"cut in items": func(ops []*op) string { s := `{"items":[` + items(ops); return s[:len(s)-20] },
+		"cut at end":   func(ops []*op) string { return `{"items":[` + items(ops) + `]` },
+		"more behind":  func(ops []*op) string { return `{"items":[` + items(ops) + `]}{` },
+		"no status": func(ops []*op) string {
+			return `{"items":[` + strings.ReplaceAll(items(ops), `"status":201`, `"status":"x"`) + `]}`
+		},
 		"item no object": func(ops []*op) string {
 			return `{"items":[` + strings.Repeat("1,", len(ops)-1) + `1]}`
 		},
