@@ -282,7 +282,7 @@ var layers = []layer{
 	{"test/faults", nil, nil, "black-box cases"},
 	{"test/loggen", nil, nil, "the application whose output is collected knows nothing of the collector"},
 	{"test/real", nil, nil, "black-box cases"},
-	{"test/real/parts", nil, []string{"github.com/twmb/franz-go/", "golang.org/x/sys/"}, "it starts programs that others wrote"},
+	{"test/real/parts", []string{"test/launcher"}, []string{"github.com/twmb/franz-go/", "golang.org/x/sys/"}, "it starts programs that others wrote"},
 }
 
 // restricted are packages of the standard library that not everybody may

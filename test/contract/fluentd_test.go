@@ -11,6 +11,7 @@ import (
 
 	"github.com/spillway/spillway/forward"
 	records "github.com/spillway/spillway/internal/entry"
+	"github.com/spillway/spillway/test/launcher"
 	"github.com/spillway/spillway/test/launcher/harness"
 )
 
@@ -69,14 +70,11 @@ func (c *collector) Receive(r *forward.Received, done func(bool)) {
 // newCollector is not there yet, but has an address.
 func newCollector(t *testing.T) *collector {
 	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	address, err := launcher.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &collector{t: t, address: l.Addr().String(), first: make(chan struct{})}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	c := &collector{t: t, address: address, first: make(chan struct{})}
 	t.Cleanup(c.stop)
 	return c
 }

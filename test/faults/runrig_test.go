@@ -65,12 +65,11 @@ func (r *relay) write(file string, receivers ...*receiver) {
 // freeAddr is an address on loopback on which nobody listens.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := launcher.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return address
 }
 
 func (r *relay) start() {

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spillway/spillway/test/launcher"
 	"github.com/spillway/spillway/test/launcher/harness"
 	"github.com/spillway/spillway/test/real/parts"
 )
@@ -229,12 +230,11 @@ func TestForwardFromFluentLogger(t *testing.T) {
 // freeAddress is an address on loopback on which nobody listens.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := launcher.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return address
 }
 
 // certificate writes a certificate for 127.0.0.1 and its key into a directory.

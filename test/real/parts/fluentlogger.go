@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/spillway/spillway/test/launcher"
 )
 
 // fluentLoggerVersion is pinned: it is what docs and tests were checked with.
@@ -64,12 +66,12 @@ func startFluentLogger(t testing.TB, security *FluentSecurity) (*FluentLoggerSer
 	if err != nil {
 		return nil, err
 	}
-	port, err := freePort()
+	ports, err := launcher.FreePorts(1)
 	if err != nil {
 		return nil, err
 	}
 	options, err := json.Marshal(map[string]any{
-		"listenOptions": map[string]any{"port": port, "host": "127.0.0.1"}, "security": security,
+		"listenOptions": map[string]any{"port": ports[0], "host": "127.0.0.1"}, "security": security,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encode the options of %s: %w", FluentLogger, err)
@@ -84,7 +86,7 @@ func startFluentLogger(t testing.TB, security *FluentSecurity) (*FluentLoggerSer
 	if err != nil {
 		return nil, err
 	}
-	server := &FluentLoggerServer{Process: process, Address: fmt.Sprintf("127.0.0.1:%d", port)}
+	server := &FluentLoggerServer{Process: process, Address: fmt.Sprintf("127.0.0.1:%d", ports[0])}
 	return server, process.ready(func(ctx context.Context) error {
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp", server.Address)
 		if err != nil {

@@ -14,6 +14,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/spillway/spillway/test/launcher"
 )
 
 // Kafka is the broker's name in skips and failures.
@@ -101,7 +103,7 @@ func startKafka(t testing.TB, options KafkaOptions) (*KafkaBroker, error) {
 
 // configure writes the broker's files.
 func (b *KafkaBroker) configure(further map[string]string) error {
-	ports, err := keptPorts(5)
+	ports, err := launcher.FreePorts(5)
 	if err != nil {
 		return err
 	}

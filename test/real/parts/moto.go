@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/spillway/spillway/test/launcher"
 )
 
 // motoVersion is pinned: what the server enforces and what it lets pass changes between releases.
@@ -37,16 +39,16 @@ func startMoto(t testing.TB) (*MotoServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	port, err := freePort()
+	ports, err := launcher.FreePorts(1)
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(program, "-H", "127.0.0.1", "-p", strconv.Itoa(port))
+	cmd := exec.Command(program, "-H", "127.0.0.1", "-p", strconv.Itoa(ports[0]))
 	process, err := start(t, Moto, WorkDir(t, Moto), cmd)
 	if err != nil {
 		return nil, err
 	}
-	server := &MotoServer{Process: process, Endpoint: fmt.Sprintf("http://127.0.0.1:%d", port)}
+	server := &MotoServer{Process: process, Endpoint: fmt.Sprintf("http://127.0.0.1:%d", ports[0])}
 	return server, process.ready(func(ctx context.Context) error {
 		return Get(ctx, server.Endpoint+"/moto-api/data.json", nil)
 	})

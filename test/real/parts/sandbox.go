@@ -2,9 +2,10 @@ package parts
 
 import (
 	"context"
-	"fmt"
 	"os/exec"
 	"testing"
+
+	"github.com/spillway/spillway/test/launcher"
 )
 
 // SandboxServer is Spillway's own CloudWatch Logs endpoint, which enforces the limits that moto does
@@ -28,11 +29,10 @@ func StartSandbox(t testing.TB, spillway string, flags ...string) *SandboxServer
 
 func startSandbox(t testing.TB, spillway string, flags []string) (*SandboxServer, error) {
 	t.Helper()
-	port, err := freePort()
+	address, err := launcher.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
-	address := fmt.Sprintf("127.0.0.1:%d", port)
 	args := append([]string{"sandbox", "cloudwatch", "--listen", address}, flags...)
 	process, err := start(t, "sandbox", WorkDir(t, "sandbox"), exec.Command(spillway, args...))
 	if err != nil {

@@ -13,6 +13,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/spillway/spillway/test/launcher"
 )
 
 // The search nodes, as skips and failures spell them.
@@ -87,7 +89,7 @@ func StartSearch(t testing.TB, name string, options SearchOptions) *SearchNode {
 func startSearch(t testing.TB, name string, options SearchOptions) (*SearchNode, error) {
 	t.Helper()
 	n := &SearchNode{t: t, Name: name, dir: WorkDir(t, "search"), client: new(http.Client)}
-	ports, err := keptPorts(2)
+	ports, err := launcher.FreePorts(2)
 	if err != nil {
 		return nil, err
 	}
