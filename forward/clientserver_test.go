@@ -84,15 +84,16 @@ func (k *running) receive(r *Received, done func(bool)) {
 }
 
 // The cases of fluentd's out_forward with a server: every transport, with a
-// shared key or a user, with and without acks, plain and compressed.
+// shared key, a user or both, with and without acks, plain and compressed.
 func TestClientAndServer(t *testing.T) {
 	noLeaks(t)
 	ca := newAuthority(t)
 	secure := &tls.Config{Certificates: []tls.Certificate{ca.issue(t)}, ClientCAs: ca.pool, ClientAuth: tls.RequireAndVerifyClientCert}
 	key := &Security{Hostname: "server", SharedKey: "key"}
 	users := &Security{Hostname: "server", SharedKey: "key", Users: map[string]string{"ada": "secret"}}
+	user := &Security{Hostname: "server", Users: users.Users}
 	for _, transport := range []string{"tcp", "tls", "unix"} {
-		for _, auth := range []string{"", "key", "user"} {
+		for _, auth := range []string{"", "key", "user", "user alone"} {
 			for _, noAcks := range []bool{false, true} {
 				for _, compression := range []Compression{CompressionNone, CompressionGzip, CompressionZstd} {
 					t.Run(fmt.Sprintf("%s/%s/noacks=%v/%v", transport, auth, noAcks, compression), func(t *testing.T) {
@@ -106,12 +107,15 @@ func TestClientAndServer(t *testing.T) {
 						case "unix":
 							o.Network, address = "unix", filepath.Join(t.TempDir(), "s")
 						}
-						security := map[string]*Security{"key": key, "user": users}[auth]
+						security := map[string]*Security{"key": key, "user": users, "user alone": user}[auth]
 						server.start(t, o.Network, address, security, config)
 						defer server.stop()
 						o.Address = server.addr.String()
 						if security != nil {
 							o.Auth = &Credentials{Hostname: "client", SharedKey: "key", Username: "ada", Password: "secret"}
+							if o.AllowEmptyKey = security.SharedKey == ""; o.AllowEmptyKey {
+								o.Auth.SharedKey = ""
+							}
 						}
 						c := newClient(t, ClientOptions{Servers: []Endpoint{{DialOptions: o}}, ChunkRecords: 100, NoAcks: noAcks, Compression: compression})
 						for i := range 1000 {
@@ -126,8 +130,8 @@ func TestClientAndServer(t *testing.T) {
 						server.mu.Lock()
 						defer server.mu.Unlock()
 						hasAll(t, server.records, 1000)
-						want := map[string]string{"": "", "key": "", "user": "ada"}[auth]
-						if user, ok := server.peers[map[string]string{"": "", "key": "client", "user": "client"}[auth]]; !ok || user != want {
+						want := map[string]string{"": "", "key": "", "user": "ada", "user alone": "ada"}[auth]
+						if user, ok := server.peers[map[string]string{"": "", "key": "client", "user": "client", "user alone": "client"}[auth]]; !ok || user != want {
 							t.Errorf("the server saw %v", server.peers)
 						}
 					})

@@ -11,7 +11,9 @@ import (
 // Security is what a Server asks of its clients, as fluentd's <security> does.
 type Security struct {
 	// Hostname is the server's own name, and SharedKey what all clients must know,
-	// but those of a Network with one of its own. Both must be set.
+	// but those of a Network with one of its own. Without a SharedKey there must be
+	// Users: the handshake then takes place with an empty key, as where Fluent Bit has
+	// empty_shared_key, and the server proves nothing to its clients.
 	Hostname, SharedKey string
 	// Users are names and passwords, one of which a client must know; none is asked
 	// for if it is nil.
@@ -38,8 +40,8 @@ func (s *Security) check() error {
 		return nil
 	case s.Hostname == "":
 		return errors.New("security: expected a hostname of the server, found none")
-	case s.SharedKey == "":
-		return errors.New("security: expected a shared key, found none")
+	case s.SharedKey == "" && len(s.Users) == 0:
+		return errors.New("security: expected a shared key or users, found neither")
 	}
 	for _, c := range s.Clients {
 		if !c.Network.IsValid() {

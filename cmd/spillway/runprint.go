@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/docker/go-units"
 
@@ -21,6 +22,12 @@ func printRun(w io.Writer, r *run.Report) error {
 			waiting = fmt.Sprintf(", and %d parts on the disk that wait for the rest of their lines", s.Waiting)
 		}
 		p.printf("source %s (%s): %d records, %s%s\n", s.Name, s.Type, s.RecordsIn, units.BytesSize(float64(s.BytesIn)), waiting)
+		if s.Trouble != "" {
+			p.printf("  RED: since %s: %s\n", s.Since.Local().Format(time.DateTime), shown(s.Trouble, shownSample))
+		}
+		if s.LastError != "" {
+			p.printf("  the last error, %s: %s\n", s.LastErrorAt.Local().Format(time.DateTime), shown(s.LastError, shownSample))
+		}
 	}
 	for i := range r.Legs {
 		l := &r.Legs[i]
@@ -37,6 +44,9 @@ func printRun(w io.Writer, r *run.Report) error {
 	}
 	for _, o := range r.Orphaned {
 		p.printf("ORPHANED: %s, of the route %q to the sink %q, which the file does not have\n", o.Directory, o.Route, o.Sink)
+	}
+	for _, e := range r.Ending {
+		p.printf("ENDING since %s: %s\n", e.Since.Local().Format(time.DateTime), e.What)
 	}
 	p.letters(r.DeadLetters)
 	if p.err != nil {

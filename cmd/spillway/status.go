@@ -154,6 +154,8 @@ func diskText(r pipeline.Report) string {
 func healthText(r pipeline.Report) string {
 	h := r.Health
 	switch {
+	case h.Up && h.DeadLetters != "":
+		return "RED: the dead letters do not take what the destination rejects: " + h.DeadLetters
 	case h.Up && h.Since.IsZero():
 		return "GREEN: nothing sent yet"
 	case h.Up:

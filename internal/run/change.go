@@ -225,20 +225,27 @@ func (r *Run) Stop(deadline time.Time) (Report, error) {
 	r.handing.Wait()
 	r.replay.stop()
 	r.copying.stop()
-	for _, l := range legs {
-		l.Drain()
+	for _, l := range slices.Concat(r.legs, r.rejects) {
+		r.endings.begin(l.String(), func() error {
+			l.Drain()
+			return r.end(l)
+		})
 	}
 	// A source gives its last answers, and a leg that leaves chunks to the disk tells
 	// of them when it ends.
-	for _, l := range slices.Concat(r.legs, r.rejects) {
-		r.endings.begin(l.String(), func() error { return r.end(l) })
-	}
 	for _, s := range sources {
 		r.endings.begin("the source "+s.plan.Name, s.Close)
 	}
-	err := r.endings.wait(r.endings.all(), time.Now().Add(stopPatience))
-	r.replay.wait()
-	r.copying.wait()
+	r.endings.begin("the replay of dead letters", func() error {
+		r.replay.wait()
+		r.copying.wait()
+		return nil
+	})
+	late := deadline
+	if !deadline.IsZero() {
+		late = deadline.Add(stopPatience)
+	}
+	err := r.endings.wait(r.endings.all(), late)
 	r.heap.stop()
 	report := r.Report()
 	r.mu.Lock()
@@ -247,10 +254,10 @@ func (r *Run) Stop(deadline time.Time) (Report, error) {
 	return report, err
 }
 
-// stopPatience is how long the end of a run waits, when all is delivered or its time
-// is over, for what then has to be closed: files, connections, the last answers of
-// sources.
-const stopPatience = 10 * time.Second
+// stopPatience is how long the end of a run waits behind its deadline for what has to
+// be closed: files, connections, the last answers of sources. What has not ended then
+// is an error.
+const stopPatience = 4 * time.Second
 
 // Ended is closed when all sources of the present file have ended by themselves,
 // as standard input does; most never do.

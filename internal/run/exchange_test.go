@@ -208,6 +208,26 @@ func TestReloadDoesNotWaitForASinkThatHangs(t *testing.T) {
 	}
 }
 
+// TestStopDoesNotWaitForASinkThatHangs for ever, and says which leg it was.
+func TestStopDoesNotWaitForASinkThatHangs(t *testing.T) {
+	r := newRig(t)
+	hangs := &stuck{place: place{name: "hangs"}, release: make(chan struct{})}
+	r.stuck = hangs
+	s := r.start(to(r.file(256<<10, "app.**: one"), "hangs"))
+	held := s.hand("app.x", "a")
+	r.await("it hangs", func(p run.Report) bool { return p.Legs[0].Buffer.InFlight == 1 })
+	report, err := r.Stop(time.Now().Add(10 * time.Millisecond))
+	if err == nil || !strings.Contains(err.Error(), `to the sink "one" has not ended`) {
+		t.Errorf("the end says %v", err)
+	}
+	if r.balances(report); report.Pending != 1 || len(report.Ending) == 0 {
+		t.Errorf("%+v", report)
+	}
+	close(hangs.release)
+	r.expect(held, false)
+	s.due.Wait()
+}
+
 // TestLeavingLegsFollowTheirSink: what a leg holds whose route is gone goes to the sink
 // of that name, also where that has changed since.
 func TestLeavingLegsFollowTheirSink(t *testing.T) {
@@ -273,7 +293,7 @@ func TestReloadFreesASourceThatWaits(t *testing.T) {
 					f := r.file(64<<10, pattern+": two one")
 					f.Routes[0].Buffer.MaxDisk = 128 << 10
 					s := r.start(f)
-					const chunks = 40
+					const chunks = 24
 					// The source waits with one of them at a time.
 					var told []<-chan bool
 					handed := make(chan struct{})

@@ -186,7 +186,7 @@ func (l *letters) Put(_ context.Context, all []record.Letter) error {
 
 // rig is what runs of one state directory have in common.
 type rig struct {
-	*testing.T
+	testing.TB
 	stateDir string
 	places   map[string]*place
 	sources  []*source
@@ -197,8 +197,8 @@ type rig struct {
 }
 
 // A sink goes to the place that its type names, or else its own name.
-func newRig(t *testing.T) *rig {
-	r := &rig{T: t, stateDir: t.TempDir(), places: map[string]*place{}}
+func newRig(t testing.TB) *rig {
+	r := &rig{TB: t, stateDir: t.TempDir(), places: map[string]*place{}}
 	for _, name := range []string{"one", "two", "three"} {
 		r.places[name] = &place{name: name}
 	}

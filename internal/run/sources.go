@@ -3,6 +3,7 @@ package run
 import (
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/spillway/spillway/internal/config/runfile"
 	"github.com/spillway/spillway/internal/route"
@@ -48,6 +49,14 @@ type SourceStatus struct {
 	// Waiting are parts of records that the source has acknowledged and keeps on the
 	// disk until the record is whole: no leg has received them yet.
 	Waiting int `json:"waiting,omitempty"`
+	// Trouble is what is wrong now, in words, and Since since when; empty where the
+	// source does well.
+	Trouble string    `json:"trouble,omitempty"`
+	Since   time.Time `json:"since,omitzero"`
+	// LastError is what went wrong last, such as with a connection, and LastErrorAt when:
+	// it may be over.
+	LastError   string    `json:"last_error,omitempty"`
+	LastErrorAt time.Time `json:"last_error_at,omitzero"`
 	// Detail are the source's own numbers.
 	Detail any `json:"detail,omitempty"`
 }

@@ -99,7 +99,11 @@ type kafkaSource struct{ *kafka.Source }
 // Status implements run.Source.
 func (k kafkaSource) Status() run.SourceStatus {
 	c := k.Counts()
-	return run.SourceStatus{RecordsIn: c.Records, BytesIn: c.Bytes, Detail: c}
+	st := run.SourceStatus{RecordsIn: c.Records, BytesIn: c.Bytes, Trouble: c.Trouble, Detail: c}
+	if c.Since != nil {
+		st.Since = *c.Since
+	}
+	return st
 }
 
 func (s *Surroundings) kafkaSource(plan *runfile.Source, o run.SourceOptions) (run.Source, error) {

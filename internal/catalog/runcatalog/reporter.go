@@ -16,6 +16,8 @@ type reporter struct {
 
 	mu   sync.Mutex
 	told map[string]*kind
+	last protocol.Event // the last one, and when it was
+	at   time.Time
 }
 
 // kind is one reason. There are few, and the server names them.
@@ -33,6 +35,7 @@ func newReporter(log *slog.Logger, source string) *reporter {
 func (r *reporter) report(e protocol.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.last, r.at = e, time.Now().UTC()
 	k := r.told[e.Reason]
 	if k == nil {
 		k = &kind{}
@@ -55,4 +58,21 @@ func (r *reporter) report(e protocol.Event) {
 	}
 	r.log.Warn("trouble with a connection", told...)
 	k.at, k.since = time.Now(), 0
+}
+
+// lastError is what went wrong last, in words, and when; empty where nothing has.
+func (r *reporter) lastError() (text string, at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.at.IsZero() {
+		return "", at
+	}
+	text = r.last.Reason
+	if r.last.Peer != nil && r.last.Peer.String() != "" {
+		text += ", " + r.last.Peer.String()
+	}
+	if r.last.Err != nil {
+		text += ": " + r.last.Err.Error()
+	}
+	return text, r.at
 }

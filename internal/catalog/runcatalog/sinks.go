@@ -68,7 +68,7 @@ func (s *Surroundings) server(plan *runfile.ForwardSink, to *runfile.Server) (fo
 		}
 		server.Dial.TLS = c
 	}
-	if !to.SharedKey.Set() {
+	if !to.SharedKey.Set() && to.Username == "" {
 		return server, nil
 	}
 	name, err := hostname(plan.SelfHostname)
@@ -76,8 +76,10 @@ func (s *Surroundings) server(plan *runfile.ForwardSink, to *runfile.Server) (fo
 		return server, err
 	}
 	auth := &protocol.Credentials{Hostname: name, Username: to.Username}
-	if auth.SharedKey, err = to.SharedKey.Read(s.Getenv); err != nil {
-		return server, err
+	if server.Dial.AllowEmptyKey = !to.SharedKey.Set(); !server.Dial.AllowEmptyKey {
+		if auth.SharedKey, err = to.SharedKey.Read(s.Getenv); err != nil {
+			return server, err
+		}
 	}
 	if auth.Password, err = to.Password.Read(s.Getenv); err != nil {
 		return server, err

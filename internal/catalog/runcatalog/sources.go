@@ -43,7 +43,17 @@ func (s *Surroundings) OpenSource(plan *runfile.Source, o run.SourceOptions) (ru
 }
 
 // forwardSource is a source of the forward protocol, as a run sees it.
-type forwardSource struct{ *forward.Source }
+type forwardSource struct {
+	*forward.Source
+	reporter *reporter
+	asking   *asking // nil where ECS is not asked
+}
+
+// Close implements run.Source.
+func (f forwardSource) Close() error {
+	f.asking.stop()
+	return f.Source.Close()
+}
 
 // Done implements run.Source.
 func (forwardSource) Done() <-chan struct{} { return nil }
@@ -51,7 +61,10 @@ func (forwardSource) Done() <-chan struct{} { return nil }
 // Status implements run.Source.
 func (f forwardSource) Status() run.SourceStatus {
 	c := f.Counts()
-	return run.SourceStatus{RecordsIn: c.Records, BytesIn: c.Bytes, Waiting: c.Parts.Waiting, Detail: c}
+	st := run.SourceStatus{RecordsIn: c.Records, BytesIn: c.Bytes, Waiting: c.Parts.Waiting, Detail: c}
+	st.Trouble, st.Since = f.asking.wrong()
+	st.LastError, st.LastErrorAt = f.reporter.lastError()
+	return st
 }
 
 // acks are what the file calls the levels.
@@ -61,12 +74,12 @@ var acks = map[runfile.Ack]record.Level{
 }
 
 func (s *Surroundings) forwardSource(plan *runfile.Source, o run.SourceOptions) (run.Source, error) {
-	p := plan.Forward
+	p, reports := plan.Forward, newReporter(s.Log, plan.Name)
 	cfg := forward.Config{
 		Name: plan.Name, SocketMode: p.SocketMode, Allow: p.Allow, UDPHeartbeat: p.UDPHeartbeat,
 		Tag: p.Tag, AddTagPrefix: p.AddTagPrefix, AddressKey: p.SourceAddressKey, HostnameKey: p.SourceHostnameKey,
 		JoinPartials: p.JoinPartials, Router: o.Router, Level: acks[p.Ack], RememberChunks: p.RememberChunks,
-		Report: newReporter(s.Log, plan.Name).report,
+		Report: reports.report,
 	}
 	for _, a := range p.Listen {
 		cfg.Listen = append(cfg.Listen, forward.Address{Network: string(a.Network), Addr: a.Addr})
@@ -91,17 +104,26 @@ func (s *Surroundings) forwardSource(plan *runfile.Source, o run.SourceOptions) 
 	if err := s.files(&cfg, p); err != nil {
 		return nil, err
 	}
-	if p.ECSMetadata {
-		cfg.Fields = s.task()
+	var asks *asking
+	if base := s.Getenv(ecs.Variable); p.ECSMetadata && base != "" {
+		asks = &asking{ask: func(ctx context.Context) (ecs.Task, error) { return ecs.Ask(ctx, base) }}
+		cfg.Fields = asks.first()
 	}
 	made, note, err := forward.New(cfg)
 	if err != nil {
 		return nil, err
 	}
+	if text, _ := asks.wrong(); text != "" {
+		s.Log.Warn(text, "source", plan.Name)
+		asks.goOn(func(f [][2]string) {
+			made.SetFields(f)
+			s.Log.Info("records get the fields of their ECS task from now on", "source", plan.Name)
+		})
+	}
 	if note != "" {
 		s.Log.Warn(note, "source", plan.Name)
 	}
-	return forwardSource{made}, nil
+	return forwardSource{made, reports, asks}, nil
 }
 
 // files says where the source keeps what it keeps.
@@ -124,21 +146,6 @@ func (s *Surroundings) files(cfg *forward.Config, p *runfile.ForwardSource) erro
 // once.
 const spooledMessages = 4
 
-// task are the fields that FireLens' own configuration adds, where ECS tells them.
-// A log router that cannot learn them works all the same.
-func (s *Surroundings) task() [][2]string {
-	base := s.Getenv(ecs.Variable)
-	if base == "" {
-		return nil
-	}
-	t, err := ecs.Ask(context.Background(), base)
-	if err != nil {
-		s.Log.Warn("records get no fields of their ECS task", "error", err)
-		return nil
-	}
-	return [][2]string{{"ecs_cluster", t.Cluster}, {"ecs_task_arn", t.ARN}, {"ecs_task_definition", t.Definition}}
-}
-
 // leastServer is the least that a source receives in, in bytes.
 const leastServer = 4 << 20
 
@@ -148,7 +155,7 @@ func (s *Surroundings) serverConfig(p *runfile.ForwardSource, memory int64) (pro
 		Memory: max(memory-int64(p.RememberChunks)*seen.PerKey, leastServer), MaxSpooled: p.MaxSpoolSize,
 		MaxConnections: p.MaxConnections, HandshakeTimeout: p.HandshakeTimeout, StallTimeout: p.MessageTimeout, WriteTimeout: p.SendTimeout,
 	}
-	if !p.SharedKey.Set() {
+	if !p.SharedKey.Set() && len(p.Users) == 0 {
 		return c, nil
 	}
 	name, err := hostname(p.SelfHostname)
@@ -156,8 +163,10 @@ func (s *Surroundings) serverConfig(p *runfile.ForwardSource, memory int64) (pro
 		return c, err
 	}
 	c.Security = &protocol.Security{Hostname: name}
-	if c.Security.SharedKey, err = p.SharedKey.Read(s.Getenv); err != nil {
-		return c, err
+	if p.SharedKey.Set() {
+		if c.Security.SharedKey, err = p.SharedKey.Read(s.Getenv); err != nil {
+			return c, err
+		}
 	}
 	for _, u := range p.Users {
 		if c.Security.Users == nil {

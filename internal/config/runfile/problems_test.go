@@ -115,8 +115,8 @@ func TestProblems(t *testing.T) {
 			`1:58: users: found something else than a map; expected a map with the options name, password or password-file`,
 			`1:63: found no password; expected a user with the option password`,
 		}},
-		{"users without a key", source("type: forward, users: [{name: b, password: '${B}'}]"), []string{
-			`1:30: found users without shared-key; expected both: the handshake takes place where there is a shared key; add shared-key: ${NAME}, or remove users`}},
+		{"a hostname without a handshake", source("type: forward, self-hostname: h"), []string{
+			`1:30: found self-hostname without shared-key and users; expected one of them: then there is a handshake; add shared-key: ${NAME}, or remove self-hostname`}},
 		{"TLS without a certificate", source("type: forward, listen: 'tls://:1', tls-key-file: k"), []string{
 			`1:11: found an address with tls:// without a certificate and its key; expected tls-cert-file and tls-key-file`}},
 		{"a certificate without TLS", source("type: forward, tls-cert-file: k"), []string{
@@ -154,8 +154,6 @@ func TestProblems(t *testing.T) {
 		{"standby alone", sink(`type: forward, servers: {address: "h:1", standby: true}`), []string{
 			`2:28: found standby servers alone; expected one that is not standby; remove standby of one`}},
 		{"half a user", sink(`type: forward, servers: "h:1", shared-key: "${K}", username: u`), []string{`2:9: found one of username and password; expected both or none`}},
-		{"a user without a key", sink(`type: forward, servers: "h:1", username: u, password-file: p`), []string{
-			`2:9: found username without shared-key; expected both: the handshake takes place where there is a shared key`}},
 		{"TLS options without TLS", sink(`type: forward, servers: "h:1", tls-ca-file: x`), []string{
 			`2:44: found tls-ca-file without a server that begins with tls://; expected one to which it belongs; write tls://HOST:PORT, or remove tls-ca-file`}},
 		{"half a certificate", sink(`type: forward, servers: "tls://h:1", tls-key-file: x`), []string{`2:50: found one of tls-cert-file and tls-key-file; expected both or none`}},

@@ -64,7 +64,7 @@ func forwardSinkRows() []row[forwardDraft] {
 
 		{Option: Option{Name: "shared-key", Kind: setting.Secret, Help: "Is shown to the servers, which must prove that they know it."},
 			set: secret(func(s *sink) *Secret { return &s.all.SharedKey })},
-		{Option: Option{Name: "username", Help: "Is the user to be at the servers."},
+		{Option: Option{Name: "username", Help: "Is the user to be at the servers; without shared-key these prove nothing, so that tls:// should."},
 			set: text(func(s *sink) *string { return &s.all.Username })},
 		{Option: Option{Name: "password", Kind: setting.Secret, Help: "Is that user's password."},
 			set: secret(func(s *sink) *Secret { return &s.all.Password })},
@@ -169,10 +169,7 @@ func (p *parser) forwardSink(s *forwardDraft, at place, have given) {
 
 // credentials asks for what a handshake needs.
 func (p *parser) credentials(s *Server, at place) {
-	switch {
-	case (s.Username != "") != s.Password.Set():
+	if (s.Username != "") != s.Password.Set() {
 		p.problem(at.where, "one of username and password", "both or none", "")
-	case s.Username != "" && !s.SharedKey.Set():
-		p.problem(at.where, "username without shared-key", "both: the handshake takes place where there is a shared key", "")
 	}
 }

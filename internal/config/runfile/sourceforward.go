@@ -51,7 +51,7 @@ func forwardSourceRows() []row[ForwardSource] {
 			Help: "Joins what Docker has cut at 16 KiB; what asks for acknowledgements is joined only where every sink of the route has mode spill with durability kernel or power, and ack is not memory or delivered; elsewhere, and in chunks of several records, parts are passed on as they are."},
 			set: flag(func(s *source) *bool { return &s.JoinPartials })},
 		{Option: Option{Name: "ecs-metadata", Kind: setting.Bool, Default: "false",
-			Help: "Adds ecs_cluster, ecs_task_arn and ecs_task_definition to every record where ECS tells them."},
+			Help: "Adds ecs_cluster, ecs_task_arn and ecs_task_definition to every record where ECS tells them; where its agent does not answer, the source begins after 5 s without them, asks again until it does, and status says so meanwhile."},
 			set: flag(func(s *source) *bool { return &s.ECSMetadata })},
 
 		{Option: Option{Name: "max-connections", Kind: setting.Int, Default: "16384",
@@ -93,7 +93,7 @@ func forwardSourceRows() []row[ForwardSource] {
 		{Option: Option{Name: "self-hostname", Help: "Is the name of this host in the handshake; unset asks the system."},
 			set: text(func(s *source) *string { return &s.SelfHostname })},
 		{Option: Option{Name: "users", Takes: "map", List: true, Fields: options(userRows()),
-			Help: "Asks senders for one of these users as well; needs shared-key."},
+			Help: "Asks senders for one of these users as well; without shared-key they are asked for an empty key, as where Fluent Bit has empty_shared_key."},
 			read: func(p *parser, s *source, n node) {
 				if u, ok := readMap(p, n, "a user", userRows()); ok {
 					s.Users = append(s.Users, u)
@@ -153,8 +153,8 @@ func (p *parser) forwardSource(s *ForwardSource, at place, have given) {
 		s.Listen = []Address{{TCP, defaultListen}}
 	}
 	p.serverTLS(s, at, have)
-	if name, where, found := have.any("users", "self-hostname"); found && !have.has("shared-key") {
-		p.problem(where, name+" without shared-key", "both: the handshake takes place where there is a shared key", "add shared-key: ${NAME}, or remove "+name)
+	if _, where, found := have.any("self-hostname"); found && !have.has("shared-key") && !have.has("users") {
+		p.problem(where, "self-hostname without shared-key and users", "one of them: then there is a handshake", "add shared-key: ${NAME}, or remove self-hostname")
 	}
 	for i, u := range s.Users {
 		if slices.ContainsFunc(s.Users[:i], func(other User) bool { return other.Name == u.Name }) {

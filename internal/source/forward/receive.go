@@ -29,11 +29,11 @@ type receiver struct {
 	mark   [2]byte // begins the keys of its chunks
 	router Router
 	level  record.Level
-	chunks *seen.Chunks // nil where no resend is recognised
-	parts  *parts       // nil where parts stay parts
-	kept   *keptParts   // nil where there is no place for files of parts
-	join   bool         // parts that ask for an ack
-	fields *fields      // of every record
+	chunks *seen.Chunks           // nil where no resend is recognised
+	parts  *parts                 // nil where parts stay parts
+	kept   *keptParts             // nil where there is no place for files of parts
+	join   bool                   // parts that ask for an ack
+	fields atomic.Pointer[fields] // of every record
 	rename func(tag string) string
 	report func(protocol.Event) // nil where nobody listens
 	// durable is what the route of a tag vouches for by itself.
@@ -248,7 +248,7 @@ func sumOf(m *protocol.Received) (size int64, sum uint64, err error) {
 // is to: it adds fields, and joins parts of lines.
 func (r *receiver) take(m *protocol.Message, add *fields, c record.Chunk) {
 	var err error
-	if f := r.fields.join(add); len(f.keys) > 0 {
+	if f := r.fields.Load().join(add); len(f.keys) > 0 {
 		c.Bodies, err = f.appendTo(make([]byte, 0, len(c.Bodies)+f.growth(c.Count)), c.Bodies)
 	}
 	if err == nil && maybe(c.Bodies) {

@@ -99,11 +99,9 @@ func New(cfg Config) (s *Source, note string, err error) {
 	if cfg.Instead != nil {
 		s.lineage = cfg.Instead.lineage
 	}
-	s.receiver = receiver{name: cfg.Name, counts: &s.lineage.counts, router: cfg.Router, level: cfg.Level, fields: &fields{},
+	s.receiver = receiver{name: cfg.Name, counts: &s.lineage.counts, router: cfg.Router, level: cfg.Level,
 		rename: renamer(cfg.Tag, cfg.AddTagPrefix), mark: markOf(cfg.Name), report: cfg.Report}
-	for _, f := range cfg.Fields {
-		s.fields.add(f[0], f[1])
-	}
+	s.SetFields(cfg.Fields)
 	if cfg.JoinPartials {
 		s.parts = newParts(s.joined)
 	}
@@ -137,6 +135,16 @@ func New(cfg Config) (s *Source, note string, err error) {
 	}
 	s.cfg.Instead = nil // What is over is not to be held.
 	return s, note, nil
+}
+
+// SetFields says from now on what each record gets beside the fields of its connection,
+// as Config.Fields does. It may be called at any time.
+func (s *Source) SetFields(all [][2]string) {
+	f := &fields{}
+	for _, one := range all {
+		f.add(one[0], one[1])
+	}
+	s.fields.Store(f)
 }
 
 // during runs what hands over, unless the source hands over nothing any more.
