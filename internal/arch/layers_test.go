@@ -226,7 +226,7 @@ var layers = []layer{
 		"it assembles what the catalogue makes, so it names no source and no sink",
 	},
 	{
-		"internal/sandbox/cloudwatch", nil, []string{"github.com/klauspost/compress/gzip"},
+		"internal/sandbox/cloudwatch", []string{"internal/sandbox/host"}, []string{"github.com/klauspost/compress/gzip"},
 		"a destination to test against must share no code with what it tests",
 	},
 	{

@@ -2,7 +2,6 @@ package cloudwatch
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -151,17 +150,4 @@ func (f *fault) waitOut(r *http.Request, closing <-chan struct{}, now time.Time)
 	case <-r.Context().Done():
 	case <-closing:
 	}
-}
-
-// drop ends a request's connection without an answer, with a reset if asked. What Close and SetLinger return does not
-// matter: the connection is being thrown away.
-func drop(w http.ResponseWriter, reset bool) {
-	conn, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		panic(http.ErrAbortHandler) // Not a connection of ours (HTTP/2, a recorder): net/http ends it as best it can.
-	}
-	if tcp, ok := conn.(*net.TCPConn); ok && reset {
-		_ = tcp.SetLinger(0)
-	}
-	_ = conn.Close()
 }

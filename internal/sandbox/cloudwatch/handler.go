@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/spillway/spillway/internal/sandbox/host"
 )
 
 const (
@@ -105,11 +107,11 @@ func operation(r *http.Request) (string, *apiError) {
 // nothing, then the script is asked, then the request is handled, and then the latency is waited out with the body's
 // buffer given back.
 func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
-	if !s.enter() {
-		drop(w, false)
+	if !s.host.Enter() {
+		host.Drop(w, false)
 		return
 	}
-	defer s.leave()
+	defer s.host.Leave()
 	op, unknown := operation(r)
 	x := &exchange{server: s, w: w, request: r, op: op}
 	n := s.counts.begin(op)
@@ -129,14 +131,14 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ask := s.ask(op, n)
-	s.await(r, ask.Before)
+	s.host.Await(r, ask.Before)
 	var body []byte
 	if failed == nil && (ask.Handle || !ask.replaces()) {
 		body, failed = s.handle(x, wire)
 	}
 	s.buffers.put(wire)
-	s.await(r, ask.Hold)
-	s.pause(r, s.Latency()+ask.Delay)
+	s.host.Await(r, ask.Hold)
+	s.host.Pause(r, s.Latency()+ask.Delay)
 	s.reply(x, ask, body, failed)
 }
 
@@ -151,7 +153,7 @@ func (s *Server) resetEarly(x *exchange) bool {
 		return false
 	}
 	x.settle(FaultReset)
-	drop(x.w, true)
+	host.Drop(x.w, true)
 	return true
 }
 
@@ -160,13 +162,13 @@ func (s *Server) fail(x *exchange, f *fault) {
 	switch f.kind {
 	case FaultReset:
 		x.settle(FaultReset)
-		drop(x.w, true)
+		host.Drop(x.w, true)
 	case FaultHang:
-		f.waitOut(x.request, s.closing, s.now())
+		f.waitOut(x.request, s.host.Closing(), s.now())
 		x.settle(FaultHang)
-		drop(x.w, false)
+		host.Drop(x.w, false)
 	default:
-		s.pause(x.request, s.Latency())
+		s.host.Pause(x.request, s.Latency())
 		s.reply(x, &Answer{}, nil, f.answer())
 	}
 }
@@ -216,7 +218,7 @@ func (s *Server) reply(x *exchange, ask *Answer, body []byte, failed *apiError) 
 	switch {
 	case ask.Drop || ask.Reset:
 		x.settle("dropped by script")
-		drop(x.w, ask.Reset)
+		host.Drop(x.w, ask.Reset)
 		return
 	case ask.Status != 0:
 		status, outcome = ask.Status, ask.Type

@@ -118,7 +118,7 @@ func (r *StreamReport) SeriesNamed(name string) (SeriesReport, bool) {
 
 // Report returns what has arrived so far.
 func (s *Server) Report() Report {
-	s.begin()
+	start := s.host.Start()
 	r := Report{Streams: []StreamReport{}, Faults: s.faults.counts()}
 	s.counts.report(&r)
 	r.KeptBytes, r.Forgotten = s.keep.usage()
@@ -127,9 +127,7 @@ func (s *Server) Report() Report {
 		r.Streams = append(r.Streams, sr)
 		r.Totals.add(&sr)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r.Started, r.Elapsed = s.started, s.now().Sub(s.started).Round(time.Millisecond).String()
+	r.Started, r.Elapsed = start, s.now().Sub(start).Round(time.Millisecond).String()
 	return r
 }
 

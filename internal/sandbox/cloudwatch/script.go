@@ -50,29 +50,3 @@ func (s *Server) ask(op string, n int) *Answer {
 	}
 	return &Answer{}
 }
-
-// await waits for a channel of an Answer.
-func (s *Server) await(r *http.Request, ready <-chan struct{}) {
-	if ready == nil {
-		return
-	}
-	select {
-	case <-ready:
-	case <-r.Context().Done():
-	case <-s.closing:
-	}
-}
-
-// pause waits for d.
-func (s *Server) pause(r *http.Request, d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-r.Context().Done():
-	case <-s.closing:
-	}
-}

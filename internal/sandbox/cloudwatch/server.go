@@ -24,6 +24,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/spillway/spillway/internal/sandbox/host"
 )
 
 // Options says how a Server listens and misbehaves. The zero value is an endpoint that works.
@@ -83,12 +85,7 @@ type Server struct {
 	requests sync.Pool // Of *putRequest.
 	scratch  sync.Pool // Of *[]byte.
 
-	mu        sync.Mutex
-	started   time.Time
-	closed    bool
-	closing   chan struct{} // Closed with the server: ends every wait.
-	active    int           // Requests of the API being served.
-	lastLeave chan struct{} // Closed when closed and active is 0.
+	host host.Host
 }
 
 // New returns a Server that is ready to serve. It fails on options that make no sense.
@@ -98,8 +95,8 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		options: o, verify: o.VerifyPayload, keys: map[string]string{AccessKeyID: SecretAccessKey}, now: time.Now,
-		closing: make(chan struct{}), lastLeave: make(chan struct{}),
 	}
+	s.host.Now, s.host.Begun = func() time.Time { return s.now() }, s.begun
 	for id, secret := range o.Keys {
 		s.keys[id] = secret
 	}
@@ -126,7 +123,7 @@ func (o *Options) check() error {
 		return errors.New("latency, fault-at and fault-for must not be negative")
 	}
 	if o.Listen != "" {
-		if err := checkListen(o.Listen); err != nil {
+		if err := host.CheckListen(o.Listen); err != nil {
 			return err
 		}
 	}
@@ -174,16 +171,10 @@ func (s *Server) SetFault(kind string, operationNames ...string) error {
 // ClearFault switches off the fault that is on, and the planned one.
 func (s *Server) ClearFault() { s.faults.set("", nil, 0, s.now()) }
 
-// begin notes the start of the server, to which FaultAt is relative.
-func (s *Server) begin() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.started.IsZero() {
-		return
-	}
-	s.started = s.now()
+// begun plans the fault of the options, whose time is relative to the start.
+func (s *Server) begun(start time.Time) {
 	if s.options.Fault != "" {
-		s.faults.plan(s.options.Fault, s.started.Add(s.options.FaultAt), s.options.FaultFor)
+		s.faults.plan(s.options.Fault, start.Add(s.options.FaultAt), s.options.FaultFor)
 	}
 }
 
@@ -193,26 +184,11 @@ func (s *Server) Handler() http.Handler { return s.handler }
 
 // Listen opens Options.Listen, which must be a loopback address: the endpoint trusts everyone.
 func (s *Server) Listen() (net.Listener, error) {
-	if err := checkListen(s.options.Listen); err != nil {
-		return nil, fmt.Errorf("sandbox cloudwatch: %w", err)
-	}
-	ln, err := net.Listen("tcp", s.options.Listen)
+	ln, err := host.Listen(s.options.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("sandbox cloudwatch: %w", err)
 	}
 	return ln, nil
-}
-
-// checkListen refuses what is no address, and addresses that others than this machine reach.
-func checkListen(address string) error {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return fmt.Errorf("listen address %q: expected HOST:PORT such as 127.0.0.1:8080: %w", address, err)
-	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return fmt.Errorf("listen address %q: expected a loopback host such as 127.0.0.1, because the endpoint lets everyone in", address)
-	}
-	return nil
 }
 
 // ListenAndServe listens on Options.Listen and serves until ctx ends.
@@ -227,67 +203,11 @@ func (s *Server) ListenAndServe(ctx context.Context) error {
 // Serve answers requests that arrive through ln until ctx ends, closes ln, and returns when no request is being served
 // any more: nil if it was ctx that ended it. A Server serves once.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	s.begin()
-	hs := &http.Server{Handler: s.handler, ErrorLog: s.options.ErrorLog, ReadHeaderTimeout: 10 * time.Second}
-	failed := make(chan error, 1)
-	go func() { failed <- hs.Serve(ln) }()
-	var err error
-	select {
-	case err = <-failed:
-		err = fmt.Errorf("sandbox cloudwatch: serving %s: %w", ln.Addr(), err)
-	case <-ctx.Done():
+	if err := s.host.Serve(ctx, ln, s.handler, s.options.ErrorLog); err != nil {
+		return fmt.Errorf("sandbox cloudwatch: %w", err)
 	}
-	s.shut()
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	if hs.Shutdown(grace) != nil {
-		// Connections that do not come to rest are cut; what Close returns is about the listener, closed already.
-		_ = hs.Close()
-	}
-	if err == nil {
-		if ended := <-failed; !errors.Is(ended, http.ErrServerClosed) {
-			err = ended
-		}
-	}
-	<-s.lastLeave
-	return err
+	return nil
 }
 
 // Close ends all waiting, makes the server drop further requests, and returns when those being served are done.
-func (s *Server) Close() {
-	s.shut()
-	<-s.lastLeave
-}
-
-func (s *Server) shut() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return
-	}
-	s.closed = true
-	close(s.closing)
-	if s.active == 0 {
-		close(s.lastLeave)
-	}
-}
-
-// enter admits a request unless the server is closing.
-func (s *Server) enter() bool {
-	s.begin()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return false
-	}
-	s.active++
-	return true
-}
-
-func (s *Server) leave() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.active--; s.closed && s.active == 0 {
-		close(s.lastLeave)
-	}
-}
+func (s *Server) Close() { s.host.Close() }

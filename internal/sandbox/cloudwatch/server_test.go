@@ -81,8 +81,8 @@ func TestServeEnds(t *testing.T) {
 			t.Log("a request that hung:", err)
 		}
 	}
-	if s.active != 0 {
-		t.Errorf("%d requests are being served after Serve has returned", s.active)
+	if active := s.host.Active(); active != 0 {
+		t.Errorf("%d requests are being served after Serve has returned", active)
 	}
 	if _, err := send(client, url, "DescribeLogGroups", "{}"); err == nil {
 		t.Error("the server answers after its end")

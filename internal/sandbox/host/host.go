@@ -36,7 +36,7 @@ type Host struct {
 func CheckListen(address string) error {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return fmt.Errorf("listen address %q: expected HOST:PORT such as 127.0.0.1:9200: %w", address, err)
+		return fmt.Errorf("listen address %q: expected HOST:PORT such as 127.0.0.1:8080: %w", address, err)
 	}
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return fmt.Errorf("listen address %q: expected a loopback host such as 127.0.0.1, because the endpoint lets everyone in", address)
@@ -142,6 +142,13 @@ func (h *Host) Enter() bool {
 	}
 	h.active++
 	return true
+}
+
+// Active is how many requests are being served.
+func (h *Host) Active() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.active
 }
 
 // Leave ends what Enter began.
