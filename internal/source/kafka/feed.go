@@ -182,6 +182,9 @@ func (f *feed) ask(wants []want) []piece {
 		f.failed(err)
 		return nil
 	}
+	if f.spoil != nil {
+		f.spoil(resp)
+	}
 	f.pause = 0
 	f.trouble.clear(f.reason())
 	f.counts.fetches.Add(1)

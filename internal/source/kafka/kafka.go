@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/spillway/spillway/internal/record"
 )
@@ -138,6 +139,9 @@ type Source struct {
 	ready   chan struct{} // closed when there is a client
 	locate  chan struct{} // asks for the leaders
 	due     chan struct{} // asks for a commit
+
+	// spoil changes answers, in tests.
+	spoil func(*kmsg.FetchResponse)
 
 	ctx    context.Context // ends when nothing more is to be read
 	cancel context.CancelFunc
