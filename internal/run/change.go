@@ -66,6 +66,7 @@ func (r *Run) changeTo(file *runfile.File) (did *Changed, begun []*ending, err e
 func (r *Run) commit(n *next) (did *Changed, begun []*ending) {
 	did = &Changed{}
 	r.heap.limit.Store(heapLimit(n.file))
+	r.heap.within.Store(inHeap(n.sources))
 	r.failed.tag.Store(&n.file.FailedTag)
 	for _, c := range n.changes {
 		begun = append(begun, r.change(&c, did)...)

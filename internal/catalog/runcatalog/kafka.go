@@ -94,7 +94,13 @@ var (
 )
 
 // kafkaSource is a source of Kafka, as a run sees it.
-type kafkaSource struct{ *kafka.Source }
+type kafkaSource struct {
+	*kafka.Source
+	memory int64
+}
+
+// InHeap implements run.Collected: the client reads answers into the Go heap.
+func (k kafkaSource) InHeap() int64 { return k.memory }
 
 // Status implements run.Source.
 func (k kafkaSource) Status() run.SourceStatus {
@@ -131,7 +137,7 @@ func (s *Surroundings) kafkaSource(plan *runfile.Source, o run.SourceOptions) (r
 	if err != nil {
 		return nil, err
 	}
-	return kafkaSource{made}, nil
+	return kafkaSource{made, o.Memory}, nil
 }
 
 func kafkaConvert(p *runfile.KafkaSource) (kafka.Convert, error) {
