@@ -108,7 +108,6 @@ type searchDraft struct {
 	zone     *time.Location
 	index    value
 	pipeline value
-	auth     string
 }
 
 // maxRequestSize keeps a request below what nodes take by default: 100 MB.

@@ -28,7 +28,7 @@ func (s *Sink) Send(ctx context.Context, req sink.Request) sink.Outcome {
 	if err != nil {
 		return a.unanswered(ctx, err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // It was read to its end, or the connection goes.
+	defer resp.Body.Close() // It was read to its end, or the connection goes.
 	if resp.StatusCode != http.StatusOK {
 		return a.refused(resp, r.URL)
 	}
@@ -84,7 +84,7 @@ func (s *Sink) judge(u *url.URL, status int) {
 func (a *attempt) refused(resp *http.Response, u *url.URL) sink.Outcome {
 	s := a.sink
 	// What can be read of the answer says enough; the status is there already.
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxSmall)) //nolint:errcheck // see above
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxSmall))
 	a.stopReading()
 	s.judge(u, resp.StatusCode)
 	e := refusedWhole(resp, text)

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -161,8 +162,10 @@ func parseBulk(body []byte) ([]*op, error) {
 	lines := bufio.NewReader(bytes.NewReader(body))
 	for {
 		line, err := lines.ReadBytes('\n')
-		if err != nil {
+		if errors.Is(err, io.EOF) {
 			return ops, nil
+		} else if err != nil {
+			return nil, err
 		}
 		var action map[string]json.RawMessage
 		if err := json.Unmarshal(line, &action); err != nil || len(action) != 1 {

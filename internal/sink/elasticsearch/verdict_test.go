@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,8 +26,10 @@ func lines(n int) *sinktest.Request {
 }
 
 func number(o *op) int {
-	var n int
-	fmt.Sscanf(fmt.Sprint(o.doc["message"]), "line %d", &n)
+	n, err := strconv.Atoi(strings.TrimPrefix(fmt.Sprint(o.doc["message"]), "line "))
+	if err != nil {
+		return -1
+	}
 	return n
 }
 

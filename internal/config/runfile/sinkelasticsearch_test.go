@@ -1,0 +1,94 @@
+package runfile
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spillway/spillway/internal/config/setting"
+)
+
+// Mistakes of a sink elasticsearch say where they are and what was expected.
+func TestSearchProblems(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		want       []string // a part of each
+	}{
+		{"nothing", "", []string{`no index`, `found no hosts; expected a sink of type elasticsearch with the option hosts, or cloud-id`}},
+		{"hosts", "index: a, hosts: ['ftp://x', 'http://u:p@h', 'h:0', 'http://h/?a', h, 'h:9200']", []string{
+			`hosts: found "ftp://x"; expected http://HOST:PORT or https://HOST:PORT`, "hosts: found " + setting.NotShown, `found "h:0"`, `found "http://h/?a"`, `found "h:9200"; expected each host once`}},
+		{"index", "hosts: h, index: 'Logs-%Q'", []string{`index: found "%Q"; expected %Y`}},
+		{"a fixed index", "hosts: h, index: Logs", []string{`index: found the name of the index has capital letters`}},
+		{"a placeholder", "hosts: h, index: 'l-{tga}'", []string{`index: found "{tga}"; expected {tag}, {tag[N]} or {record[FIELD]}`}},
+		{"update", "hosts: h, index: a, operation: update", []string{`found operation: update with id: origin; expected id: field or id: key`}},
+		{"a data stream", "hosts: h, index: a, data-stream: true, operation: index", []string{`found operation: index with data-stream; expected operation: create`}},
+		{"id", "hosts: h, index: a, id: field", []string{`found id: field without id-field`}},
+		{"hash", "hosts: h, index: a, hash-tag: true", []string{`found hash-tag beside id: origin; expected id: hash`}},
+		{"two ways in", "hosts: h, index: a, username: u, password-file: p, api-key-file: k", []string{`found api-key beside username; expected one way to say who we are`}},
+		{"half a user", "hosts: h, index: a, username: u", []string{`found one of username and password; expected both or none`}},
+		{"a secret", "hosts: h, index: a, username: u, password: hunter2", []string{"password: found " + setting.NotShown}},
+		{"TLS", "hosts: h, index: a, tls-ca-file: c", []string{`found tls-ca-file without a host that begins with https://`}},
+		{"a region", "hosts: h, index: a, region: eu-west-1", []string{`found region without aws-service`}},
+		{"a template", "hosts: h, index: a, templates: [{name: x}, {name: y, body: 'no', file: f}, 7]", []string{
+			`found a template or a policy with both or none of body and file`, `body: found "no"; expected one JSON object as text`, `found something else than a map`}},
+		{"a cloud id", "cloud-id: x, index: a", []string{`found an id without the address of a deployment`}},
+		{"a header", "hosts: h, index: a, headers: 'Authorization: x'", []string{`headers: found "Authorization: x"; expected the name of a header`}},
+		{"sizes", "hosts: h, index: a, request-size: 1k, in-flight: 0", []string{`request-size: found "1k"`, `in-flight: found "0"`}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Parse("F", []byte(whole("", "type: elasticsearch, "+c.text, "")), noEnvironment)
+			if err == nil {
+				t.Fatal("it is taken")
+			}
+			if strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "u:p@") {
+				t.Errorf("a secret is shown: %v", err)
+			}
+			problems := setting.List(err)
+			for _, want := range c.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%v\nhas no %q", err, want)
+				}
+			}
+			if len(problems) < len(c.want) {
+				t.Errorf("%d problems, want %d: %v", len(problems), len(c.want), err)
+			}
+		})
+	}
+}
+
+// What a sink becomes of its options and of what they leave out.
+func TestSearchSink(t *testing.T) {
+	parse := func(text string) *File {
+		t.Helper()
+		f, err := Parse("F", []byte(whole("", text, "")), noEnvironment)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	for _, kind := range []string{"elasticsearch", "opensearch"} {
+		s := parse("type: " + kind + ", hosts: [a, 'https://b/x/'], index: 'l-{tag}-%Y', id-field: order").Sinks[0].Search
+		if s == nil || len(s.Hosts) != 2 || s.Hosts[0].String() != "http://a:9200" || s.Hosts[1].String() != "https://b:443/x" {
+			t.Fatalf("%s: %+v", kind, s)
+		}
+		if s.ID != "field" || s.InFlight != 1 || s.Operation != "create" || s.RequestSize != 5<<20 || s.TimeKey != "@timestamp" || s.TagKey != "" ||
+			s.RequestTimeout != time.Minute || s.Index.Fixed() {
+			t.Errorf("%s: %+v", kind, s)
+		}
+	}
+	// NAME:base64 of domain$deployment$kibana, as Elastic Cloud shows it.
+	s := parse("type: elasticsearch, cloud-id: 'n:ZXUuZXhhbXBsZS5jb20kYWJjJGRlZg==', index: a").Sinks[0].Search
+	if len(s.Hosts) != 1 || s.Hosts[0].String() != "https://abc.eu.example.com:443" {
+		t.Errorf("the cloud id gives %v", s.Hosts)
+	}
+	f := parse("type: elasticsearch, hosts: es.example.com, index: a, api-key-file: k, id: none")
+	if w := strings.Join(f.Warnings, "\n"); !strings.Contains(w, "without TLS") || !strings.Contains(w, "id: none") {
+		t.Errorf("the warnings are %q", w)
+	}
+	if s := f.Secrets(); len(s) != 1 || !strings.HasSuffix(s[0].File, "/k") {
+		t.Errorf("the secrets are %v", s)
+	}
+	if m := f.Missing(noEnvironment); len(m) != 1 {
+		t.Errorf("missing: %v", m)
+	}
+}
