@@ -101,6 +101,9 @@ func Parse(text string, in *time.Location) (*Name, error) {
 		case '}':
 			return nil, fmt.Errorf("found %q without a { before it; expected %s", "}", Forms)
 		default:
+			if c < ' ' || c == 0x7f || c == '"' || c == '\\' {
+				return nil, fmt.Errorf("found %q; expected %s", text[at:at+1], Forms)
+			}
 			literal += text[at : at+1]
 			at++
 		}
@@ -252,17 +255,21 @@ func Check(name []byte) string {
 	return ""
 }
 
-// Wrong says what is wrong with a fixed name of an index, or returns "".
+// Wrong says what is wrong with the name as that of an index, or returns "": of one
+// that is made of the tag and fields, the text between them alone is looked at.
 func (n *Name) Wrong() string {
-	if !n.Fixed() {
-		return ""
+	for i := range n.parts {
+		text := n.parts[i].text
+		if clean := Clean([]byte(text), 0); string(clean) != text {
+			return fmt.Sprintf("%q, which has capital letters or characters that no name of an index may have; expected such as %q", text, clean)
+		}
 	}
-	text := []byte(n.parts[0].text)
-	if wrong := Check(text); wrong != "" {
-		return wrong
+	first := []byte(n.parts[0].text)
+	if n.Fixed() {
+		return Check(first)
 	}
-	if clean := Clean([]byte(string(text)), 0); string(clean) != string(text) {
-		return fmt.Sprintf("the name of the index has capital letters or characters that none may have; expected such as %q", clean)
+	if len(first) > 0 && (first[0] == '-' || first[0] == '_' || first[0] == '+') {
+		return Check(first)
 	}
 	return ""
 }

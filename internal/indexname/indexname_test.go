@@ -39,7 +39,7 @@ func TestAppend(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	for text, want := range map[string]string{
-		"": "found nothing", "%": `found "%" at its end`, "a%Q": `found "%Q"; expected %Y`, "{tag": `found "{" without its end`, "a}": `found "}"`,
+		"": "found nothing", "%": `found "%" at its end`, `a"b`: `found "\""`, "a\n": "found", "a%Q": `found "%Q"; expected %Y`, "{tag": `found "{" without its end`, "a}": `found "}"`,
 		"{tga}": `found "{tga}"`, "{tag[x]}": `found "{tag[x]}"`, "{record[]}": `found "{record[]}"`, "{record[a}": `found "{record[a}"`,
 	} {
 		if _, err := Parse(text, nil); err == nil || !strings.HasPrefix(err.Error(), want) {
@@ -51,7 +51,7 @@ func TestErrors(t *testing.T) {
 func TestWrong(t *testing.T) {
 	for text, good := range map[string]bool{
 		"logs": true, "logs-1.2_3": true, ".hidden": true, "Logs": false, "-a": false, "_a": false, "+a": false, "..": false, "a b": false, "a/b": false,
-		"a,b": false, strings.Repeat("a", 255): true, strings.Repeat("a", 256): false, "Logs-{tag}": true,
+		"a,b": false, strings.Repeat("a", 255): true, strings.Repeat("a", 256): false, "Logs-{tag}": false, "-{tag}": false, "logs-{tag}": true,
 	} {
 		n, err := Parse(text, nil)
 		if err != nil {

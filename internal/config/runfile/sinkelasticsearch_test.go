@@ -18,7 +18,7 @@ func TestSearchProblems(t *testing.T) {
 		{"hosts", "index: a, hosts: ['ftp://x', 'http://u:p@h', 'h:0', 'http://h/?a', h, 'h:9200']", []string{
 			`hosts: found "ftp://x"; expected http://HOST:PORT or https://HOST:PORT`, "hosts: found " + setting.NotShown, `found "h:0"`, `found "http://h/?a"`, `found "h:9200"; expected each host once`}},
 		{"index", "hosts: h, index: 'Logs-%Q'", []string{`index: found "%Q"; expected %Y`}},
-		{"a fixed index", "hosts: h, index: Logs", []string{`index: found the name of the index has capital letters`}},
+		{"a fixed index", "hosts: h, index: Logs", []string{`index: found "Logs", which has capital letters`}},
 		{"a placeholder", "hosts: h, index: 'l-{tga}'", []string{`index: found "{tga}"; expected {tag}, {tag[N]} or {record[FIELD]}`}},
 		{"update", "hosts: h, index: a, operation: update", []string{`found operation: update with id: origin; expected id: field or id: key`}},
 		{"a data stream", "hosts: h, index: a, data-stream: true, operation: index", []string{`found operation: index with data-stream; expected operation: create`}},
