@@ -17,6 +17,7 @@ import (
 	"github.com/spillway/spillway/internal/sink"
 	"github.com/spillway/spillway/internal/sink/elasticsearch"
 	"github.com/spillway/spillway/internal/sink/sinktest"
+	"github.com/spillway/spillway/test/launcher/harness"
 	"github.com/spillway/spillway/test/real/parts"
 )
 
@@ -226,12 +227,67 @@ func trySearchSetup(t *testing.T, node *parts.SearchNode) {
 	}
 	for _, overwrite := range []bool{false, false, true} {
 		setup.Overwrite = overwrite
-		s := searchSink(t, node, "sp-roll", func(o *elasticsearch.Options) { o.Setup, o.RequireAlias = setup, node.Name >= "elasticsearch" && !strings.HasPrefix(node.Name, "opensearch-1") })
+		s := searchSink(t, node, "sp-roll", func(o *elasticsearch.Options) {
+			o.Setup, o.RequireAlias = setup, node.Name >= "elasticsearch" && !strings.HasPrefix(node.Name, "opensearch-1")
+		})
 		if out := s.Send(t.Context(), sinktest.NewRequest(numberLine("\x01"))); out.Verdict != sink.Delivered || len(out.Rejected) > 0 {
 			t.Fatalf("%+v", out)
 		}
 	}
 	if settings := node.Must(t, http.MethodGet, "/sp-roll-000001/_settings", ""); !strings.Contains(string(settings), `"number_of_replicas":"0"`) {
 		t.Errorf("the first index of the alias has the settings %s, expected those of its template", settings)
+	}
+}
+
+// The sink at a secured node, by user and by API key: what it may not write waits, or
+// is given up where that is asked for.
+func TestSecuredSearchSink(t *testing.T) {
+	if !harness.Long() {
+		t.Skip("secured nodes are started in the whole size alone: SPILLWAY_LONG=1")
+	}
+	for _, name := range []string{parts.OpenSearchSecured, parts.Elasticsearch8} {
+		t.Run(name, func(t *testing.T) {
+			parts.Need(t, name)
+			node := parts.StartSearch(t, name, parts.SearchOptions{Secured: true})
+			user := func(user, password string) func(*elasticsearch.Options) {
+				return func(o *elasticsearch.Options) { o.Username, o.Password = user, password }
+			}
+			send := func(index string, change func(*elasticsearch.Options)) sink.Outcome {
+				return searchSink(t, node, index, change).Send(t.Context(), sinktest.NewRequest(numberLine("\x01")))
+			}
+			taken := func(what string, out sink.Outcome) {
+				t.Helper()
+				if out.Verdict != sink.Delivered || len(out.Rejected)+len(out.Again) > 0 {
+					t.Errorf("%s: %+v", what, out)
+				}
+			}
+			waits := func(what string, out sink.Outcome) {
+				t.Helper()
+				if out.Verdict != sink.Retry && len(out.Again) == 0 || !out.Config || out.Err == nil {
+					t.Errorf("%s: %+v, expected that it waits for somebody to act", what, out)
+				}
+			}
+			taken("the administrator", send("logstash-a", user(parts.SearchAdmin, parts.SearchAdminPassword)))
+			limited := user(parts.SearchLimited, parts.SearchLimitedPassword)
+			taken("a user, where he may", send("logstash-b", limited))
+			waits("a user, where he may not", send("others", limited))
+			waits("a wrong password", send("logstash-a", user(parts.SearchAdmin, "wrong")))
+			waits("nobody", send("logstash-a", nil))
+			waits("an unknown authority", send("logstash-a", func(o *elasticsearch.Options) { o.Transport = &http.Transport{} }))
+			out := send("others", func(o *elasticsearch.Options) { limited(o); o.RejectRefused = true })
+			if len(out.Rejected) != 1 || out.Rejected[0].Reason != string(ledger.RejectedRefused) || out.Rejected[0].Status != 403 {
+				t.Errorf("given up: %+v", out)
+			}
+			if strings.HasPrefix(name, "elasticsearch") {
+				var key struct {
+					Encoded string `json:"encoded"`
+				}
+				if err := json.Unmarshal(node.Must(t, http.MethodPost, "/_security/api_key", `{"name":"sink"}`), &key); err != nil {
+					t.Fatal(err)
+				}
+				taken("an API key", send("logstash-a", func(o *elasticsearch.Options) { o.APIKey = key.Encoded }))
+				waits("a wrong API key", send("logstash-a", func(o *elasticsearch.Options) { o.APIKey = "d3Jvbmc6a2V5" }))
+			}
+		})
 	}
 }

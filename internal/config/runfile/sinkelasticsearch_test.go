@@ -85,6 +85,11 @@ func TestSearchSink(t *testing.T) {
 	if w := strings.Join(f.Warnings, "\n"); !strings.Contains(w, "without TLS") || !strings.Contains(w, "id: none") {
 		t.Errorf("the warnings are %q", w)
 	}
+	f, err := Parse("F", []byte(whole("type: kafka, brokers: 'b:1', topics: t, group: g, time: now", "type: elasticsearch, hosts: h, index: 'l-%Y'", "")), noEnvironment)
+	if err != nil || !strings.Contains(strings.Join(f.Warnings, "\n"), "time: now") {
+		t.Errorf("a dated index and time: now: %v", err)
+	}
+	f = parse("type: elasticsearch, hosts: es.example.com, index: a, api-key-file: k, id: none")
 	if s := f.Secrets(); len(s) != 1 || !strings.HasSuffix(s[0].File, "/k") {
 		t.Errorf("the secrets are %v", s)
 	}

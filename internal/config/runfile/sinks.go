@@ -79,5 +79,6 @@ func (p *parser) together() {
 			p.warnings.add(s.Where, "the sink "+s.Name+" is in no route and gets nothing")
 		}
 	}
+	p.dated()
 	p.covered()
 }
