@@ -13,7 +13,8 @@ import (
 )
 
 // TestRunKilledWhileItWritesFiles kills spillway run in mid-stream, again and again: every acknowledged record is in
-// the files, and no line is torn. A file knows no ids, so what was written and not settled is there twice.
+// the files, and no line is torn. A file knows no ids, so what was written and not settled is there twice;
+// with a disk buffer no more is than what that says to have been offered when a process was killed.
 func TestRunKilledWhileItWritesFiles(t *testing.T) {
 	for name, route := range map[string]string{
 		"kernel":    `{match: "**", to: out, mode: spill, durability: kernel, max-buffer-size: 256k, max-disk-size: 64m}`,
@@ -28,9 +29,11 @@ func TestRunKilledWhileItWritesFiles(t *testing.T) {
 			seed := uint64(time.Now().UnixNano())
 			random := rand.New(rand.NewPCG(seed, 0))
 			kills := harness.Pick(20, 60, 500)
+			possible := int64(0)
 			for range kills {
 				<-time.After(time.Duration(20+random.IntN(150)) * time.Millisecond)
 				r.kill()
+				possible += offered(t, filepath.Join(r.dir, "state"))
 				r.start()
 			}
 			total := int64(0)
@@ -45,7 +48,7 @@ func TestRunKilledWhileItWritesFiles(t *testing.T) {
 			if report.Pending != 0 || report.Dropped != 0 {
 				t.Errorf("seed %d: %d are pending at the end, %d dropped", seed, report.Pending, report.Dropped)
 			}
-			doubled := 0
+			doubled := int64(0)
 			for tag, n := range acked {
 				seen := linesOf(t, filepath.Join(dir, tag+".log"))
 				missing := 0
@@ -53,13 +56,16 @@ func TestRunKilledWhileItWritesFiles(t *testing.T) {
 					if seen[i] == 0 {
 						missing++
 					}
-					doubled += max(seen[i]-1, 0)
+					doubled += int64(max(seen[i]-1, 0))
 				}
 				if missing > 0 || total == 0 {
 					t.Errorf("seed %d: of %d acknowledged records of %s %d are missing", seed, n, tag, missing)
 				}
 			}
-			t.Logf("%d kills, %d records acknowledged, %d written twice", kills, total, doubled)
+			if name == "kernel" && doubled > possible {
+				t.Errorf("seed %d: %d records are there twice, and %d may be", seed, doubled, possible)
+			}
+			t.Logf("%d kills, %d records acknowledged, %d written twice of %d possible", kills, total, doubled, possible)
 		})
 	}
 }
