@@ -186,7 +186,7 @@ func TestReceiptsAreBounded(t *testing.T) {
 // TestManyTags: streams of which nothing is held are forgotten beyond 1,024. One
 // that returns is a new one, and everything is accounted for.
 func TestManyTags(t *testing.T) {
-	const tags = 100_000
+	tags := shorter(20_000, 100_000)
 	b := buffer.New(buffer.Config{Limit: 1 << 20, Mode: buffer.Blocking, Sink: sink.Limits{InFlight: 4}}, ledger.New())
 	one := []byte(entry("x"))
 	send := func(tag string) {
@@ -216,7 +216,7 @@ func TestManyTags(t *testing.T) {
 	if n := len(b.Streams()); n > 4200 {
 		t.Errorf("%d streams are kept", n)
 	}
-	if got := b.Balance(); got.Delivered != tags+1 || got.Unaccounted != 0 || len(got.Streams) != ledger.MaxNamedStreams+1 {
+	if got := b.Balance(); got.Delivered != int64(tags+1) || got.Unaccounted != 0 || len(got.Streams) != ledger.MaxNamedStreams+1 {
 		t.Errorf("the balance is %+v with %d streams", got.Sheet, len(got.Streams))
 	}
 }
@@ -225,7 +225,7 @@ func TestManyTags(t *testing.T) {
 // and knows those of which something is.
 func TestManyTagsOnADisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const tags = 30_000
+		tags := shorter(18_000, 30_000)
 		l := &levels{T: t, disk: disktest.New(1)}
 		l.begin(buffer.Kernel)
 		one := []byte(entry("x"))

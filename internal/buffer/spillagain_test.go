@@ -77,7 +77,7 @@ func TestWhatWasMovedIsHandedOverOnce(t *testing.T) {
 				for range 3 {
 					l.take()
 				}
-				l.hand(20_000)
+				l.hand(shorter(8000, 20_000))
 				for range min(settled, len(l.flight)) {
 					l.settle(0, buffer.Fate{})
 				}
@@ -133,7 +133,7 @@ func TestNothingIsDroppedForWhatIsSettled(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := small(t, buffer.Kernel, full)
 				time.Sleep(time.Second)
-				for round := range 20 {
+				for round := range shorter(5, 20) {
 					l.hand(3000)
 					for l.take() || len(l.flight) > 0 {
 						for len(l.flight) > 0 {
