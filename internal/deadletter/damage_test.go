@@ -82,6 +82,9 @@ func TestEveryDamagedPage(t *testing.T) {
 	if raceDetector || os.Getenv("SPILLWAY_CI") == "" && os.Getenv("SPILLWAY_LONG") == "" {
 		stride = 20
 	}
+	if testing.Short() {
+		stride = 60
+	}
 	lost, unknown, aside := 0, 0, 0
 	for page := 0; page < pages; page += min(stride, max(1, page)) {
 		text := bytes.Clone(whole)

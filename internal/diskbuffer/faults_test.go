@@ -32,6 +32,8 @@ func TestFaults(t *testing.T) {
 		seeds, step = 40, 1
 	case os.Getenv("SPILLWAY_CI") != "":
 		seeds, step = 4, 1
+	case testing.Short():
+		step = 13
 	}
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
