@@ -69,7 +69,7 @@ func (r *Run) buildRoute(n *next, from *runfile.Route) error {
 		var err error
 		if l != nil {
 			err = r.prepare(n, l, plan)
-		} else if l, err = r.startLeg(plan); err == nil {
+		} else if l, err = r.startLeg(plan, place{i, len(from.To)}); err == nil {
 			n.made = append(n.made, l)
 		}
 		if err != nil {

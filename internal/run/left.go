@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/spillway/spillway/internal/config"
 	"github.com/spillway/spillway/internal/diskbuffer"
@@ -23,6 +24,8 @@ type Orphan struct {
 type left struct {
 	path        string
 	route, sink string
+	// place is where it stands among all that is left of its route.
+	place place
 }
 
 // adopt looks at the disk buffers that earlier runs have left and no leg has
@@ -56,6 +59,7 @@ func (r *Run) adopt() {
 	r.mu.Lock()
 	r.orphans = orphans
 	r.mu.Unlock()
+	r.places(bySink, orphans)
 	for name, all := range bySink {
 		r.endings.leave("what earlier runs left for the sink "+name, func() error {
 			var errs []error
@@ -64,6 +68,38 @@ func (r *Run) adopt() {
 			}
 			return errors.Join(errs...)
 		})
+	}
+}
+
+// places says where each buffer stands among those of its route that have something
+// left, of which a chunk may be in several: those that are being delivered already, and
+// those that nobody delivers, count as well.
+func (r *Run) places(bySink map[string][]left, orphans []Orphan) {
+	sinks := map[string][]string{}
+	note := func(route, sink string) {
+		if !slices.Contains(sinks[route], sink) {
+			sinks[route] = append(sinks[route], sink)
+		}
+	}
+	r.mu.Lock()
+	for _, l := range r.leaving {
+		note(l.route, l.name)
+	}
+	r.mu.Unlock()
+	for _, o := range orphans {
+		note(o.Route, o.Sink)
+	}
+	for _, all := range bySink {
+		for _, l := range all {
+			note(l.route, l.sink)
+		}
+	}
+	for _, all := range bySink {
+		for i := range all {
+			of := sinks[all[i].route]
+			slices.Sort(of)
+			all[i].place = place{slices.Index(of, all[i].sink), len(of)}
+		}
 	}
 }
 
@@ -139,7 +175,7 @@ func (r *Run) openLeft(l *left) (*leg, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open it: %w", err), r.sinks.put(shared))
 	}
-	made := r.startPipeline(plan, shared, disk)
+	made := r.startPipeline(plan, shared, disk, l.place)
 	r.leaving = append(r.leaving, made)
 	return made, nil
 }

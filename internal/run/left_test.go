@@ -130,3 +130,32 @@ func TestReloadTakesTheRouteOfABuffer(t *testing.T) {
 	r.has("one", "app.x ", all)
 	r.has("two", "app.x ", []string{"new"})
 }
+
+// TestLeftOfARenamedRoute: a chunk that two legs of it have left is settled when both
+// have delivered it, not before.
+func TestLeftOfARenamedRoute(t *testing.T) {
+	r := newRig(t)
+	r.places["one"].is(true)
+	r.places["two"].is(true)
+	s := r.start(r.file(64<<10, "app.** spill: one two"))
+	told := s.handKeyed('k', "app.x", "x")
+	r.await("both hold it", func(p run.Report) bool { return p.Pending == 2 })
+	if _, err := r.Stop(time.Now().Add(100 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	r.expect(told, false)
+	r.places["one"].is(false)
+	s = r.start(r.file(64<<10, "** spill: one two"))
+	r.await("one has it", func(p run.Report) bool { return p.Delivered == 1 })
+	if got := string(s.keys()); got != "" {
+		t.Errorf("before the second leg has it settled are %q", got)
+	}
+	r.places["two"].is(false)
+	r.await("both have it", func(p run.Report) bool { return p.Delivered == 2 })
+	if _, err := r.Stop(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if got := string(s.keys()); got != "k" {
+		t.Errorf("at the end settled are %q", got)
+	}
+}

@@ -15,7 +15,7 @@ import (
 
 // startLeg makes a leg and starts to deliver, at first what an earlier run has
 // left for it.
-func (r *Run) startLeg(plan legPlan) (*leg, error) {
+func (r *Run) startLeg(plan legPlan, at place) (*leg, error) {
 	to, err := r.sinks.get(&plan.sink)
 	if err != nil {
 		return nil, err
@@ -24,7 +24,7 @@ func (r *Run) startLeg(plan legPlan) (*leg, error) {
 	if err != nil {
 		return nil, errors.Join(err, r.sinks.put(to))
 	}
-	return r.startPipeline(plan, to, disk), nil
+	return r.startPipeline(plan, to, disk, at), nil
 }
 
 // openDisk opens the disk buffer of a leg, in mode spill.
@@ -54,11 +54,12 @@ func (p *legPlan) bufferOptions() config.Buffer {
 	return o
 }
 
-func (r *Run) startPipeline(plan legPlan, to *sharedSink, disk *buffer.Disk) *leg {
+func (r *Run) startPipeline(plan legPlan, to *sharedSink, disk *buffer.Disk, at place) *leg {
 	cfg := pipeline.For(plan.bufferOptions(), disk, to.lent(), r.cfg.Log)
 	cfg.Deliver.DeadLetters = r.cfg.DeadLetters
 	l := newLeg(plan, to)
 	l.settled = &r.settled
+	l.place.Store(&at)
 	cfg.Buffer.Settled = func(keys [][16]byte) { r.settled.told(*l.place.Load(), keys) }
 	l.Pipeline = pipeline.Start(cfg)
 	return l
