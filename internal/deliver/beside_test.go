@@ -3,6 +3,7 @@ package deliver_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,12 +59,12 @@ func TestDuplicatesLeaveNoMarker(t *testing.T) {
 // through.
 func TestSomeWaitForSomebody(t *testing.T) {
 	in(t, func(t *testing.T) {
-		closed := true
+		var open atomic.Bool
 		s := &script{limits: sink.Limits{InFlight: 2}}
 		s.answer = func(_ context.Context, _ int, a attempt) sink.Outcome {
 			out := sink.Outcome{Verdict: sink.Delivered, AlreadyThere: 1, Replaced: 2}
 			for i, text := range a.texts {
-				if text == "0:000002" && closed {
+				if text == "0:000002" && !open.Load() {
 					out.Again, out.Config, out.Err = []sink.Span{{First: i, End: i + 1}}, true, errors.New("the index is closed")
 				}
 			}
@@ -78,7 +79,7 @@ func TestSomeWaitForSomebody(t *testing.T) {
 		if h := r.deliver.Health(); h.Up || !h.Config || h.Error != "the index is closed" || h.AlreadyThere != 1 || h.Replaced != 2 {
 			t.Errorf("while a record waits the health is %+v", h)
 		}
-		closed = false
+		open.Store(true)
 		time.Sleep(time.Minute)
 		if h := r.deliver.Health(); !h.Up || h.Config || h.Error != "" || h.AlreadyThere != 2 {
 			t.Errorf("after that the health is %+v", h)
