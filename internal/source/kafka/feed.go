@@ -18,6 +18,8 @@ type feed struct {
 	broker int32
 	work   chan *answer
 	pause  time.Duration
+	// several says that there are other feeds.
+	several bool
 }
 
 // answer is what a broker has sent; it takes a slot until it is handed over.
@@ -87,7 +89,9 @@ func (f *feed) await() (wants []want, ok bool) {
 			return wants, true
 		}
 		var timeout <-chan time.Time
-		if wait > 0 {
+		if wait == 0 {
+			f.trouble.clear(f.reason()) // There is nothing to ask this broker for.
+		} else {
 			timer := time.NewTimer(wait)
 			timeout = timer.C
 			defer timer.Stop()
@@ -106,6 +110,7 @@ func (f *feed) wants() (wants []want, wait time.Duration, woken <-chan struct{})
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := time.Now()
+	f.several = len(f.feeds) > 1
 	for _, p := range f.partitions {
 		if p.leader != f.broker {
 			continue
@@ -135,8 +140,10 @@ func (r *fetchRequest) MaxVersion() int16 {
 }
 
 const (
-	// fetchWait is how long a broker waits for something to come.
-	fetchWait = 500 * time.Millisecond
+	// fetchWait is how long a broker waits for something to come, and sharedWait where
+	// there are several, of which not all may be asked at once.
+	fetchWait  = 500 * time.Millisecond
+	sharedWait = 100 * time.Millisecond
 	// maxPartition is what is asked for of one partition at once, in bytes.
 	maxPartition = 1 << 20
 )
@@ -145,7 +152,11 @@ const (
 // fills its answer in the order of the request.
 func (f *feed) request(wants []want) *fetchRequest {
 	req := &fetchRequest{FetchRequest: kmsg.NewPtrFetchRequest()}
-	req.MaxWaitMillis, req.MinBytes, req.MaxBytes = int32(fetchWait.Milliseconds()), 1, f.fetch
+	wait := fetchWait
+	if f.several {
+		wait = sharedWait
+	}
+	req.MaxWaitMillis, req.MinBytes, req.MaxBytes = int32(wait.Milliseconds()), 1, f.fetch
 	if f.cfg.ReadCommitted {
 		req.IsolationLevel = 1
 	}
@@ -245,10 +256,10 @@ func (f *feed) read(pieces []piece, w *want, got *kmsg.FetchResponseTopicPartiti
 	if f.cfg.ReadCommitted && got.LastStableOffset >= 0 {
 		end = got.LastStableOffset
 	}
+	f.trouble.clear(partitionReason(w.place))
 	if p.next == w.at || !w.expect(w, &p, end) {
 		return pieces
 	}
-	f.trouble.clear(partitionReason(w.place))
 	return append(pieces, p)
 }
 

@@ -19,7 +19,7 @@ func (s *Source) options() []kgo.Opt {
 		kgo.ConsumerGroup(c.Group), kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.DisableAutoCommit(),
 		kgo.SessionTimeout(c.SessionTimeout), kgo.HeartbeatInterval(c.SessionTimeout/5), kgo.RebalanceTimeout(max(rebalanceTimeout, 2*c.RebalanceWait)),
 		kgo.MetadataMaxAge(metadataAge), kgo.MetadataMinAge(250*time.Millisecond), kgo.DisableClientMetrics(),
-		kgo.AdjustFetchOffsetsFn(s.assigned), kgo.OnPartitionsRevoked(s.revoked), kgo.OnPartitionsLost(s.lost),
+		kgo.AdjustFetchOffsetsFn(s.assigned), kgo.OnPartitionsAssigned(s.joined), kgo.OnPartitionsRevoked(s.revoked), kgo.OnPartitionsLost(s.lost),
 		kgo.BrokerMaxReadBytes(maxAnswer), kgo.WithHooks(hooks{s}), kgo.WithLogger(logger{s}), kgo.WithContext(context.Background()),
 	)
 	if c.InstanceID != "" {
@@ -77,11 +77,16 @@ func (s *Source) assigned(ctx context.Context, offsets map[string]map[int32]kgo.
 	}
 	s.mu.Unlock()
 	s.counts.rebalances.Add(1)
-	s.trouble.clear("group")
+	s.trouble.clear("metadata")
+	s.trouble.clear("offsets")
 	ask(s.locate)
 	ask(s.due)
 	return nil, nil
 }
+
+// joined is called when the member is in its group, whether it is assigned something
+// or not.
+func (s *Source) joined(context.Context, *kgo.Client, map[string][]int32) { s.trouble.clear("group") }
 
 // revoked gives partitions away: nothing more of them is handed over, what is under
 // way gets a while to settle, and what is settled is committed.

@@ -112,13 +112,16 @@ func (w *worker) piece(pc *piece) {
 		return
 	}
 	pc.mu.Lock()
-	gone := 0
+	gone, damaged := 0, pc.damaged > 0
 	if pc.stream == pc.partition.stream && !pc.stopped {
 		gone = pc.passed(pc.next)
 		pc.walked, pc.damaged = pc.next, 0
 	}
 	pc.mu.Unlock()
 	w.counts.missed.Add(int64(gone))
+	if damaged {
+		w.trouble.clear("damage")
+	}
 }
 
 // batch hands the records of a batch over. Where it cannot be read, at is the offset of
@@ -216,6 +219,7 @@ func (w *worker) unreadable(pc *piece, batch []byte, at int64, err error) {
 		last = at
 	}
 	w.counts.unreadable.Add(1)
+	w.trouble.clear("damage") // It is a dead letter now.
 	w.event("damage", pc.place, fmt.Errorf("the offsets %d to %d cannot be read: %w", at, last, err))
 	w.refuseUnread(at, 0, fmt.Sprintf("the offsets %d to %d of %s/%d cannot be read: %v", at, last, pc.topic, pc.number, err))
 }

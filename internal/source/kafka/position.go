@@ -179,6 +179,7 @@ func (s *Source) outOfRange(w *want) {
 		s.troubled("offsets", w.place, err)
 		return
 	}
+	s.trouble.clear("offsets")
 	if to < w.at {
 		s.restart(w.partition, to)
 		return
