@@ -400,7 +400,7 @@ func topicName(dst []byte, text string) []byte {
 // goodTopic says what is wrong with a topic's name.
 func goodTopic(name string) error {
 	if name == "" || len(name) > record.MaxTopic || strings.Trim(name, ".") == "" && len(name) < 3 {
-		return fmt.Errorf("found the topic %q, expected a name of 1 to %d bytes other than . and ..", name, record.MaxTopic)
+		return fmt.Errorf("found the topic %q, expected a name of 1 to %d bytes that is not dots alone", name, record.MaxTopic)
 	}
 	return nil
 }

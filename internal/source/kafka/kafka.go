@@ -18,7 +18,6 @@ package kafka
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -299,9 +298,6 @@ func (s *Source) Settled([][16]byte) {}
 
 // Done never comes: topics have no end.
 func (s *Source) Done() <-chan struct{} { return nil }
-
-// errStopped ends what is under way when the source stops.
-var errStopped = errors.New("the source stops")
 
 // counts are what a source has seen.
 type counts struct {
