@@ -163,7 +163,7 @@ func (s *Sink) alias(ctx context.Context) error {
 	if name == "" {
 		return nil
 	}
-	status, answer, err := s.call(ctx, http.MethodGet, "/_alias/"+url.PathEscape(name), nil)
+	status, answer, err := s.call(ctx, http.MethodHead, "/"+url.PathEscape(name), nil)
 	if err != nil {
 		return err
 	}
