@@ -30,8 +30,8 @@ type Origin struct {
 // is kept in memory.
 const maxOrigins = 1 << 14
 
-// Origins calls f for batches with an origin of which something is not settled, as
-// many as most, the newest segments first; within a segment they are in order. It
+// Origins calls f for batches with an origin of which something is not settled, the
+// newest as many as most: the newest segments first, and within a segment in order. It
 // reports whether these are all: some are left out where there are more, or where
 // damage hides them. It is meant to be called once, after Open.
 func (s *Store) Origins(most int, f func(Origin)) (all bool) {
@@ -43,15 +43,15 @@ func (s *Store) Origins(most int, f func(Origin)) (all bool) {
 	segments := slices.Clone(s.segments)
 	s.mu.Unlock()
 	for i := len(segments) - 1; ; i-- {
-		for _, o := range list {
-			if o.At+uint64(o.Records) <= settled {
-				continue
-			}
-			if most--; most < 0 {
-				return false
-			}
+		list = slices.DeleteFunc(list, func(o Origin) bool { return o.At+uint64(o.Records) <= settled })
+		cut := max(len(list)-most, 0)
+		for _, o := range list[cut:] {
 			f(o)
 		}
+		if cut > 0 {
+			return false
+		}
+		most -= len(list)
 		if i <= 0 || segments[i].first.Events <= settled {
 			return all
 		}

@@ -58,6 +58,12 @@ func TestOrigins(t *testing.T) {
 		if !slices.Equal(want, got) || !all {
 			t.Fatalf("round %d: %d origins, all: %t; want %d", round, len(got), all, len(want))
 		}
+		for _, most := range []int{1, 2, 3, 10} {
+			// Its sender sends again what it sent last.
+			if got, all := origins(s, most); !slices.Equal(want[len(want)-most:], got) || all {
+				t.Fatalf("round %d: the newest %d are %v, all: %t; want %v", round, most, got, all, want[len(want)-most:])
+			}
+		}
 		if got, all := origins(s, 7); len(got) != 7 || all || got[6] != want[len(want)-1] {
 			t.Errorf("round %d: of 7 there are %d, all: %t", round, len(got), all)
 		}
