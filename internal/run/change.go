@@ -27,10 +27,10 @@ type Changed struct {
 // than attempts at a destination may take that is exchanged.
 const reloadPatience = 2 * time.Second
 
-// Reload changes the run to another file: whole, or not at all, and then the
-// error says why. Legs and sources of which both files say the same go on untouched; a leg of
-// which the name stays goes on with what it holds by the new file, where that can be.
-// What is in the others is delivered to the sink of that name, or stays on the disk.
+// Reload changes the run to another file: whole, or not at all, and then the error says
+// why. Legs and sources of which both files say the same go on untouched. A leg of which
+// the names stay goes on by the new file with what it holds, where that can be. What is
+// in the others is delivered to the sink of that name, or stays on the disk.
 //
 // It answers within some seconds, whatever destinations do.
 func (r *Run) Reload(file *runfile.File) (*Changed, error) {

@@ -51,8 +51,8 @@ type Run struct {
 
 	// changing is held while the file changes, and at the end; opening, inside of it,
 	// while the file changes and while a leg is made for what an earlier run left, so
-	// that the new file is that leg's as well; and mu, inside of both, while what follows is read or
-	// changed.
+	// that the new file is that leg's as well; and mu, inside of both, while what
+	// follows is read or changed.
 	changing sync.Mutex
 	opening  sync.Mutex
 	mu       sync.Mutex
