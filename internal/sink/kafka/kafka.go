@@ -318,7 +318,7 @@ func (f *flight) outcome(c *connection) sink.Outcome {
 			continue
 		}
 		again[one.event], any = true, true
-		out.Err = c.explain(one.err)
+		out.Err = c.explain(f.topicError(one))
 		out.Unsure = out.Unsure || !refusedWhole(one.err)
 		out.Config = out.Config || needsAction(one.err)
 	}
@@ -330,6 +330,14 @@ func (f *flight) outcome(c *connection) sink.Outcome {
 	}
 	sortRejections(out.Rejected)
 	return out
+}
+
+// topicError says of which topic an error speaks, where it is of one.
+func (f *flight) topicError(one failure) error {
+	if at := f.at(one.event); at < len(f.records) && refusedWhole(one.err) {
+		return kafkaclient.TopicError(f.records[at].Topic, "Describe and Write", one.err)
+	}
+	return one.err
 }
 
 func spans(again []bool) (all []sink.Span) {
