@@ -14,6 +14,9 @@ import (
 // The nodes that others are tested against: each keeps over a kill what it has acknowledged, and makes
 // data streams of templates.
 func TestSearchNodes(t *testing.T) {
+	if !harness.Long() {
+		t.Skip("the nodes alone are tested in the whole size: SPILLWAY_LONG=1; in others the sink is, against two of them")
+	}
 	for _, name := range parts.SearchNodes() {
 		t.Run(name, func(t *testing.T) {
 			parts.Need(t, name)
