@@ -329,7 +329,7 @@ func TestKafkaIntoSearch(t *testing.T) {
 // Processes come and go, at most four at a time: one joins, one leaves, one is killed, and the broker and
 // the node are away for a while each.
 func testPartsAway(c *chain) {
-	records, away := 120_000, time.Second
+	records, away := 60_000, time.Second
 	if harness.Long() {
 		records, away = 2_000_000, 20*time.Second
 	}
