@@ -90,7 +90,7 @@ type ServerConfig struct {
 	// Memory bounds what the server holds of messages, in bytes: what is half
 	// read, what is decompressed, and what a Receiver has not returned from. By
 	// default 64 MiB, at least 1 MiB. It lies outside the Go heap. Connections take
-	// 2 KiB each of it, but never the last quarter; what they hold lies in the heap. On
+	// 2 KiB each of it, but never the last half; what they hold lies in the heap. On
 	// Linux, one on which nothing has come for a second takes no more than that; another
 	// takes some 3 KiB beside.
 	Memory int64

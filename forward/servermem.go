@@ -105,9 +105,10 @@ func (p *pool) beside(n int64) {
 	}
 }
 
-// most is how much blocks may take: what is left of the limit, and at least a quarter
-// of it, without which nothing would be received.
-func (p *pool) most() int64 { return max(p.limit-p.others, p.limit/4) }
+// most is how much blocks may take: what is left of the limit, and at least half
+// of it,
+// without which little would be received.
+func (p *pool) most() int64 { return max(p.limit-p.others, p.limit/2) }
 
 // take returns a block of 1<<b bytes, if there is one.
 func (p *pool) take(b int, quick bool) ([]byte, bool) {
