@@ -2,6 +2,7 @@ package streams
 
 import (
 	"cmp"
+	"context"
 	"iter"
 	"slices"
 	"time"
@@ -25,6 +26,8 @@ type plan struct {
 	scan     *jsonscan.Scanner
 	calls    []call
 	rejected []sink.Rejection
+	rest     sink.Span // what there was no room for
+	taken    int       // of the sink's room, in bytes
 }
 
 // event is one event in the plan.
@@ -43,13 +46,65 @@ type call struct {
 	first, last int // events, last behind the last
 }
 
-// maxKept bounds what is kept of the memory of a plan, in bytes.
-const maxKept = 4 << 20
+const (
+	// maxKept bounds what is kept of the memory of a plan, in bytes.
+	maxKept = 2 << 20
+	// perGrowth is by how much a plan grows at least, in bytes.
+	perGrowth = 64 << 10
+	// frameHead is what stands before a message in a frame, in bytes.
+	frameHead = 4
+	// eventSize is what an event takes beside its message, in bytes.
+	eventSize = 6 * 8
+)
+
+// begin waits for the room that a request takes, if it becomes no longer.
+func (p *plan) begin(ctx context.Context, req sink.Request) (err error) {
+	size := 0
+	for _, b := range req.Batches() {
+		size += len(b.Frames)
+	}
+	events := req.Events()
+	if p.taken, err = p.sink.room.take(ctx, size+events*eventSize); err != nil {
+		return err
+	}
+	p.frames = sized(p.frames, max(0, p.taken-events*eventSize))
+	p.events = sized(p.events, events)
+	p.rest = sink.Span{First: events, End: events}
+	return nil
+}
+
+// sized is an empty slice with that capacity, and not many times as much.
+func sized[T any](kept []T, n int) []T {
+	if cap(kept) < n || cap(kept) > n+n/4+perGrowth {
+		return make([]T, 0, n)
+	}
+	return kept[:0]
+}
+
+// grow makes room for n bytes more of messages, where there is any. The first event
+// has it in any case.
+func (p *plan) grow(n int) bool {
+	if len(p.frames)+n <= cap(p.frames) {
+		return true
+	}
+	n = max(n, perGrowth, cap(p.frames)/4)
+	switch {
+	case p.sink.room.more(n):
+	case len(p.events) == 0:
+		p.sink.room.force(n)
+	default:
+		return false
+	}
+	p.taken += n
+	p.frames = append(make([]byte, 0, cap(p.frames)+n), p.frames...)
+	return true
+}
 
 // end gives the memory back.
 func (p *plan) end() {
 	s := p.sink
-	if cap(p.frames)+cap(p.text) > maxKept {
+	s.room.give(p.taken)
+	if cap(p.frames)+cap(p.events)*eventSize+cap(p.text) > maxKept {
 		return
 	}
 	clear(p.names)
@@ -60,19 +115,21 @@ func (p *plan) end() {
 // read takes the events of a request in.
 func (p *plan) read(req sink.Request) {
 	for first, b := range req.Batches() {
-		p.batch(first, req.Stream(b.Stream), b)
+		if !p.batch(first, req.Stream(b.Stream), b) {
+			break
+		}
 	}
 	slices.SortFunc(p.events, func(a, b event) int {
 		return cmp.Or(cmp.Compare(a.target, b.target), cmp.Compare(millisecond(a.time), millisecond(b.time)), cmp.Compare(a.index, b.index))
 	})
 }
 
-func (p *plan) batch(first int, stream *record.Stream, b *record.Batch) {
+// batch takes the events of a batch in, as far as there is room.
+func (p *plan) batch(first int, stream *record.Stream, b *record.Batch) bool {
 	target, hour := p.target(stream, b.Time), p.sink.hour(b.Time)
 	if b.Kind == record.KindLoss {
 		p.text = b.Loss().AppendText(p.text[:0])
-		p.add(first, target, b.Time, p.text)
-		return
+		return p.add(first, target, b.Time, p.text)
 	}
 	rest := b.Frames
 	for i := first; len(rest) > 0; i++ {
@@ -94,23 +151,37 @@ func (p *plan) batch(first int, stream *record.Stream, b *record.Batch) {
 		if h := p.sink.hour(at); h != hour {
 			target, hour = p.target(stream, at), h
 		}
-		p.add(i, target, at, body)
+		if !p.add(i, target, at, body) {
+			return false
+		}
 	}
+	return true
 }
 
-// add takes one event in.
-func (p *plan) add(index, target int, at int64, message []byte) {
+// add takes one event in, if there is room.
+func (p *plan) add(index, target int, at int64, message []byte) bool {
+	if len(message) > p.sink.limits.RequestBytes {
+		p.reject(index, ledger.RejectedTooLong, tooLong)
+		return true
+	}
+	if !p.grow(frameHead + len(message)) {
+		p.rest.First = index
+		return false
+	}
 	from := len(p.frames)
 	var added record.Added
 	p.frames, added = record.AppendBody(p.frames, message)
 	cost := added.Bytes + added.Repair + p.sink.limits.PerEvent
 	if cost > p.sink.limits.RequestBytes {
 		p.frames = p.frames[:from]
-		p.reject(index, ledger.RejectedTooLong, "the event takes more than the service takes at once")
-		return
+		p.reject(index, ledger.RejectedTooLong, tooLong)
+		return true
 	}
 	p.events = append(p.events, event{index: index, target: target, time: at, from: from, to: len(p.frames), cost: cost})
+	return true
 }
+
+const tooLong = "the event takes more than the service takes at once"
 
 func (p *plan) reject(i int, why ledger.Reason, detail string) {
 	p.rejected = append(p.rejected, sink.Rejection{First: i, End: i + 1, Reason: string(why), Detail: detail})

@@ -14,6 +14,9 @@ func (s *Sink) Send(ctx context.Context, req sink.Request) sink.Outcome {
 	p := s.plans.Get().(*plan)
 	p.sink = s
 	defer p.end()
+	if err := p.begin(ctx, req); err != nil {
+		return sink.Outcome{Err: err}
+	}
 	p.read(req)
 	p.cut()
 	outcomes := s.callAll(ctx, p)
@@ -82,6 +85,9 @@ func (p *plan) outcome(outcomes []sink.Outcome) sink.Outcome {
 		all.Throttled = all.Throttled || out.Throttled
 		all.Config = all.Config || out.Config
 		all.RetryAfter = max(all.RetryAfter, out.RetryAfter)
+	}
+	if p.rest.First < p.rest.End {
+		all.Again = append(all.Again, p.rest)
 	}
 	if taken == 0 && refused.Verdict == sink.Refuse && all.Err == nil {
 		return refused

@@ -7,7 +7,9 @@
 // order of time, within limits. So the events of a request are read once, brought
 // into the form in which they are sent, and sorted by log stream and time; each
 // call is then made by internal/sink/cloudwatch, which knows the service. A
-// request may end with some calls done and others to be tried again.
+// request may end with some calls done and others to be tried again. What the requests
+// under way take in this form is bounded: one waits until there is room for it, and one
+// that becomes longer than it was, as JSON does, is sent in parts.
 //
 // An entry has its own time, which the buffer does not know. Two requests may
 // hold events of one millisecond, whose order readers see is then that of arrival.
@@ -27,8 +29,7 @@ import (
 )
 
 const (
-	// inFlight is how many requests may be under way: each is held a second time, as
-	// it is sent.
+	// inFlight is how many requests may be under way, as far as there is room for them.
 	inFlight = 8
 	// callsAtOnce is how many calls of one request may be.
 	callsAtOnce = 4
@@ -61,6 +62,7 @@ type Sink struct {
 
 	resolve resolver
 	plans   sync.Pool
+	room    *room
 
 	mu      sync.Mutex
 	targets map[name]*cloudwatch.Sink
@@ -76,7 +78,7 @@ func New(o Options) (*Sink, error) {
 	}
 	s := &Sink{
 		opts: o, resolve: resolver{ask: o.Service.Resolve, turn: make(chan struct{}, 1)}, targets: make(map[name]*cloudwatch.Sink),
-		plans: sync.Pool{New: func() any { return new(plan) }},
+		plans: sync.Pool{New: func() any { return new(plan) }}, room: newRoom(maxPlans),
 	}
 	for _, t := range []*template.Template{o.Group, o.Stream} {
 		s.hours = s.hours || t.Uses(template.Date) || t.Uses(template.Hour)
