@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/run"
@@ -20,5 +21,19 @@ func TestForeignTextInReports(t *testing.T) {
 	}
 	if strings.ContainsAny(out.String(), "\x1b\r\t") || strings.Count(out.String(), `\x1b[2J\ttag`) != 3 || out.Len() > 2000 {
 		t.Errorf("%q", out.String())
+	}
+}
+
+// TestTroubleOfASource is red, beside the source, and says what and since when.
+func TestTroubleOfASource(t *testing.T) {
+	since := time.Date(2026, 11, 20, 15, 4, 5, 0, time.Local)
+	r := &run.Report{Sources: []run.SourceStatus{{Name: "a", Type: "kafka"}, {Name: "b", Type: "kafka", Trouble: "connect: refused\x1b", Since: since}}}
+	var out strings.Builder
+	if err := printRun(&out, r); err != nil {
+		t.Fatal(err)
+	}
+	if want := "source b (kafka): 0 records, 0B\n  RED: since 2026-11-20 15:04:05: connect: refused\\x1b\n"; !strings.Contains(out.String(), want) ||
+		strings.Count(out.String(), "RED") != 1 {
+		t.Errorf("%q, expected %q in it, and nothing else red", out.String(), want)
 	}
 }

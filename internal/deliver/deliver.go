@@ -32,7 +32,10 @@ type Config struct {
 	// came from.
 	DeadLetters DeadLetters
 	Source      string
-	Log         *slog.Logger
+	// LettersOf is what dead letters call the destination, by which they find it again
+	// when it is elsewhere by then; Name unless it is set.
+	LettersOf string
+	Log       *slog.Logger
 }
 
 const (

@@ -92,6 +92,9 @@ func testIdentity(t *testing.T, chunk record.Chunk) {
 	if len(before) != 1 || len(ids) != 1 {
 		t.Fatalf("the letters are %+v, what was sent %v", before, ids)
 	}
+	if before[0].Destination != "one" {
+		t.Errorf("the letter is for %q, expected the name of the sink: a replay finds it by that", before[0].Destination)
+	}
 	if id, ok := record.ParseIdentity(before[0].Origin); !ok || id != ids[0] {
 		t.Errorf("the letter says %q, which is %v; sent was %v", before[0].Origin, id, ids[0])
 	}

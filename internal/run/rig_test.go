@@ -213,7 +213,7 @@ func (r *rig) config() run.Config {
 				return nil, errors.New("it cannot be opened")
 			}
 			if s.Type == "hangs" {
-				return &catalog.Destination{Name: s.Name, Sink: r.stuck}, nil
+				return &catalog.Destination{Name: "a place for " + s.Name, Sink: r.stuck}, nil
 			}
 			p := r.places[s.Name]
 			if other := r.places[s.Type]; other != nil {
@@ -222,7 +222,7 @@ func (r *rig) config() run.Config {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			p.opened++
-			return &catalog.Destination{Name: s.Name, Sink: p, FlushInterval: time.Second}, nil
+			return &catalog.Destination{Name: "a place for " + s.Name, Sink: p, FlushInterval: time.Second}, nil
 		},
 		OpenSource: func(s *runfile.Source, o run.SourceOptions) (run.Source, error) {
 			if s.Name == r.broken {

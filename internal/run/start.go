@@ -56,7 +56,7 @@ func (p *legPlan) bufferOptions() config.Buffer {
 
 func (r *Run) startPipeline(plan legPlan, to *sharedSink, disk *buffer.Disk, at place) *leg {
 	cfg := pipeline.For(plan.bufferOptions(), disk, to.lent(), r.cfg.Log)
-	cfg.Deliver.DeadLetters = r.cfg.DeadLetters
+	cfg.Deliver.DeadLetters, cfg.Deliver.LettersOf = r.cfg.DeadLetters, plan.sink.Name
 	l := newLeg(plan, to)
 	l.settled = &r.settled
 	l.place.Store(&at)

@@ -128,7 +128,7 @@ func (p *parser) cluster(c *KafkaCluster, at place, have given) {
 		switch needed := slices.Contains(needs, name); {
 		case needed && !have.has(name):
 			p.problem(at.where, "sasl: "+string(c.SASL)+" without "+name, "both", "")
-		case !needed && have.has(name):
+		case !needed && have.has(name) && c.SASL != "": // Else it is its value that is wrong.
 			p.problem(have[name], name+" beside sasl: "+string(c.SASL), "a mechanism to which it belongs", "say which with sasl, or remove "+name)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 
 // configuration says in errors which file it is.
 var configuration = yamlfile.Kind{Name: "configuration file", Expected: "with the sections sources, sinks and routes",
-	Do: "write what begins with * & ! { or [, such as a pattern, in quotes"}
+	Do: "write what begins with * & ! { or [, such as a pattern, in quotes, and between braces ${NAME} as well"}
 
 // Load reads the file of a run. Getenv reads a variable of the process: AWS_REGION
 // stands in for a region that is unset, and AWS_EC2_METADATA_DISABLED=true says no

@@ -287,6 +287,29 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// What a source of Kafka and an index do to each other is warned of where records of
+// one get into the other, and nowhere else.
+func TestWarningsOfKafkaIntoSearch(t *testing.T) {
+	const deletes, twice = "tombstone: delete does nothing at the sink e", "time: now beside dates in the index of the sink e"
+	for _, c := range []struct{ source, sink, match, want string }{
+		{"topics: a, tombstone: delete", "index: i", "'**'", deletes},
+		{"topics: a, tombstone: delete", "index: i, id: key, operation: index", "'**'", ""},
+		{"topics: a, tombstone: delete", "index: i", "b", ""},
+		{"topics: [c, b], tombstone: delete", "index: i", "b", deletes},
+		{"topics-regexp: x.*, tombstone: delete", "index: i", "b", deletes},
+		{"topics-regexp: x.*, tombstone: delete, tag: a", "index: i", "b", ""},
+		{"topics: a, tag: 't.{partition}', time: now", "index: 'i-%Y'", "t.*", twice},
+		{"topics: a, time: now", "index: i", "'**'", ""},
+	} {
+		f := parse(t, "sources: {s: {type: kafka, brokers: 'h:1', "+c.source+"}}\nsinks:\n  e: {type: elasticsearch, hosts: 'http://h:1', "+c.sink+"}\n"+
+			"  f: {type: file, path: /f}\nroutes: [{match: "+c.match+", to: e}, {match: '**', to: f, name: rest}]\n")
+		got := strings.Join(slices.DeleteFunc(f.Warnings, func(w string) bool { return strings.Contains(w, "never gets") }), "\n")
+		if c.want == "" && got != "" || !strings.Contains(got, c.want) {
+			t.Errorf("%+v: warned of %q", c, got)
+		}
+	}
+}
+
 func TestLoad(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "s.yaml")

@@ -35,7 +35,7 @@ func TestProblems(t *testing.T) {
 			`2:8: sinks: found "7"; expected a map of names, each with the settings of a sink`,
 			`3:1: found a map in the section routes; expected a list of at least one route; such as: routes: [{match: "**", to: kept}]`,
 		}},
-		{"not YAML", "routes:\n- match: **\n", []string{`2:11: found text that is not YAML (unexpected scalar value type); expected a YAML map with the sections sources, sinks and routes; write what begins with * & ! { or [, such as a pattern, in quotes`}},
+		{"not YAML", "routes:\n- match: **\n", []string{`2:11: found text that is not YAML (unexpected scalar value type); expected a YAML map with the sections sources, sinks and routes; write what begins with * & ! { or [, such as a pattern, in quotes, and between braces ${NAME} as well`}},
 		{"a section with a typing error", whole("", "", "") + "memori: 1g\n", []string{
 			`4:1: found the unknown section "memori"; expected defaults, aws, memory, state-dir, shutdown-timeout, max-dead-letter-size, unmatched, compat, sources, sinks or routes, the nearest is "memory"`}},
 		{"values", whole("", "", "") + "memory: 1x\nstate-dir: []\nshutdown-timeout: 0s\nmax-dead-letter-size: 1k\nunmatched: keep\n", []string{

@@ -81,4 +81,9 @@ func (p *parser) together() {
 	}
 	p.dated()
 	p.covered()
+	for i := range p.out.Sources {
+		if s := &p.out.Sources[i]; s.Kafka != nil {
+			p.intoSearch(s)
+		}
+	}
 }

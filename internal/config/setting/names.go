@@ -16,11 +16,16 @@ func Or(words []string) string {
 }
 
 // Nearest returns the word with the smallest edit distance to name, the first of
-// several, or "" where there are no words.
+// several, or "" where there are no words. A word that begins with the whole of name
+// is near, however long it is.
 func Nearest(name string, words iter.Seq[string]) string {
 	best, distance := "", -1
 	for word := range words {
-		if d := EditDistance(name, word); distance < 0 || d < distance {
+		d := EditDistance(name, word)
+		if len(name) > 2 && strings.HasPrefix(word, name) {
+			d = min(d, 2)
+		}
+		if distance < 0 || d < distance {
 			best, distance = word, d
 		}
 	}

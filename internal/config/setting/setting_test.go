@@ -106,6 +106,12 @@ func TestNearest(t *testing.T) {
 	if got := NearestOf("mdoe", []string{"drop", "mode", "made"}); got != "mode" {
 		t.Errorf("the nearest is %q", got)
 	}
+	if got := NearestOf("user", []string{"tls", "users", "username"}); got != "users" {
+		t.Errorf("the nearest is %q", got)
+	}
+	if got := NearestOf("user", []string{"tls", "username"}); got != "username" {
+		t.Errorf("the nearest is %q", got)
+	}
 	if got := NearestOf("x", nil); got != "" {
 		t.Errorf("the nearest of none is %q", got)
 	}

@@ -58,6 +58,9 @@ func (s *Source) commit(ctx context.Context, only []*partition) error {
 		p.mu.Unlock()
 	}
 	if len(told) == 0 {
+		if only == nil {
+			s.trouble.clear("commit") // Of what failed, nothing is here any more.
+		}
 		return nil
 	}
 	// A topic that was created anew meanwhile must not get the offsets of the old one.

@@ -145,6 +145,7 @@ func (s *Source) forget(going []*partition) {
 		p.fence()
 		if s.partitions[p.place] == p {
 			delete(s.partitions, p.place)
+			s.trouble.clear(partitionReason(p.place))
 		}
 	}
 	s.wake()
