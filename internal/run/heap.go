@@ -80,8 +80,7 @@ func (h *heap) start(log *slog.Logger) {
 		}
 	}
 	set()
-	textBack := textGiver(log)
-	textBack()
+	program := divideText(log)
 	go func() {
 		defer close(h.ended)
 		for {
@@ -90,7 +89,7 @@ func (h *heap) start(log *slog.Logger) {
 				return
 			case <-h.ticker.C:
 				set()
-				textBack()
+				program.look(log)
 			}
 		}
 	}()

@@ -12,51 +12,102 @@ import (
 	"time"
 )
 
-// The program is large, for it can do much, and the system maps sixteen pages of its
-// file for one that is touched. What the start alone needed, and what was needed
-// once, stays mapped and counts as the process's memory; it is given back when the
-// pages of files are more than textLimit, in bytes. Pages that are touched again come
-// from the page cache, at about a microsecond each.
+// The program is large, for it can do much, and what of it was ever touched stays
+// mapped and counts as the process's memory. Two things keep that small.
+//
+// The system maps the sixteen pages of a file around one that is touched, and the
+// collector, which looks up each function on a stack, touches the tables of functions
+// all over. It maps no page outside of the mapping that was touched, so the program's
+// mappings are divided into pieces of textPiece pages. Neighbours must differ in an
+// attribute, or the system makes one mapping of them again: every other one is left
+// out of a core dump, where the text of a program is not in any case.
+//
+// What the start alone needed, and what was needed once, is given back when the pages
+// of files are more than textLimit, in bytes. Pages that are touched again come from
+// the page cache, at about a microsecond each.
 const (
-	textLimit = 8 << 20
+	textLimit = 6 << 20
+	textPiece = 4
 	// textPause is how often at most.
-	textPause = 5 * time.Second
+	textPause = 2 * time.Second
+	// dontDump is MADV_DONTDUMP, which package syscall does not have everywhere.
+	dontDump = 0x10
 )
 
-// textGiver returns what gives text back, if it is time to. Where that fails, it is
-// told once, and not tried again.
-func textGiver(log *slog.Logger) func() {
-	next, failed := time.Time{}, false
-	return func() {
-		if failed || time.Now().Before(next) {
-			return
+// mapped are the mappings of the program's file.
+type mapped struct {
+	maps   [][2]uintptr // address and size
+	next   time.Time
+	failed bool
+}
+
+// divideText finds the program's text, divides it, and gives back what the start has
+// touched. Where that fails it is told once, and not tried again.
+func divideText(log *slog.Logger) *mapped {
+	t := &mapped{}
+	smaps, err := os.ReadFile("/proc/self/smaps")
+	if errors.Is(err, fs.ErrNotExist) {
+		t.failed = true
+		return t
+	}
+	if err == nil {
+		err = eachText(smaps, func(from, size uintptr) error {
+			t.maps = append(t.maps, [2]uintptr{from, size})
+			return divide(from, size)
+		})
+	}
+	if err == nil {
+		err = t.give()
+	}
+	t.tell(log, err)
+	return t
+}
+
+// divide makes mappings of textPiece pages of one.
+func divide(from, size uintptr) error {
+	piece := uintptr(textPiece * os.Getpagesize())
+	for off := piece; off < size; off += 2 * piece {
+		if err := advise(from+off, min(piece, size-off), dontDump); err != nil {
+			return fmt.Errorf("divide the program's text: %w", err)
 		}
-		given, err := giveTextBack()
-		if failed = err != nil; failed {
-			log.Warn("the program takes more memory than it might", "error", err)
-		}
-		if given {
-			next = time.Now().Add(textPause)
-		}
+	}
+	return nil
+}
+
+// look gives text back, if it is time to.
+func (t *mapped) look(log *slog.Logger) {
+	if t.failed || time.Now().Before(t.next) {
+		return
+	}
+	pages, err := filePages()
+	if err == nil && pages*int64(os.Getpagesize()) >= textLimit {
+		t.next = time.Now().Add(textPause)
+		err = t.give()
+	}
+	t.tell(log, err)
+}
+
+func (t *mapped) tell(log *slog.Logger, err error) {
+	if t.failed = err != nil; t.failed {
+		log.Warn("the program takes more memory than it might", "error", err)
 	}
 }
 
-// giveTextBack gives the pages of the program's file back where they are many.
-func giveTextBack() (given bool, err error) {
-	pages, err := filePages()
-	if err != nil || pages*int64(os.Getpagesize()) < textLimit {
-		return false, err
-	}
-	maps, err := os.ReadFile("/proc/self/smaps")
-	if err != nil {
-		return false, fmt.Errorf("see what of the program is mapped: %w", err)
-	}
-	return true, eachText(maps, func(from, size uintptr) error {
-		if _, _, errno := syscall.Syscall(syscall.SYS_MADVISE, from, size, syscall.MADV_DONTNEED); errno != 0 {
-			return fmt.Errorf("give %d bytes of the program back: %w", size, errno)
+// give gives all pages back.
+func (t *mapped) give() error {
+	for _, m := range t.maps {
+		if err := advise(m[0], m[1], syscall.MADV_DONTNEED); err != nil {
+			return fmt.Errorf("give %d bytes of the program back: %w", m[1], err)
 		}
-		return nil
-	})
+	}
+	return nil
+}
+
+func advise(from, size uintptr, advice uintptr) error {
+	if _, _, errno := syscall.Syscall(syscall.SYS_MADVISE, from, size, advice); errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 // filePages is how many pages of files are resident. There are none where the system
@@ -81,7 +132,7 @@ func filePages() (int64, error) {
 // would be lost.
 func eachText(smaps []byte, f func(from, size uintptr) error) error {
 	var from, size uint64
-	readOnly, resident := false, false
+	readOnly := false
 	for line := range bytes.Lines(smaps) {
 		fields := bytes.Fields(line)
 		if len(fields) < 3 {
@@ -89,10 +140,8 @@ func eachText(smaps []byte, f func(from, size uintptr) error) error {
 		}
 		kib, _ := strconv.ParseInt(string(fields[1]), 10, 64)
 		switch string(fields[0]) {
-		case "Rss:":
-			resident = kib > 0
 		case "Anonymous:":
-			if readOnly && resident && kib == 0 {
+			if readOnly && kib == 0 {
 				if err := f(uintptr(from), uintptr(size)); err != nil {
 					return err
 				}
