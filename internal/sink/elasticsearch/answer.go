@@ -130,9 +130,14 @@ func (e *answerError) means() meaning {
 	case http.StatusServiceUnavailable:
 		return busy
 	case http.StatusConflict:
-		return conflict
+		if e.kind == "version_conflict_engine_exception" {
+			return conflict
+		}
+		// Steps of pipelines answer so, too, where they cannot work now; the document is
+		// not there.
+		return later
 	case http.StatusNotFound:
-		if e.kind == "document_missing_exception" || e.kind == "" {
+		if e.kind == "document_missing_exception" || e.kind == "" && e.reason == "" {
 			return missing
 		}
 		return destination

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"iter"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -363,7 +364,7 @@ func (a *attempt) json(at int64, number uint64, key, value []byte) error {
 	var n, replaced int
 	a.out, n, replaced = a.scan.AppendMembers(a.out)
 	a.replaced += replaced
-	a.finish(at, n > 0, w.time >= 0 && a.scan.Value(w.time) != nil)
+	a.finish(at, n > 0, w.time >= 0 && a.scan.Value(w.time) != nil && !slices.Contains(w.remove, w.time))
 	return nil
 }
 

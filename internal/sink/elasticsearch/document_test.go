@@ -115,6 +115,8 @@ func TestDocuments(t *testing.T) {
 		{name: "tag of JSON", change: func(o *Options) { o.TagKey, o.TimeKey = "tag", "" }, req: messages(jsonMessage(`{"tag":1,"a":2,"tag":3}`)), text: `{"a":2,"tag":"kafka.Orders"}`},
 		{name: "removed", change: func(o *Options) { o.RemoveKeys, o.TimeKey = []string{"a", "c"}, "" }, req: entryWith("\x83\xa1a\x01\xa1b\x02\xa1c\x03"), text: `{"b":2}`},
 		{name: "all removed", change: func(o *Options) { o.RemoveKeys = []string{"a"} }, req: messages(jsonMessage(`{"a":1}`)), text: `{"@timestamp":"2026-11-20T23:30:00.000000005Z"}`},
+		{name: "time removed", change: func(o *Options) { o.RemoveKeys = []string{"@timestamp"} }, req: messages(jsonMessage(`{"@timestamp":"x","a":1}`)),
+			text: `{"a":1,"@timestamp":"2026-11-20T23:30:00.000000005Z"}`},
 		{name: "JSON with a time", req: messages(jsonMessage(`{"@timestamp":"x","a":[]}`)), text: `{"@timestamp":"x","a":[]}`},
 		{name: "JSON with a time in escapes", req: messages(jsonMessage(`{"\u0040timestamp":"x"}`)), text: `{"\u0040timestamp":"x"}`},
 		{name: "map", req: messages(record.Message{Form: record.FormMap, Value: []byte("\x81\xa1a\xc0")}), text: `{"a":null,"@timestamp":"2026-11-20T23:30:00.000000005Z"}`},

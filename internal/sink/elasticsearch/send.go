@@ -241,8 +241,12 @@ func (v *verdicts) item(it *item) error {
 }
 
 // overtaken sends a record again that was taken although an earlier one with its id
-// was not: otherwise that one would be the last to be there.
+// was not: otherwise that one would be the last to be there. What is created is not
+// replaced, so there the one that was taken stays.
 func (v *verdicts) overtaken(n int) {
+	if v.a.sink.o.Operation == Create {
+		return
+	}
 	if _, ok := v.failed[v.a.marks[n]]; ok {
 		v.retry(n)
 	}
@@ -260,6 +264,9 @@ func (v *verdicts) bad(n int, e *answerError) {
 		v.reject(n, string(ledger.RejectedTooLong), e.status, e.Error(), false)
 	case missing:
 		if e.kind == "" {
+			if s.o.ID != IDKey { // Without these nothing is deleted.
+				v.error(n, e)
+			}
 			return // A deletion of what is not there.
 		}
 		v.reject(n, string(ledger.RejectedInvalid), e.status, e.Error(), false)

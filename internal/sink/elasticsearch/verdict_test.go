@@ -74,6 +74,13 @@ func TestItemVerdicts(t *testing.T) {
 		{name: "refused, given up", item: status(403, "security_exception", "no", 3), change: func(o *Options) { o.RejectRefused = true },
 			want: sink.Outcome{Rejected: reject(ledger.RejectedRefused, 403, "403 security_exception: no")}},
 		{name: "there already", item: status(409, "version_conflict_engine_exception", "exists", 3), want: sink.Outcome{AlreadyThere: 1}},
+		{name: "a conflict of something else", item: status(409, "status_exception", "the model of the pipeline must be deployed", 3), want: sink.Outcome{Again: again}, err: "deployed"},
+		{name: "not found, in words alone", item: func(o *op) (int, string) {
+			if number(o) == 3 {
+				return 404, `"no such index"`
+			}
+			return 0, ""
+		}, want: sink.Outcome{Again: again, Config: true}, err: "no such index"},
 		{name: "without a type", item: func(o *op) (int, string) {
 			if number(o) == 3 {
 				return 400, `"the words alone"`
@@ -350,6 +357,26 @@ func TestOrderOfAnID(t *testing.T) {
 	out := made.Send(t.Context(), sinktest.NewRequest(packed("a", "1"), packed("b", "2"), packed("a", "3"), packed("b", "4")))
 	want := []sink.Span{{First: 0, End: 1}, {First: 2, End: 3}}
 	if !slices.Equal(out.Again, want) {
+		t.Errorf("to be sent again: %v, want %v", out.Again, want)
+	}
+}
+
+// What is created first stays, so a record that was taken behind one of the same id that
+// was not is there, and is not sent again: its own document would refuse it.
+func TestOvertakenByCreate(t *testing.T) {
+	s := newServer(t)
+	packed := func(value string) sinktest.Event {
+		return sinktest.Event{Time: time.Unix(1_700_000_000, 0), Packed: "\x92\x01\x82\xa2id\xa1x\xa1v\xa1" + value}
+	}
+	s.item = func(o *op) (int, string) {
+		if o.doc["v"] == "1" {
+			return 429, errorText("es_rejected_execution_exception", "queue")
+		}
+		return 0, ""
+	}
+	made := sinkTo(t, s, func(o *Options) { o.ID, o.IDFieldName = IDField, "id" })
+	out := made.Send(t.Context(), sinktest.NewRequest(packed("1"), packed("2")))
+	if want := []sink.Span{{First: 0, End: 1}}; !slices.Equal(out.Again, want) {
 		t.Errorf("to be sent again: %v, want %v", out.Again, want)
 	}
 }
