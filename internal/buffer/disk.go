@@ -56,8 +56,8 @@ func (d *Disk) Close() error {
 // it is.
 type disk struct {
 	Disk
-	// limit is the buffer's when the disk was made: what is written must find room
-	// in one of that size when it is read.
+	// limit is the buffer's when the disk was made, by this process or another: what is
+	// written must find room in one of that size when it is read.
 	limit   int64
 	writing bool
 	backlog bool
@@ -107,6 +107,8 @@ func (b *Buffer) newDisk(given Disk) {
 	if d.Found == nil {
 		return
 	}
+	d.limit = max(d.Found.Meta.Limit, MinLimit)
+	b.resize()
 	d.from, d.offered, d.durable = d.Found.Settled, d.Found.Offered, d.Found.Settled
 	if d.Found.Clean {
 		d.durable = d.Found.End
