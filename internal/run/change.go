@@ -88,6 +88,7 @@ func (r *Run) commit(n *next) (did *Changed, begun []*ending) {
 	for _, s := range r.sources {
 		if !slices.Contains(n.sources, s) {
 			over = append(over, s)
+			s.passedOn = slices.ContainsFunc(n.opened, func(next *source) bool { return next.takesPlaceOf(s) })
 			did.SourcesEnded = append(did.SourcesEnded, s.plan.Name)
 		}
 	}
@@ -163,7 +164,9 @@ func (r *Run) retire(s *source) *ending {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.retiring = slices.DeleteFunc(r.retiring, func(other *source) bool { return other == s })
-		r.goneIn += s.Status().RecordsIn
+		if !s.passedOn {
+			r.goneIn += s.Status().RecordsIn
+		}
 		return err
 	})
 }

@@ -103,6 +103,28 @@ func TestReloadChangesASource(t *testing.T) {
 	}
 }
 
+// TestRecordsInAfterAReload: the numbers of a source go on in the one that takes its
+// place, and no record is counted twice for it.
+func TestRecordsInAfterAReload(t *testing.T) {
+	r := newRig(t)
+	s := r.start(r.file(1<<20, "**: one"))
+	r.expect(s.hand("tag", "a", "b"), true)
+	f := r.file(1<<20, "**: one")
+	f.Sources[0].Kafka = &runfile.KafkaSource{}
+	if _, err := r.Reload(f); err != nil {
+		t.Fatal(err)
+	}
+	next := r.sources[1]
+	next.before = s
+	r.expect(next.hand("tag", "c"), true)
+	if n := r.Report().RecordsIn; n != 3 {
+		t.Errorf("%d records in after the change, want 3", n)
+	}
+	if n := r.stop(time.Minute).RecordsIn; n != 3 {
+		t.Errorf("%d records in at the end, want 3", n)
+	}
+}
+
 // TestStopFreesAWaitingSource: a source that waits for room of a leg to a
 // destination that is away hears no when the run ends.
 func TestStopFreesAWaitingSource(t *testing.T) {

@@ -80,7 +80,9 @@ func (r *Run) Report() Report {
 	report.Balance = addUp(balances...)
 	report.RecordsIn = r.goneIn
 	for _, s := range r.retiring {
-		report.RecordsIn += s.Status().RecordsIn
+		if !s.passedOn {
+			report.RecordsIn += s.Status().RecordsIn
+		}
 	}
 	for _, s := range r.sources {
 		status := s.Status()

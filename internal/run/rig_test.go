@@ -112,6 +112,8 @@ type source struct {
 	o                        run.SourceOptions
 	started, stopped, closed atomic.Bool
 	records                  atomic.Int64
+	// before is the source whose numbers go on in this one.
+	before *source
 	due                      sync.WaitGroup // chunks that nobody was told of
 
 	mu      sync.Mutex
@@ -135,7 +137,11 @@ func (s *source) Close() error {
 	return nil
 }
 func (s *source) Status() run.SourceStatus {
-	return run.SourceStatus{RecordsIn: s.records.Load()}
+	st := run.SourceStatus{RecordsIn: s.records.Load()}
+	if s.before != nil {
+		st.RecordsIn += s.before.Status().RecordsIn
+	}
+	return st
 }
 
 // hand hands a chunk of records over. The channel gets what the chunk is told.

@@ -35,7 +35,8 @@ type SourceOptions struct {
 	// Memory is what it may hold, in bytes.
 	Memory int64
 	// Instead is the source of that name which it takes the place of, or nil: what
-	// both listen on is handed over when that one has stopped.
+	// both listen on is handed over when that one has stopped. Where both are of one
+	// type, the numbers of that one go on in this one.
 	Instead Source
 }
 
@@ -65,6 +66,15 @@ type SourceStatus struct {
 type source struct {
 	plan runfile.Source
 	Source
+	// passedOn says that its numbers go on in the source that took its place. Guarded
+	// by the run's lock.
+	passedOn bool
+}
+
+// takesPlaceOf reports whether it takes the place of another, and its numbers go on
+// from those of that one.
+func (s *source) takesPlaceOf(other *source) bool {
+	return s.plan.Name == other.plan.Name && s.plan.Type == other.plan.Type
 }
 
 // sameSource reports whether two plans make the same source.

@@ -214,6 +214,7 @@ func (s *Source) work() {
 		case <-s.answering.Done():
 			return
 		}
+		s.cfg.Instead = nil // It may be the last of many.
 	}
 	client, err := kgo.NewClient(s.options()...)
 	if err != nil {
