@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -44,7 +45,7 @@ func newRelay(t *testing.T, file string, receivers ...*receiver) *relay {
 	t.Cleanup(func() {
 		r.kill()
 		if t.Failed() && r.stderr != nil {
-			t.Logf("its log ends:\n%s", r.stderr)
+			t.Logf("its log ends:\n%s", logEnd(r.stderr.Bytes()))
 		}
 	})
 	return r
@@ -120,6 +121,41 @@ type runReport struct {
 	}
 }
 
+// String is short: a balance may have a thousand streams.
+func (r runReport) String() string {
+	type fields runReport // Without this method.
+	return string(shortened(fmt.Appendf(nil, "%+v", fields(r)), lineShown))
+}
+
+// What is shown of a log at most: of a line, and of all, in bytes.
+const (
+	lineShown = 1 << 10
+	logShown  = 8 << 10
+)
+
+// logEnd is the end of a log, with long lines cut.
+func logEnd(log []byte) []byte {
+	var shown [][]byte
+	size := 0
+	for _, line := range slices.Backward(bytes.Split(bytes.TrimSpace(log), []byte("\n"))) {
+		line = shortened(line, lineShown)
+		if size += len(line); size > logShown {
+			shown = append(shown, []byte("..."))
+			break
+		}
+		shown = append(shown, line)
+	}
+	slices.Reverse(shown)
+	return bytes.Join(shown, []byte("\n"))
+}
+
+func shortened(line []byte, most int) []byte {
+	if len(line) <= most {
+		return line
+	}
+	return fmt.Appendf(nil, "%s ... and %d bytes", line[:most], len(line)-most)
+}
+
 // stop ends it by a signal and returns its last report.
 func (r *relay) stop() runReport {
 	r.t.Helper()
@@ -131,7 +167,7 @@ func (r *relay) stop() runReport {
 	var report runReport
 	lines := bytes.Split(bytes.TrimSpace(r.stderr.Bytes()), []byte("\n"))
 	if bad := json.Unmarshal(lines[len(lines)-1], &report); err != nil || bad != nil || report.Unaccounted != 0 {
-		r.t.Fatalf("it ended with %v, and its last line is %v:\n%s", err, bad, r.stderr)
+		r.t.Fatalf("it ended with %v, and its last line is %v:\n%s", err, bad, logEnd(r.stderr.Bytes()))
 	}
 	return report
 }
