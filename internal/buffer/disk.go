@@ -393,6 +393,24 @@ func (b *Buffer) offeredBefore(blk *block, at uint64) bool {
 	return b.disk != nil && blk != nil && blk.stored > 0 && (blk.again || blk.place.Position.Events+at < b.disk.offered)
 }
 
+// fetchedAgain reports whether a batch was admitted by a predecessor already: a source
+// reads a partition again from the last commit, and what was on the disk by then is
+// there, or was delivered. What is recovered is the first of the two.
+func (b *Buffer) fetchedAgain(blk *block, at uint64, batch *record.Batch) bool {
+	if b.disk == nil || b.disk.Found == nil || len(b.disk.Found.Partitions) == 0 {
+		return false
+	}
+	if blk != nil && blk.stored > 0 && blk.place.Position.Events+at < b.disk.Found.End.Events {
+		return false
+	}
+	key, first, _, ok := batch.Offsets()
+	if !ok {
+		return false
+	}
+	had, known := b.disk.Found.Partitions[key]
+	return known && first <= had
+}
+
 // keeps reports whether what was given up is left to the disk.
 func (b *Buffer) keeps(n *run, fate Fate) bool {
 	d := b.disk

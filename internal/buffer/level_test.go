@@ -16,6 +16,7 @@ import (
 	"github.com/spillway/spillway/internal/diskbuffer/disktest"
 	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/record"
+	"github.com/spillway/spillway/internal/sink"
 )
 
 // levels is a buffer with a disk, of which a source of each level waits to hear.
@@ -26,6 +27,7 @@ type levels struct {
 	buf          *buffer.Buffer
 	mu           sync.Mutex
 	answers      map[record.Level][]bool
+	idempotent   bool
 	stop         context.CancelFunc
 	stopped      chan struct{}
 }
@@ -45,6 +47,7 @@ func (l *levels) begin(durability buffer.Durability) {
 	}
 	l.buf = buffer.New(buffer.Config{
 		Limit: 1 << 20, Mode: buffer.Spill, Disk: &buffer.Disk{Store: store, Found: found, Durability: durability, WhenFull: buffer.Block},
+		Sink: sink.Limits{Idempotent: l.idempotent},
 	}, ledger.New())
 	l.answers = map[record.Level][]bool{}
 	ctx, stop := context.WithCancel(context.Background())

@@ -119,7 +119,8 @@ func (t *tally) run(n *run, index *int) {
 // repeats reports whether what is delivered of a range may be there twice.
 func (t *tally) repeats(n *run, at uint64, batch *record.Batch) bool {
 	b := t.buffer
-	return !b.cfg.Sink.Idempotent && (t.fate.Repeated || b.offeredBefore(n.block, at) || len(b.unfinished) > 0 && b.comesAgain(batch))
+	return !b.cfg.Sink.Idempotent && (t.fate.Repeated || b.offeredBefore(n.block, at) || len(b.unfinished) > 0 && b.comesAgain(batch) ||
+		b.fetchedAgain(n.block, at, batch))
 }
 
 func (t *tally) batch(index int, batch *record.Batch) {

@@ -147,6 +147,9 @@ func TestReadGolden(t *testing.T) {
 			{Index: 1, Name: "stderr", Records: 7, Bytes: 201, LastSeq: 7, LastTime: 1_795_200_201_000_000_000},
 		},
 		Pending: []Count{{4, 74}, {6, 193}},
+		Partitions: map[[16]byte]int64{
+			(&record.Partition{ID: [16]byte{0xd0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, Number: 3}).Key(): 43,
+		},
 	}
 	if diff := cmp.Diff(want, found); diff != "" {
 		t.Errorf("found (-want +got):\n%s", diff)

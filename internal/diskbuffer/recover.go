@@ -150,6 +150,7 @@ func (r *recovery) readEnd() error {
 	}
 	read := v.pos
 	r.origins, r.originsHidden = v.origins, len(v.gaps) > 0
+	r.found.Partitions = v.offsets
 	// A segment says where it begins even if nothing in it is whole.
 	for _, seg := range r.segments {
 		if seg.headed {

@@ -19,10 +19,11 @@ type survey struct {
 	streams map[uint32]*Stream // totals before pos
 	based   bool               // a streams frame has named all streams
 	gaps    []gap
-	told    int            // of gaps, those whose shares are known
-	seen    map[uint32]int // of a stream, how many gaps there were at its last batch
-	closing bool           // the last frame was that of a clean close
-	origins []Origin       // of the segment that is walked
+	told    int                // of gaps, those whose shares are known
+	seen    map[uint32]int     // of a stream, how many gaps there were at its last batch
+	closing bool               // the last frame was that of a clean close
+	origins []Origin           // of the segment that is walked
+	offsets map[[16]byte]int64 // of that segment, by partition, the highest
 
 	// mark is a position whose totals are wanted, at what they are.
 	mark *Position
@@ -68,7 +69,7 @@ func (v *survey) walk(dir FS, span frameSpan, t tag, any bool) (end int64, err e
 	s := newScan(f, 0, span.limit, t)
 	s.any = any
 	defer s.unpack.close()
-	v.origins = nil
+	v.origins, v.offsets = nil, nil
 	for !v.done() {
 		fr, err := s.next()
 		if isEnd(err) {
@@ -131,9 +132,24 @@ func (v *survey) batches(f *scanned, segment uint64) {
 		v.hint(&b)
 		v.stream(b.Stream).add(&b)
 		v.origins = remember(v.origins, &b, at)
+		v.offset(&b)
 		at += uint64(b.Count)
 	}
 	v.pos = f.end()
+}
+
+// offset notes how far a batch goes in its partition.
+func (v *survey) offset(b *record.Batch) {
+	key, _, last, ok := b.Offsets()
+	if !ok {
+		return
+	}
+	if v.offsets == nil {
+		v.offsets = make(map[[16]byte]int64)
+	}
+	if old, known := v.offsets[key]; !known || old < last {
+		v.offsets[key] = last
+	}
 }
 
 // reach moves to a position; what is before it is missing.

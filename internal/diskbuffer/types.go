@@ -72,6 +72,9 @@ type Found struct {
 	// Settled and End. The sum of Records is End.Records - Settled.Records, damage
 	// included; what damage hides is attributed to the last stream.
 	Pending []Count
+	// Partitions says, by the key of each partition, the highest offset of a message of
+	// it in the last segment, whether that is settled or not. It is nil where none is.
+	Partitions map[[16]byte]int64
 	// Clean: the last Close was clean and all it promised is there.
 	Clean bool
 	// Notes say what was damaged or cut, for the log.

@@ -177,6 +177,22 @@ func (b *Batch) Number(first uint64, i int, body []byte) uint64 {
 	return first + uint64(i)
 }
 
+// Offsets are the first and the last offset of a batch of messages of a partition, with
+// the partition's key; ok is false of all else, and of what is replayed. It walks over
+// the frames.
+func (b *Batch) Offsets() (key [16]byte, first, last int64, ok bool) {
+	if len(b.Partition) == 0 || b.Original.Known() || b.Kind != KindRecords || len(b.Frames) == 0 {
+		return key, 0, 0, false
+	}
+	key, _ = b.Identity(nil)
+	body, _, rest := Next(b.Frames)
+	first = MessageOffset(body)
+	for len(rest) > 0 {
+		body, _, rest = Next(rest)
+	}
+	return key, first, MessageOffset(body), true
+}
+
 // Source identifies the record at index i of the batch, with that body, for a dead
 // letter: by coordinates where it is a message of a partition, else as an identity's
 // String. ParseIdentity gives the identity back.

@@ -40,6 +40,7 @@ func TestKafkaStories(t *testing.T) {
 			tell("topic missing", tellNoTopic)
 			tell("index refused", tellNoIndex)
 			tell("node unreachable", tellNoNode)
+			tell("killed with a disk buffer", tellKilledWithDisk)
 		})
 	}
 }
@@ -137,25 +138,31 @@ func (s *story) shows(words ...string) string {
 func (s *story) settles(received int64) storyStatus {
 	s.Helper()
 	return await(s, fmt.Sprintf("%d records are received and settled", received), func() (storyStatus, bool) {
-		var all struct{ Processes []storyStatus }
-		text, code := s.command("status", "--json")
-		if err := json.Unmarshal([]byte(text), &all); err != nil || code != 0 || len(all.Processes) != 1 {
-			return storyStatus{}, false // It is about to start.
-		}
-		p := all.Processes[0]
+		p := s.status()
 		red := slices.ContainsFunc(p.Legs, func(l storyLeg) bool { return !l.Health.Up }) ||
 			slices.ContainsFunc(p.Sources, func(s storySource) bool { return s.Trouble != "" })
-		return p, p.Received >= received && p.Pending == 0 && !red
+		return p, len(p.Legs) > 0 && p.Received >= received && p.Pending == 0 && !red
 	})
+}
+
+// status is zero while the process has not begun to answer.
+func (s *story) status() storyStatus {
+	s.Helper()
+	var all struct{ Processes []storyStatus }
+	text, code := s.command("status", "--json")
+	if err := json.Unmarshal([]byte(text), &all); err != nil || code != 0 || len(all.Processes) != 1 {
+		return storyStatus{}
+	}
+	return all.Processes[0]
 }
 
 // storyStatus is what a test looks at of `spillway status --json`.
 type storyStatus struct {
-	Received, Delivered, Pending, Unaccounted int64
-	DeadLettered                              int64 `json:"dead_lettered"`
-	PossibleDuplicates                        int64 `json:"possible_duplicates"`
-	Legs                                      []storyLeg
-	Sources                                   []storySource
+	Received, Recovered, Delivered, Pending, Unaccounted int64
+	DeadLettered                                         int64 `json:"dead_lettered"`
+	PossibleDuplicates                                   int64 `json:"possible_duplicates"`
+	Legs                                                 []storyLeg
+	Sources                                              []storySource
 }
 
 type storyLeg struct {
