@@ -210,7 +210,7 @@ var layers = []layer{
 		"internal/catalog/runcatalog",
 		[]string{
 			"forward", "internal/awsauth", "internal/catalog", "internal/config", "internal/config/runfile", "internal/ecs", "internal/entry",
-			"internal/kafkaclient",
+			"internal/kafkaclient", "internal/ledger",
 			"internal/record", "internal/route", "internal/run", "internal/sink/cloudwatch", "internal/sink/cloudwatch/streams",
 			"internal/sink/elasticsearch", "internal/sink/file", "internal/sink/forward", "internal/sink/kafka", "internal/source/forward", "internal/source/kafka",
 			"internal/source/seen", "internal/source/stdin", "internal/statedir", "internal/timepattern", "internal/version",

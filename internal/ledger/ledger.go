@@ -36,6 +36,8 @@ const (
 	Duplicate Reason = "duplicate"
 	// RejectedUnmatched: no route takes the record's tag.
 	RejectedUnmatched Reason = "rejected-unmatched"
+	// Tombstone: a message of Kafka has no value, and nobody wants such.
+	Tombstone Reason = "tombstone"
 )
 
 // Rejected reports whether the destination refused the records for what they
@@ -150,6 +152,14 @@ func (a *Account) Delivered(c Count) {
 // Dropped counts records that were lost, and why.
 func (a *Account) Dropped(why Reason, c Count) {
 	a.locked(func() { a.dropped[why] = a.dropped[why].Plus(c) })
+}
+
+// PassedOver counts records that came from a source and went nowhere, and why.
+func (a *Account) PassedOver(why Reason, c Count) {
+	a.locked(func() {
+		a.received = a.received.Plus(c)
+		a.dropped[why] = a.dropped[why].Plus(c)
+	})
 }
 
 // DeadLettered counts records that the dead letters keep.

@@ -165,7 +165,9 @@ func (r *Run) retire(s *source) *ending {
 		defer r.mu.Unlock()
 		r.retiring = slices.DeleteFunc(r.retiring, func(other *source) bool { return other == s })
 		if !s.passedOn {
-			r.goneIn += s.Status().RecordsIn
+			status := s.Status()
+			r.goneIn += status.RecordsIn
+			r.gone = addUp(r.gone, status.Own)
 		}
 		return err
 	})

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/spillway/spillway/internal/config/runfile"
+	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/run"
 )
 
@@ -154,4 +155,28 @@ func TestStopFreesAWaitingSource(t *testing.T) {
 	if report.Pending != 0 {
 		t.Errorf("%d are pending without a disk", report.Pending)
 	}
+}
+
+// TestWhatASourceDropsIsInTheBalance, under its reason, as long as it is there and after
+// it has ended.
+func TestWhatASourceDropsIsInTheBalance(t *testing.T) {
+	r := newRig(t)
+	s := r.start(r.file(1<<20, "**: one"))
+	s.own = ledger.New()
+	s.own.Open("tag").PassedOver(ledger.Tombstone, ledger.Count{Records: 2, Bytes: 40})
+	r.expect(s.hand("tag", "a"), true)
+	same := func(p run.Report) {
+		t.Helper()
+		if p.Received != 3 || p.Dropped != 2 || p.ByReason[ledger.Tombstone] != 2 || p.Unaccounted != 0 || len(p.Streams) != 1 {
+			t.Errorf("%+v", p.Balance)
+		}
+	}
+	same(r.Report())
+	f := r.file(1<<20, "**: one")
+	f.Sources[0].Type = "another"
+	if _, err := r.Reload(f); err != nil {
+		t.Fatal(err)
+	}
+	same(r.Report())
+	same(r.stop(time.Minute))
 }

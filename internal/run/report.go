@@ -77,19 +77,22 @@ func (r *Run) Report() Report {
 		balances = append(balances, own.Balance)
 		report.Legs = append(report.Legs, LegReport{Route: l.route, Sink: l.name, Leaving: i >= len(r.legs)+len(r.rejects), Report: own})
 	}
-	report.Balance = addUp(balances...)
 	report.RecordsIn = r.goneIn
 	for _, s := range r.retiring {
 		if !s.passedOn {
-			report.RecordsIn += s.Status().RecordsIn
+			status := s.Status()
+			report.RecordsIn += status.RecordsIn
+			balances = append(balances, status.Own)
 		}
 	}
 	for _, s := range r.sources {
 		status := s.Status()
 		status.Name, status.Type = s.plan.Name, s.plan.Type
 		report.RecordsIn += status.RecordsIn
+		balances = append(balances, status.Own)
 		report.Sources = append(report.Sources, status)
 	}
+	report.Balance = addUp(balances...)
 	return report
 }
 

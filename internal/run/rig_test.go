@@ -17,6 +17,7 @@ import (
 	"github.com/spillway/spillway/internal/catalog"
 	"github.com/spillway/spillway/internal/config"
 	"github.com/spillway/spillway/internal/config/runfile"
+	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/match"
 	"github.com/spillway/spillway/internal/record"
 	"github.com/spillway/spillway/internal/run"
@@ -114,7 +115,9 @@ type source struct {
 	records                  atomic.Int64
 	// before is the source whose numbers go on in this one.
 	before *source
-	due                      sync.WaitGroup // chunks that nobody was told of
+	// own is what it has handed to nobody, or nil.
+	own *ledger.Ledger
+	due sync.WaitGroup // chunks that nobody was told of
 
 	mu      sync.Mutex
 	settled [][16]byte
@@ -138,6 +141,9 @@ func (s *source) Close() error {
 }
 func (s *source) Status() run.SourceStatus {
 	st := run.SourceStatus{RecordsIn: s.records.Load()}
+	if s.own != nil {
+		st.Own = s.own.Balance(nil)
+	}
 	if s.before != nil {
 		st.RecordsIn += s.before.Status().RecordsIn
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/internal/config/runfile"
+	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/route"
 )
 
@@ -58,6 +59,8 @@ type SourceStatus struct {
 	// it may be over.
 	LastError   string    `json:"last_error,omitempty"`
 	LastErrorAt time.Time `json:"last_error_at,omitzero"`
+	// Own is the balance of what the source has received and handed to nobody.
+	Own ledger.Balance `json:"-"`
 	// Detail are the source's own numbers.
 	Detail any `json:"detail,omitempty"`
 }

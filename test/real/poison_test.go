@@ -138,7 +138,7 @@ routes:
   - {match: "**", to: keyed}
 `)
 	s.start()
-	status := s.settles(2 + 3 + 3)
+	status := s.settles(3 + 3 + 3)
 	for _, source := range status.Sources {
 		if source.Detail.Tombstones != 1 {
 			s.Errorf("the source %s counts %d tombstones, expected 1", source.Name, source.Detail.Tombstones)
@@ -150,5 +150,5 @@ routes:
 	if letters := s.letters("dead letters"); len(letters) != 1 || letters[2].Key != "a" {
 		s.Errorf("%+v, expected the tombstone of key a", letters)
 	}
-	s.ends(8, 7, 1)
+	s.endsWith(9, 7, 1, 1)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/spillway/spillway/internal/awsauth"
 	"github.com/spillway/spillway/internal/config/runfile"
 	"github.com/spillway/spillway/internal/kafkaclient"
+	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/run"
 	"github.com/spillway/spillway/internal/source/kafka"
 	"github.com/spillway/spillway/internal/timepattern"
@@ -97,6 +98,8 @@ var (
 type kafkaSource struct {
 	*kafka.Source
 	memory int64
+	// own has the tombstones that go nowhere, of the sources before it, too.
+	own *ledger.Ledger
 }
 
 // InHeap implements run.Collected: the client reads answers into the Go heap.
@@ -105,7 +108,7 @@ func (k kafkaSource) InHeap() int64 { return k.memory }
 // Status implements run.Source.
 func (k kafkaSource) Status() run.SourceStatus {
 	c := k.Counts()
-	st := run.SourceStatus{RecordsIn: c.Records, BytesIn: c.Bytes, Trouble: c.Trouble, Detail: c}
+	st := run.SourceStatus{RecordsIn: c.Records, BytesIn: c.Bytes, Trouble: c.Trouble, Own: k.own.Balance(nil), Detail: c}
 	if c.Since != nil {
 		st.Since = *c.Since
 	}
@@ -130,14 +133,18 @@ func (s *Surroundings) kafkaSource(plan *runfile.Source, o run.SourceOptions) (r
 	if cfg.Convert, err = kafkaConvert(p); err != nil {
 		return nil, err
 	}
+	own := ledger.New()
 	if before, ok := o.Instead.(kafkaSource); ok {
-		cfg.Instead = before.Source
+		cfg.Instead, own = before.Source, before.own
+	}
+	cfg.Dropped = func(tag string, records, bytes int64) {
+		own.Open(tag).PassedOver(ledger.Tombstone, ledger.Count{Records: records, Bytes: bytes})
 	}
 	made, err := kafka.New(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return kafkaSource{made, o.Memory}, nil
+	return kafkaSource{made, o.Memory, own}, nil
 }
 
 func kafkaConvert(p *runfile.KafkaSource) (kafka.Convert, error) {

@@ -29,6 +29,11 @@ type builder struct {
 	count   int
 	next    int64
 
+	// dropped are tombstones that go nowhere, and droppedBytes their bodies. Those before
+	// the offset counted were counted when they were read first.
+	dropped, droppedBytes int64
+	counted               int64
+
 	msg     record.Message
 	headers []byte
 }
@@ -42,6 +47,7 @@ func (b *builder) begin(pc *piece) bool {
 	}
 	pc.read(pc.from)
 	b.pc, b.head, b.over, b.of, b.count, b.bodies = pc, pc.head, false, nil, 0, b.bodies[:0]
+	b.dropped, b.droppedBytes, b.counted = 0, 0, pc.counted
 	return pc.stream == pc.partition.stream && !pc.stopped
 }
 
@@ -64,7 +70,11 @@ func (w *worker) take(rec *wire.Record) {
 		w.counts.tombstones.Add(1)
 		switch w.how.Tombstone {
 		case TombstoneDrop:
-			return
+			if rec.Offset >= w.counted {
+				w.dropped++
+				w.droppedBytes += int64(m.Size() - record.FrameSize)
+				w.counted = rec.Offset + 1
+			}
 		case TombstoneDeadLetter:
 			w.put(m, true)
 		case TombstoneDelete:
@@ -116,6 +126,21 @@ func (w *worker) put(m *record.Message, refused bool) {
 	w.refused, w.of, w.next = refused, of, m.Offset+1
 	w.bodies = record.AppendMessage(w.bodies, m)
 	w.count++
+}
+
+// tellDropped counts the tombstones of a piece that go nowhere.
+func (w *worker) tellDropped() {
+	if w.dropped == 0 {
+		return
+	}
+	w.pc.mu.Lock()
+	w.pc.counted = w.counted
+	w.pc.mu.Unlock()
+	w.counts.records.Add(w.dropped)
+	w.counts.bytes.Add(w.droppedBytes)
+	if w.cfg.Dropped != nil {
+		w.cfg.Dropped(w.pc.tag, w.dropped, w.droppedBytes)
+	}
 }
 
 // span finds out which span a record belongs to; nil is a new one. ok is false where

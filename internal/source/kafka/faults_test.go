@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,11 +36,21 @@ func TestPoison(t *testing.T) {
 		k := &sink{t: t}
 		cfg := c.config(k, "t")
 		cfg.Convert.Tombstone = fate
+		var dropped atomic.Int64
+		cfg.Dropped = func(tag string, records, bytes int64) {
+			if tag != "t.0" || bytes < records {
+				t.Errorf("dropped %d of %s, %d bytes", records, tag, bytes)
+			}
+			dropped.Add(records)
+		}
 		s := start(t, cfg)
 		await(t, "the commit", func() bool { return c.committed("group", "t", 0) == 7 })
 		counts := s.Counts()
 		if counts.Tombstones != 1 || counts.TooLarge != 1 {
 			t.Errorf("%+v", counts)
+		}
+		if want := map[Tombstone]int64{TombstoneDrop: 1}[fate]; dropped.Load() != want || counts.Records != 7 {
+			t.Errorf("%d: %d dropped, want %d; %d records, want 7", fate, dropped.Load(), want, counts.Records)
 		}
 		// What is no object of JSON is the sink's to refuse.
 		wantTaken, wantRefused := map[Tombstone]int{TombstoneDrop: 6, TombstoneDelete: 7, TombstoneDeadLetter: 7}[fate], map[Tombstone]int{TombstoneDrop: 1, TombstoneDelete: 1, TombstoneDeadLetter: 2}[fate]

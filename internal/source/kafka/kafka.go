@@ -77,6 +77,9 @@ type Config struct {
 	// Instead is a source that this one takes the place of: it joins the group when
 	// that one has left it.
 	Instead *Source
+	// Dropped hears of tombstones that go nowhere: how many of a tag, and the bytes of
+	// their messages. It must be quick; it may be nil.
+	Dropped func(tag string, records, bytes int64)
 	// Report hears of what goes wrong, and must be quick; it may be nil. The same
 	// trouble comes again and again.
 	Report func(Event)

@@ -38,8 +38,10 @@ type partition struct {
 	stopped   bool // nothing more is handed over
 	gone      bool // it belongs to somebody else; what is told now comes too late
 	changed   chan struct{}
-	damaged   int   // how often what stands at fetchAt could not be read
-	lag       int64 // records behind the end, of what may be read
+	// counted is the offset before which tombstones that go nowhere are counted.
+	counted int64
+	damaged int   // how often what stands at fetchAt could not be read
+	lag     int64 // records behind the end, of what may be read
 }
 
 func newPartition(at place, tag string) *partition {

@@ -94,6 +94,7 @@ func (w *worker) piece(pc *piece) {
 	if !w.begin(pc) {
 		return
 	}
+	defer w.tellDropped()
 	w.now = time.Now().UnixNano()
 	for rest := pc.batches; !w.over; {
 		batch, after, ok := wire.Split(rest)
