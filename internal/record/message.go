@@ -151,8 +151,8 @@ func ReadMessage(body []byte, m *Message) bool {
 	if len(body) < messageFixed || Form(body[16]) > FormJSON || body[17] > hasKey|hasHeaders|isNull {
 		return false
 	}
-	flags, ok := body[17], true
-	rest := body[messageFixed:]
+	var ok bool
+	flags, rest := body[17], body[messageFixed:]
 	if flags&hasKey != 0 {
 		if _, rest, ok = sizedWithin(rest); !ok {
 			return false
@@ -180,7 +180,8 @@ func isMap(src []byte) bool {
 }
 
 func checkHeaders(src []byte) bool {
-	for ok := true; len(src) > 0; {
+	var ok bool
+	for len(src) > 0 {
 		if _, src, ok = sizedWithin(src); !ok || len(src) < 4 {
 			return false
 		}

@@ -17,6 +17,11 @@ import (
 // up to 8 MiB at usual levels. The decoder holds as much.
 const maxZstdWindow = 16 << 20
 
+// usualUnpacked is what a block of snappy may unpack to however small the largest record
+// is, in bytes. Such a block may be a whole batch and is unpacked at once; those of
+// brokers' usual limit, 1 MiB, unpack to some twenty times as much at most.
+const usualUnpacked = 24 << 20
+
 // unpackers are the decompressors, each made when it is first needed.
 type unpackers struct {
 	src    bytes.Reader
@@ -51,9 +56,7 @@ func (u *unpackers) open(c Compression, body []byte, limit int) (io.Reader, erro
 		}
 		return u.zstd, wrap("zstd", u.zstd.Reset(&u.src))
 	case Snappy:
-		// A block of snappy, which may be a whole batch, is unpacked at once. Those of
-		// brokers' usual limits, 1 MiB, unpack to at most some twenty times as much.
-		u.snappy.reset(body, 2*limit+windowSize)
+		u.snappy.reset(body, max(2*limit, usualUnpacked))
 		return &u.snappy, nil
 	}
 	return nil, fmt.Errorf("found compression %d, expected gzip, snappy, lz4 or zstd", c)
@@ -132,8 +135,8 @@ func frame(b []byte) (block, rest []byte, ok bool) {
 }
 
 // ErrUnpacked says that a block of snappy, which is unpacked at once, is larger than two
-// of the largest records.
-var ErrUnpacked = errors.New("a block unpacks to more than twice the largest record")
+// of the largest records, and than usual batches are.
+var ErrUnpacked = errors.New("a block unpacks to more than 24 MiB, and more than twice the largest record")
 
 func (s *snappyReader) block(b []byte) error {
 	n, err := s2.DecodedLen(b)

@@ -179,6 +179,21 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestManySmallRecords: a batch may be far larger than its largest record, and a limit
+// for records makes none of it unreadable.
+func TestManySmallRecords(t *testing.T) {
+	var records []plain
+	for i := range 5000 {
+		records = append(records, plain{Offset: int64(i), Value: fmt.Sprintf("%0500d", i)})
+	}
+	for name, codec := range codecs {
+		got, err := decode(encode(t, 0, codec, records...), 1<<10)
+		if err != nil || len(got) != len(records) {
+			t.Errorf("%s: %d of %d records, %v", name, len(got), len(records), err)
+		}
+	}
+}
+
 // TestDamage: a batch that was changed on its way is not read.
 func TestDamage(t *testing.T) {
 	answer := encode(t, 10, kgo.NoCompression(), plain{Offset: 10, Value: "value"})
