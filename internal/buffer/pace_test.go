@@ -21,9 +21,9 @@ type race struct {
 	done chan struct{}
 }
 
-// newRace begins with a destination that takes a request of 256 KiB every 10 ms, and
-// that has just taken as much as memory holds.
-func newRace(t *testing.T) *race {
+// newRace begins with a destination that takes a request of 256 KiB in such intervals,
+// and that has just taken as much as memory holds.
+func newRace(t *testing.T, every time.Duration) *race {
 	l := &lives{
 		tb: t, disk: disktest.New(1), level: buffer.Kernel, delivered: map[string]int{}, random: rand.New(rand.NewPCG(1, 1)),
 		options: diskbuffer.Options{Max: 1 << 30}, limit: 1 << 20,
@@ -36,7 +36,7 @@ func newRace(t *testing.T) *race {
 			select {
 			case <-r.stop:
 				return
-			case <-time.After(10 * time.Millisecond):
+			case <-time.After(every):
 			}
 			if l.take() {
 				l.settle(0, buffer.Fate{})
@@ -45,7 +45,7 @@ func newRace(t *testing.T) *race {
 	}()
 	for range 40 {
 		r.chunk(record.LevelKernel)
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(every / 2)
 	}
 	r.backlog(0)
 	return r
@@ -86,9 +86,25 @@ func (r *race) backlog(want int) {
 // read back from the disk.
 func TestPaceOfTheDestination(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRace(t)
+		r := newRace(t, 10*time.Millisecond)
 		for range 200 {
 			if took := r.chunk(record.LevelKernel); took > 20*time.Millisecond {
+				t.Fatalf("a chunk took %s", took)
+			}
+			r.backlog(0)
+		}
+		r.halt()
+		r.finish()
+	})
+}
+
+// TestPaceOfLargeRequests: a destination that takes its time for each request has not
+// stopped.
+func TestPaceOfLargeRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRace(t, 60*time.Millisecond)
+		for range 200 {
+			if took := r.chunk(record.LevelKernel); took > 100*time.Millisecond {
 				t.Fatalf("a chunk took %s", took)
 			}
 			r.backlog(0)
@@ -101,7 +117,7 @@ func TestPaceOfTheDestination(t *testing.T) {
 // TestPaceComesBack: a short backlog does not outlive its cause.
 func TestPaceComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRace(t)
+		r := newRace(t, 10*time.Millisecond)
 		for r.buf.State().Disk.Backlog == 0 {
 			if took := r.chunk(record.LevelMemory); took > 0 {
 				t.Fatalf("a chunk took %s though its source waits for nothing", took)
@@ -118,16 +134,16 @@ func TestPaceComesBack(t *testing.T) {
 	})
 }
 
-// TestPaceOfADestinationThatStops: it is waited for once.
+// TestPaceOfADestinationThatStops: it is waited for until it is clear that it has.
 func TestPaceOfADestinationThatStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRace(t)
+		r := newRace(t, 10*time.Millisecond)
 		r.halt()
 		var took time.Duration
 		for range 200 {
 			took += r.chunk(record.LevelKernel)
 		}
-		if took > 20*time.Millisecond {
+		if took > 40*time.Millisecond {
 			t.Errorf("chunks waited for %s while nothing left", took)
 		}
 		if r.buf.State().Disk.Backlog == 0 {
@@ -140,7 +156,7 @@ func TestPaceOfADestinationThatStops(t *testing.T) {
 // TestPaceOfWhoWaitsForNothing: lines are never held back.
 func TestPaceOfWhoWaitsForNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRace(t)
+		r := newRace(t, 10*time.Millisecond)
 		r.halt()
 		begin := time.Now()
 		r.hand(4000)
