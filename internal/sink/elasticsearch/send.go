@@ -58,12 +58,12 @@ func (a *attempt) unanswered(ctx context.Context, err error) sink.Outcome {
 	switch {
 	case errors.As(err, &credentials):
 		out.Config = true
-	case unreached(err):
-	case isCertificate(err):
-		out.Config = true
+	case !a.taken:
+		// The last node that was tried got nothing, nor did those before it.
+		out.Config = isCertificate(err)
 	default:
-		out.Unsure = a.taken
-		if a.taken && !errors.Is(ctx.Err(), context.Canceled) {
+		out.Unsure = true
+		if !errors.Is(ctx.Err(), context.Canceled) {
 			a.sink.size.cutOff(a.size)
 		}
 	}

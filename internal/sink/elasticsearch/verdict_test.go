@@ -402,6 +402,19 @@ func TestBadIDs(t *testing.T) {
 	}
 }
 
+// A node that breaks off may have taken what it got, though one that was tried before it
+// could not be reached.
+func TestBrokenOffBehindANodeThatIsGone(t *testing.T) {
+	gone := newServer(t)
+	gone.Close()
+	s := newServer(t)
+	s.answer = func(http.ResponseWriter, []*op) bool { panic(http.ErrAbortHandler) }
+	made := sinkTo(t, s, func(o *Options) { o.Hosts = append(sinkTo(t, gone, nil).o.Hosts, o.Hosts...) })
+	if out := made.Send(t.Context(), lines(3)); out.Verdict != sink.Retry || out.Err == nil || !out.Unsure {
+		t.Errorf("%+v, want that the records may have arrived", out)
+	}
+}
+
 // What nobody can be reached for is no answer; a node that refuses connections is
 // passed over within the attempt.
 func TestNodes(t *testing.T) {
