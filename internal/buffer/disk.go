@@ -1,6 +1,8 @@
 package buffer
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"slices"
 	"time"
@@ -127,6 +129,9 @@ func (b *Buffer) newDisk(given Disk) {
 // recover takes over a stream, and counts what of it is pending.
 func (b *Buffer) recover(s diskbuffer.Stream, pending diskbuffer.Count) {
 	c := ledger.Count{Records: int64(pending.Records), Bytes: int64(pending.Bytes)}
+	if s.Incarnation == ([12]byte{}) {
+		s.Incarnation = numberingOf(b.disk.Found.Meta.Incarnation, s.Index)
+	}
 	st := &stream{
 		Stream: &record.Stream{Index: s.Index, Name: s.Name, Incarnation: s.Incarnation}, account: b.ledger.Open(s.Name),
 		recovered: true, announced: true, seq: s.LastSeq, time: s.LastTime, held: c,
@@ -135,6 +140,16 @@ func (b *Buffer) recover(s diskbuffer.Stream, pending diskbuffer.Count) {
 	b.streams.add(st)
 	b.weigh(st)
 	b.time = max(b.time, st.time)
+}
+
+// numberingOf is the incarnation of a stream of which the disk does not know it, because
+// it was written before there were any, or is damaged: the same whenever that disk is
+// taken over, and no other stream's. Without it records of two streams would be one and
+// the same to a destination that knows them by their numbers.
+func numberingOf(disk [12]byte, index uint32) (incarnation [12]byte) {
+	sum := sha256.Sum256(binary.LittleEndian.AppendUint32(append([]byte("spillway stream 1"), disk[:]...), index))
+	copy(incarnation[:], sum[:])
+	return incarnation
 }
 
 // persist writes a stretch of the tail to the store, where that is due. If it
