@@ -40,9 +40,9 @@ func (n *SearchNode) Count(ctx context.Context, index string) (int64, error) {
 	return counted.Count, err
 }
 
-// EachNumber reads all documents of an index, which it makes up to date before, and hands over a field
-// of each that holds a whole number; -1 where that is not so.
-func (n *SearchNode) EachNumber(ctx context.Context, index, field string, yield func(number int64)) error {
+// EachNumber reads all documents of an index, which it makes up to date before, and hands over the id of
+// each, and a field that holds a whole number; -1 where that is not so.
+func (n *SearchNode) EachNumber(ctx context.Context, index, field string, yield func(id string, number int64)) error {
 	if err := n.ask(ctx, http.MethodPost, "/"+index+"/_refresh", "", nil); err != nil {
 		return err
 	}
@@ -50,6 +50,7 @@ func (n *SearchNode) EachNumber(ctx context.Context, index, field string, yield 
 		Scroll string `json:"_scroll_id"`
 		Hits   struct {
 			Hits []struct {
+				ID     string                   `json:"_id"`
 				Fields map[string][]json.Number `json:"fields"`
 			} `json:"hits"`
 		} `json:"hits"`
@@ -71,7 +72,7 @@ func (n *SearchNode) EachNumber(ctx context.Context, index, field string, yield 
 					number = parsed
 				}
 			}
-			yield(number)
+			yield(hit.ID, number)
 		}
 		path, body = "/_search/scroll", fmt.Sprintf(`{"scroll":"5m","scroll_id":%q}`, page.Scroll)
 	}
