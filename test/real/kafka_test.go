@@ -12,7 +12,6 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
-	"github.com/spillway/spillway/test/launcher/harness"
 	"github.com/spillway/spillway/test/real/parts"
 )
 
@@ -20,11 +19,7 @@ import (
 // its listeners lets in who may come in, and nobody else.
 func TestKafkaBroker(t *testing.T) {
 	parts.Need(t, parts.Kafka)
-	versions := []string{parts.Kafka4}
-	if harness.Long() {
-		versions = append(versions, parts.Kafka3)
-	}
-	for _, version := range versions {
+	for _, version := range parts.KafkaVersions() {
 		t.Run(version, func(t *testing.T) {
 			broker := parts.StartKafka(t, parts.KafkaOptions{Version: version})
 			broker.CreateTopic(t, "orders", 1, nil)

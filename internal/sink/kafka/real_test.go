@@ -18,8 +18,15 @@ import (
 // TestRealBroker: over TLS and PLAIN, and with the broker killed in between, each message
 // is there once and in order.
 func TestRealBroker(t *testing.T) {
-	parts.Need(t, parts.Kafka)
-	broker := parts.StartKafka(t, parts.KafkaOptions{})
+	for _, version := range parts.KafkaVersions() {
+		t.Run(version, func(t *testing.T) {
+			parts.Need(t, parts.Kafka)
+			tryRealBroker(t, parts.StartKafka(t, parts.KafkaOptions{Version: version}))
+		})
+	}
+}
+
+func tryRealBroker(t *testing.T, broker *parts.KafkaBroker) {
 	broker.CreateTopic(t, "t", 1, nil)
 	secure, err := broker.Certificates.TLS(false)
 	if err != nil {

@@ -16,8 +16,15 @@ import (
 // TestRealBroker: over TLS and SCRAM two members of a group read what is written while
 // the broker is killed and starts again; everything is delivered, and all of it committed.
 func TestRealBroker(t *testing.T) {
-	parts.Need(t, parts.Kafka)
-	broker := parts.StartKafka(t, parts.KafkaOptions{})
+	for _, version := range parts.KafkaVersions() {
+		t.Run(version, func(t *testing.T) {
+			parts.Need(t, parts.Kafka)
+			tryRealBroker(t, parts.StartKafka(t, parts.KafkaOptions{Version: version}))
+		})
+	}
+}
+
+func tryRealBroker(t *testing.T, broker *parts.KafkaBroker) {
 	const partitions, each = 4, 20_000
 	broker.CreateTopic(t, "t", partitions, nil)
 	secure, err := broker.Certificates.TLS(false)

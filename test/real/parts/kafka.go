@@ -27,6 +27,15 @@ const (
 	Kafka3 = "3.9.1"
 )
 
+// KafkaVersions are those that a test of the source or the destination runs against: the newer one, and
+// both in the whole size.
+func KafkaVersions() []string {
+	if os.Getenv("SPILLWAY_LONG") == "1" {
+		return []string{Kafka4, Kafka3}
+	}
+	return []string{Kafka4}
+}
+
 // kafkaLogging is the library that writes the broker's log, by the broker's version.
 var kafkaLogging = map[string]string{
 	Kafka4: "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4",
