@@ -211,7 +211,7 @@ func (s *story) indexed(index string, want ...int64) {
 	slices.Sort(want)
 	await(s, fmt.Sprintf("the index has %d", want), func() ([]int64, bool) {
 		var got []int64
-		err := s.node.EachNumber(s.Context(), index, "n", func(n int64) { got = append(got, n) })
+		err := s.node.EachNumber(s.Context(), index, "n", func(_ string, n int64) { got = append(got, n) })
 		slices.Sort(got)
 		return got, err == nil && slices.Equal(got, want)
 	})
