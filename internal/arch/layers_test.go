@@ -77,15 +77,15 @@ var layers = []layer{
 	{
 		"internal/source/kafka",
 		[]string{
-			"internal/entry", "internal/jsonscan", "internal/jsontext", "internal/kafkaclient", "internal/record", "internal/source/kafka/wire",
-			"internal/timepattern",
+			"internal/entry", "internal/jsonscan", "internal/jsontext", "internal/kafkaclient", "internal/ledger", "internal/record",
+			"internal/source/kafka/wire", "internal/timepattern",
 		},
 		[]string{"github.com/tinylib/msgp/", "github.com/twmb/franz-go/"}, "a source never imports the buffer, nor the routes to it",
 	},
 	{"internal/kafkaclient", nil, []string{"github.com/twmb/franz-go/pkg/"}, "the way to a cluster, for source and sink; what they do there, it need not know"},
 	{"internal/source/sourcetest", []string{"internal/record"}, nil, "the conformance suite knows the contract alone"},
 	{"internal/ecs", nil, nil, "one question to the node's agent"},
-	{"internal/route", []string{"internal/record"}, nil, "it joins sources and legs by contracts, so it knows neither"},
+	{"internal/route", []string{"internal/ledger", "internal/record"}, nil, "it joins sources and legs by contracts, so it knows neither"},
 	{
 		"internal/entry", []string{"internal/jsonscan", "internal/jsontext", "internal/record"}, nil,
 		"bytes to bytes: it must not know who sent an entry, nor decide what becomes of a bad one",

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -50,12 +51,15 @@ func chunk(stream uint32, first uint64, origin record.Origin) []byte {
 }
 
 // message makes a payload of one batch of two messages of a partition, which may be
-// replayed.
-func message(stream uint32, first uint64, original record.Identity) []byte {
+// replayed or refused.
+func message(stream uint32, first uint64, original record.Identity, refusal record.Refusal) []byte {
 	p := record.Partition{Topic: "orders", ID: [16]byte{0xd0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, Number: 3}
 	b := record.Batch{
 		Stream: stream, Kind: record.KindRecords, Encoding: record.EncodingMessage, FirstSeq: first,
 		Time: 1_795_200_195_000_000_000 + int64(first)*1e9, Partition: p.Append(nil), Original: original,
+	}
+	if refusal.Known() {
+		b.Refusal = refusal.Append(nil)
 	}
 	for _, m := range []record.Message{
 		{
@@ -107,7 +111,11 @@ func golden(t *testing.T, path string) {
 	add(chunk(1, 2, Origin{}.Origin))
 	add(chunk(0, 7, goldenOrigin))
 	add(one(0, 9, "in the third segment"))
-	add(append(message(1, 4, record.Identity{}), message(1, 6, record.Identity{Key: [16]byte{0xe0, 15: 0xef}, Number: 77})...))
+	add(slices.Concat(
+		message(1, 4, record.Identity{}, record.Refusal{}),
+		message(1, 6, record.Identity{Key: [16]byte{0xe0, 15: 0xef}, Number: 77}, record.Refusal{}),
+		message(1, 8, record.Identity{}, record.Refusal{Reason: "tombstone"}),
+	))
 	must(t, s.Offer(5))
 	must(t, s.Settle(Position{4, 4}))
 	must(t, s.Close(true))
@@ -138,15 +146,15 @@ func TestGolden(t *testing.T) {
 func TestReadGolden(t *testing.T) {
 	s, found := openGolden(t, "golden")
 	want := &Found{
-		Meta: goldenMeta, Settled: Position{4, 4}, End: Position{15, 14}, Offered: 5, Clean: true,
+		Meta: goldenMeta, Settled: Position{4, 4}, End: Position{17, 16}, Offered: 5, Clean: true,
 		Streams: []Stream{
 			{
 				Index: 0, Name: "stdout", Records: 7, Bytes: 96, LastSeq: 9, LastTime: 1_795_200_204_000_000_000,
 				Incarnation: [12]byte{0xb0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11},
 			},
-			{Index: 1, Name: "stderr", Records: 7, Bytes: 201, LastSeq: 7, LastTime: 1_795_200_201_000_000_000},
+			{Index: 1, Name: "stderr", Records: 9, Bytes: 283, LastSeq: 9, LastTime: 1_795_200_203_000_000_000},
 		},
-		Pending: []Count{{4, 74}, {6, 193}},
+		Pending: []Count{{4, 74}, {8, 275}},
 		Partitions: map[[16]byte]int64{
 			(&record.Partition{ID: [16]byte{0xd0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, Number: 3}).Key(): 43,
 		},

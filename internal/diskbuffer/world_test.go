@@ -95,6 +95,9 @@ func (m *model) payload(bodies int) []byte {
 		if m.random.IntN(4) == 0 {
 			b.Original = record.Identity{Key: [16]byte{2}, Number: m.random.Uint64()}
 		}
+		if m.random.IntN(4) == 0 {
+			b.Refusal = []byte("\x09tombstone")
+		}
 		if m.random.IntN(2) == 0 {
 			b.Origin = record.Origin{Key: [16]byte{byte(m.random.Uint32()), 1}, Position: m.random.Uint32(), Count: m.random.Uint32()}
 		}

@@ -36,13 +36,28 @@ const (
 	Duplicate Reason = "duplicate"
 	// RejectedUnmatched: no route takes the record's tag.
 	RejectedUnmatched Reason = "rejected-unmatched"
-	// Tombstone: a message of Kafka has no value, and nobody wants such.
-	Tombstone Reason = "tombstone"
 )
 
-// Rejected reports whether the destination refused the records for what they
-// are.
-func (r Reason) Rejected() bool { return r == Duplicate || strings.HasPrefix(string(r), "rejected-") }
+// The reasons for which a source, or a route, refuses what a sender has sent. Such
+// records become dead letters, but for tombstones that nobody wants, which are dropped.
+const (
+	Tombstone  Reason = "tombstone"   // it has no value
+	TooLarge   Reason = "too-large"   // it is longer than its source, or its route's buffer, takes
+	Unreadable Reason = "unreadable"  // it cannot be read: it is damaged
+	NotJSON    Reason = "not-json"    // it is no JSON object
+	NotMsgpack Reason = "not-msgpack" // it is no msgpack map
+	NoMatch    Reason = "no-match"    // the pattern does not match it
+)
+
+// Rejected reports whether the destination, or the source, refused the records for what
+// they are.
+func (r Reason) Rejected() bool {
+	switch r {
+	case Duplicate, Tombstone, TooLarge, Unreadable, NotJSON, NotMsgpack, NoMatch:
+		return true
+	}
+	return strings.HasPrefix(string(r), "rejected-")
+}
 
 // MaxNamedStreams is how many streams are kept by name; stream names are
 // foreign data, and the rest are summed under OtherStreams.

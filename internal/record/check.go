@@ -118,10 +118,8 @@ func (b *Batch) checkLoss() error {
 	if b.Count != 1 || len(body) < lossFixed || len(body) > lossFixed+maxReason {
 		return fmt.Errorf("marker of %d records and %d bytes", b.Count, len(body))
 	}
-	for _, c := range body[lossFixed:] {
-		if c != '-' && (c < 'a' || c > 'z') && (c < '0' || c > '9') {
-			return fmt.Errorf("marker with the reason %q", body[lossFixed:])
-		}
+	if !validReason(body[lossFixed:]) {
+		return fmt.Errorf("marker with the reason %q", body[lossFixed:])
 	}
 	return nil
 }

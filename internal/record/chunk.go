@@ -112,6 +112,8 @@ type Chunk struct {
 	// Identity is that of the first record, where the chunk is a replay and keeps what
 	// it had; the zero value is none. Messages of a partition need none.
 	Identity Identity
+	// Refusal is why the records go to no destination, where their source refuses them.
+	Refusal Refusal
 	// Level is what Done waits for.
 	Level Level
 	// Done, which may be nil, is told exactly once, during the call or later, never
@@ -131,6 +133,9 @@ func (c *Chunk) Batch(position int) Batch {
 	}
 	if c.Identity.Known() {
 		b.Original = Identity{Key: c.Identity.Key, Number: c.Identity.Number + uint64(position)}
+	}
+	if c.Refusal.Known() {
+		b.Refusal = c.Refusal.Append(nil)
 	}
 	if c.Partition.Known() {
 		b.Partition = c.Partition.Append(nil)
@@ -158,7 +163,7 @@ func (c *Chunk) Behind(records int, rest []byte) *Chunk {
 
 // Head is how many bytes each of the chunk's batches takes beside its bodies.
 func (c *Chunk) Head() int {
-	n := HeaderSize + c.Origin.size()
+	n := HeaderSize + c.Origin.size() + c.Refusal.size()
 	if c.Identity.Known() {
 		n += identitySize
 	}

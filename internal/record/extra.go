@@ -16,17 +16,18 @@ const (
 	hasPartition = 1 << 12
 	hasOriginal  = 2 << 12
 	hasOrigin    = 4 << 12
+	hasRefusal   = 8 << 12
 )
 
 // identitySize is that of an identity in a batch, in bytes.
 const identitySize = 24
 
 // MaxExtra is the most that stands between a header and the frames, in bytes.
-const MaxExtra = OriginSize + identitySize + partitionFixed + MaxTopic
+const MaxExtra = OriginSize + identitySize + 1 + maxReason + partitionFixed + MaxTopic
 
 // extra is how many bytes stand behind the header.
 func (b *Batch) extra() int {
-	n := b.Origin.size() + len(b.Partition)
+	n := b.Origin.size() + len(b.Refusal) + len(b.Partition)
 	if b.Original.Known() {
 		n += identitySize
 	}
@@ -45,6 +46,10 @@ func (b *Batch) putExtra(dst []byte) uint16 {
 		copy(dst[n:], b.Original.Key[:])
 		binary.LittleEndian.PutUint64(dst[n+16:], b.Original.Number)
 		word, n = word|hasOriginal, n+identitySize
+	}
+	if len(b.Refusal) > 0 {
+		n += copy(dst[n:], b.Refusal)
+		word |= hasRefusal
 	}
 	if len(b.Partition) > 0 {
 		n += copy(dst[n:], b.Partition)
@@ -70,6 +75,10 @@ func (b *Batch) parseExtra(word uint16, src []byte) int {
 		b.Original.Number = binary.LittleEndian.Uint64(src[16:])
 		src = src[identitySize:]
 	}
+	if word&hasRefusal != 0 {
+		n := 1 + int(src[0])
+		b.Refusal, src = src[:n:n], src[n:]
+	}
 	if word&hasPartition != 0 {
 		b.Partition = src
 	}
@@ -86,15 +95,23 @@ func checkExtra(word uint16, src []byte) error {
 	if what&hasOriginal != 0 {
 		fixed += identitySize
 	}
+	if len(src) < size {
+		return errCut
+	}
+	if what&hasRefusal != 0 {
+		n, err := checkRefusal(src[min(fixed, size):size])
+		if err != nil {
+			return err
+		}
+		fixed += n
+	}
 	switch left := size - fixed; {
-	case what >= hasOrigin<<1 || what == hasOrigin:
-		return fmt.Errorf("something unknown behind its header (%#x)", what)
+	case what == hasOrigin:
+		return errors.New("an origin alone behind its header, in another form than that has")
 	case what&hasPartition == 0 && left != 0:
 		return fmt.Errorf("%d bytes behind its header, want %d", size, fixed)
 	case what&hasPartition != 0 && (left <= partitionFixed || left > partitionFixed+MaxTopic):
 		return fmt.Errorf("a partition of %d bytes behind its header", left)
-	case len(src) < size:
-		return errCut
 	}
 	var b Batch
 	b.parseExtra(word, src)

@@ -24,6 +24,13 @@ func anyExtra(t *rapid.T) record.Batch {
 	if rapid.Bool().Draw(t, "original") {
 		b.Original = someIdentity
 	}
+	if rapid.Bool().Draw(t, "refusal") {
+		r := record.Refusal{Reason: rapid.StringMatching(`[a-z0-9-]{1,32}`).Draw(t, "reason")}
+		b.Refusal = r.Append(nil)
+		if got := record.ParseRefusal(b.Refusal); got != r {
+			t.Fatalf("%+v is read as %+v", r, got)
+		}
+	}
 	if rapid.Bool().Draw(t, "partition") {
 		p := somePartition
 		p.Topic = rapid.SampledFrom([]string{"o", "orders", strings.Repeat("t", record.MaxTopic)}).Draw(t, "topic")
@@ -40,14 +47,14 @@ func TestExtra(t *testing.T) {
 		b.Frames = record.AppendMessage(nil, &record.Message{})
 		b.Bytes = len(b.Frames) - record.FrameSize
 		mem := append(record.AppendBatch(nil, &b), "what stands behind"...)
-		got := record.Batch{Origin: record.Origin{Count: 1}, Original: record.Identity{Number: 1}, Partition: []byte("before")}
+		got := record.Batch{Origin: record.Origin{Count: 1}, Original: record.Identity{Number: 1}, Refusal: []byte("before"), Partition: []byte("before")}
 		if n := record.Parse(mem, &got); n != b.Size() || n > record.HeaderSize+record.MaxExtra+len(b.Frames) || got.Head() != b.Head() {
 			t.Fatalf("a batch takes %d bytes, want %d", n, b.Size())
 		}
 		if diff := cmp.Diff(b, got); diff != "" {
 			t.Fatalf("read back (-want +got):\n%s", diff)
 		}
-		if cap(got.Partition) != len(got.Partition) {
+		if cap(got.Partition) != len(got.Partition) || cap(got.Refusal) != len(got.Refusal) {
 			t.Fatal("an append to the partition would write over the frames")
 		}
 	})
@@ -74,10 +81,19 @@ func TestExtraIsRefused(t *testing.T) {
 		clear(p[record.HeaderSize+at:][:16])
 		return p
 	}
+	refused := func(refusal string, bits uint16) []byte {
+		one := b
+		one.Origin, one.Original, one.Partition, one.Refusal = record.Origin{}, record.Identity{}, nil, []byte(refusal)
+		p := record.AppendBatch(nil, &one)
+		binary.LittleEndian.PutUint16(p[6:], bits<<12|uint16(len(refusal)))
+		return p
+	}
+	if _, _, _, err := record.Check(refused("\x04too-", 8)); err != nil {
+		t.Fatal(err)
+	}
 	lines := b
 	lines.Encoding = record.EncodingText
 	for name, payload := range map[string][]byte{
-		"what is unknown":              with(8<<12 | 24),
 		"an origin in another form":    with(4<<12 | 24),
 		"too little for an origin":     with(23),
 		"too much for an origin":       with(25),
@@ -87,6 +103,14 @@ func TestExtraIsRefused(t *testing.T) {
 		"more than there is":           with(1<<12 | 200),
 		"an origin without a key":      without(0),
 		"an identity without a key":    without(24),
+		"a refusal of nothing":         refused("", 8),
+		"a refusal without a reason":   refused("\x00", 8),
+		"a refusal that is too long":   refused("\x21"+strings.Repeat("r", 33), 8),
+		"a refusal cut short":          refused("\x05abcd", 8),
+		"more than a refusal":          refused("\x03abcd", 8),
+		"a reason that is none":        refused("\x03a b", 8),
+		"a refusal, and no identity":   refused("\x03abc", 8|2),
+		"a refusal, and no partition":  refused("\x03abc", 8|1),
 		"a partition of lines of text": record.AppendBatch(nil, &lines),
 	} {
 		if _, _, _, err := record.Check(payload); err == nil {
@@ -185,6 +209,7 @@ func FuzzIdentity(f *testing.F) {
 func FuzzCheckMessages(f *testing.F) {
 	b := record.Batch{
 		Kind: record.KindRecords, Encoding: record.EncodingMessage, Count: 2, Partition: somePartition.Append(nil), Original: someIdentity,
+		Refusal: []byte("\x09tombstone"),
 	}
 	m := record.Message{Key: []byte("k"), Headers: record.AppendHeader(nil, []byte("a"), nil), Value: []byte("v")}
 	b.Frames = record.AppendMessage(record.AppendMessage(nil, &m), &m)

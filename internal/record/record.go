@@ -14,7 +14,7 @@
 //	 4  u8   kind: 1 records, 2 loss marker
 //	 5  u8   encoding of the bodies
 //	 6  u16  bytes between the header and the frames, and in the high 4 bits of what:
-//	         0 an origin alone, else 1 a partition, 2 an identity, 4 an origin
+//	         0 an origin alone, else 1 a partition, 2 an identity, 4 an origin, 8 a refusal
 //	 8  u32  count of records (1 for a marker)
 //	12  u32  size of the frames
 //	16  i64  time, nanoseconds since 1970, shared by all records
@@ -26,9 +26,9 @@
 //
 // An origin is the key of the chunk that the records came in, which of its
 // records the first is, counted from 0 (u32), and how many it has (u32). An identity
-// is that of the first record, for what is replayed: key and number (u64). A
-// partition is the topic's id (16 bytes), its number (u32) and the topic's name. They
-// stand in this order.
+// is that of the first record, for what is replayed: key and number (u64). A refusal
+// is a byte with the length of its reason, and the reason. A partition is the topic's id (16 bytes), its number
+// (u32) and the topic's name. They stand in this order.
 //
 // A frame of text is a u32, whose low 28 bits are the body's length and whose top
 // bit says that the body is not valid UTF-8, and then the body. Entries of the
@@ -127,6 +127,9 @@ type Batch struct {
 	// Original is the identity that the first record had when it was first received,
 	// where it is a replay; the others follow it. The zero value is no replay.
 	Original Identity
+	// Refusal is why the source has refused the records, as Refusal.Append writes it, and
+	// a view like the frames. Nothing where it has not, or says nothing.
+	Refusal []byte
 	// Partition is where messages came from, as Partition.Append writes it, and a view
 	// like the frames. Nothing where there is none.
 	Partition []byte
@@ -189,7 +192,7 @@ func Parse(src []byte, b *Batch) int {
 	b.Bytes = int(le.Uint32(src[32:]))
 	b.Repair = int(le.Uint32(src[36:]))
 	b.Part = Part{Ordinal: le.Uint32(src[40:]), Last: src[44] != 0}
-	b.Origin, b.Original, b.Partition = Origin{}, Identity{}, nil
+	b.Origin, b.Original, b.Refusal, b.Partition = Origin{}, Identity{}, nil, nil
 	head := HeaderSize
 	if word := le.Uint16(src[6:]); word != 0 {
 		head += b.parseExtra(word, src[HeaderSize:])

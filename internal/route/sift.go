@@ -3,6 +3,7 @@ package route
 import (
 	"slices"
 
+	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/record"
 )
 
@@ -133,7 +134,10 @@ func divide(c *record.Chunk, most int) (fit, long *record.Chunk) {
 			continue
 		}
 		if long == nil {
-			long = &record.Chunk{Tag: c.Tag, Time: c.Time, Level: c.Level, Partition: c.Partition}
+			long = &record.Chunk{Tag: c.Tag, Time: c.Time, Level: c.Level, Partition: c.Partition, Refusal: c.Refusal}
+			if !c.Refusal.Known() {
+				long.Refusal.Reason = string(ledger.TooLarge)
+			}
 			if c.Encoding == record.EncodingMessage {
 				long.Encoding = record.EncodingMessage
 			}

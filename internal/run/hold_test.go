@@ -40,7 +40,7 @@ func TestRecordThatNoBufferHolds(t *testing.T) {
 		r.has("one", "tag ", []string{"a", "b"})
 		var all string
 		for _, letter := range r.letters.got {
-			all += strings.TrimSuffix(strings.TrimPrefix(letter, "tag "), " rejected-invalid")
+			all += strings.TrimSuffix(strings.TrimPrefix(letter, "tag "), " too-large")
 		}
 		if all != long {
 			t.Errorf("the dead letters have %d bytes of %d", len(all), len(long))

@@ -29,9 +29,19 @@ func (refusal) Check(context.Context) error {
 	return errors.New("there is no destination for what no route takes")
 }
 
-// Send implements sink.Sink. What a route would take by its tag was handed over as
-// text, or as a message, because it is no record, or too long a one; all else is what
-// no route takes.
+// refused says in words why a source, or a route, refuses a record.
+var refused = map[ledger.Reason]string{
+	ledger.Tombstone:  "it has no value: it is a tombstone, and its source does not hand those on",
+	ledger.TooLarge:   "it is longer than its source, or its route's buffer, takes",
+	ledger.Unreadable: "its source could not read it: it is damaged",
+	ledger.NotJSON:    "it is no JSON object",
+	ledger.NotMsgpack: "it is no msgpack map",
+	ledger.NoMatch:    "the pattern of its source does not match it",
+}
+
+// Send implements sink.Sink. What was refused with a reason has that. What a route would
+// take by its tag was else handed over as text, or as a message, because it is no record;
+// and the rest is what no route takes.
 func (s refusal) Send(_ context.Context, req sink.Request) sink.Outcome {
 	out := sink.Outcome{Verdict: sink.Delivered}
 	for index, batch := range req.Batches() {
@@ -39,11 +49,11 @@ func (s refusal) Send(_ context.Context, req sink.Request) sink.Outcome {
 			First: index, End: index + batch.Count,
 			Reason: string(ledger.RejectedUnmatched), Detail: "no route takes its tag",
 		}
-		if batch.Kind == record.KindRecords && batch.Encoding != record.EncodingEntry && s.takes(req.Stream(batch.Stream).Name) {
-			r.Reason, r.Detail = string(ledger.RejectedInvalid), "it is no record, neither of the forward protocol nor a JSON object, or longer than its route's buffer takes"
-			if batch.Encoding == record.EncodingMessage {
-				r.Detail = "its source does not hand on such a value, or it is longer than its route's buffer takes"
-			}
+		from := record.ParseRefusal(batch.Refusal)
+		if why := ledger.Reason(from.Reason); refused[why] != "" {
+			r.Reason, r.Detail = from.Reason, refused[why]
+		} else if batch.Kind == record.KindRecords && batch.Encoding != record.EncodingEntry && s.takes(req.Stream(batch.Stream).Name) {
+			r.Reason, r.Detail = string(ledger.RejectedInvalid), "it is no record, neither of the forward protocol nor a JSON object"
 		}
 		out.Rejected = append(out.Rejected, r)
 	}

@@ -115,7 +115,7 @@ func TestUnmatchedDropKeepsTheRest(t *testing.T) {
 	var others []string
 	for _, letter := range r.letters.got {
 		if piece, ok := strings.CutPrefix(letter, "app.long "); ok {
-			pieces += strings.TrimSuffix(piece, " rejected-invalid")
+			pieces += strings.TrimSuffix(piece, " too-large")
 		} else {
 			others = append(others, letter)
 		}
@@ -129,6 +129,48 @@ func TestUnmatchedDropKeepsTheRest(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"app.** one", "(invalid) dead-letter", "(unmatched) drop"}, legs); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestRefusals: what a source refuses is a dead letter that names the reason, and vouched
+// for, whatever unmatched says. A reason that nobody knows is none.
+func TestRefusals(t *testing.T) {
+	for _, unmatched := range []runfile.Unmatched{runfile.UnmatchedDeadLetter, runfile.UnmatchedDrop} {
+		r := newRig(t)
+		f := r.file(1<<20, "app.**: one")
+		f.Unmatched = unmatched
+		s := r.start(f)
+		reject := func(body string, why record.Refusal) {
+			t.Helper()
+			told := make(chan bool, 1)
+			c := record.Chunk{
+				Tag: "app.a", Level: record.LevelDelivered, Count: 2, Encoding: record.EncodingMessage, Refusal: why, Done: func(ok bool) { told <- ok },
+				Partition: record.Partition{Topic: "orders", ID: [16]byte{1}, Number: 3},
+			}
+			for i := range int64(2) {
+				c.Bodies = record.AppendMessage(c.Bodies, &record.Message{Offset: i, Value: []byte(body)})
+			}
+			s.o.Router.Reject(&c)
+			r.expect(told, true)
+		}
+		var want []string
+		for _, why := range []ledger.Reason{ledger.Tombstone, ledger.TooLarge, ledger.Unreadable, ledger.NotJSON, ledger.NotMsgpack, ledger.NoMatch} {
+			reject("kept "+string(why), record.Refusal{Reason: string(why)})
+			want = append(want, string(why), string(why))
+		}
+		reject("unknown", record.Refusal{Reason: "because"})
+		want = append(want, string(ledger.RejectedInvalid), string(ledger.RejectedInvalid))
+		report := r.stop(time.Minute)
+		if report.Received != 14 || report.DeadLettered != 14 || report.Unaccounted != 0 {
+			t.Errorf("%s: %+v", unmatched, report.Sheet)
+		}
+		var got []string
+		for _, letter := range r.letters.got {
+			got = append(got, letter[strings.LastIndexByte(letter, ' ')+1:])
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: reasons (-want +got):\n%s", unmatched, diff)
+		}
 	}
 }
 

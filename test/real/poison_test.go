@@ -70,7 +70,7 @@ routes:
 		}
 	}
 	none := s.letters("dead letters")
-	if len(refused) != 4 || len(none) != 2 || !strings.Contains(none[3].Body, "more than max-record-size") || none[5].Key != "gone" {
+	if len(refused) != 4 || len(none) != 2 || !strings.Contains(none[3].Body, "more than max-record-size") || none[3].Reason != "too-large" || none[5].Key != "gone" || none[5].Reason != "tombstone" {
 		s.Errorf("%d letters of the index, expected 4; beside them %+v, expected a record that is too long and a tombstone", len(refused), none)
 	}
 	if text, _ := s.command("deadletter", "show", fmt.Sprint(refused[1].ID)); !strings.Contains(text, "header h     v\n") {
@@ -122,7 +122,7 @@ func (s *story) blocked(index, setting string, n int64) {
 	}
 }
 
-// Records without a value are counted, or delete the document of their key, or are kept as dead letters.
+// Records without a value are dropped and counted, or delete the document of their key, or are kept as dead letters.
 func tellTombstones(s *story) {
 	s.broker.CreateTopic(s.T, "tombs", 1, nil)
 	s.produce("tombs",
@@ -147,7 +147,7 @@ routes:
 	s.indexed("tombs-counted", 1, 2)
 	s.indexed("tombs-deleted", 2)
 	s.indexed("tombs-kept", 1, 2)
-	if letters := s.letters("dead letters"); len(letters) != 1 || letters[2].Key != "a" {
+	if letters := s.letters("dead letters"); len(letters) != 1 || letters[2].Key != "a" || letters[2].Reason != "tombstone" {
 		s.Errorf("%+v, expected the tombstone of key a", letters)
 	}
 	s.endsWith(9, 7, 1, 1)

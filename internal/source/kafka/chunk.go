@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/record"
 	"github.com/spillway/spillway/internal/source/kafka/wire"
 )
@@ -21,13 +22,13 @@ type builder struct {
 	head int64 // behind it everything is new
 	over bool  // the partition is not ours any more, or is read anew
 
-	// What is gathered: messages, or what is refused and becomes dead letters; of is the
-	// span that is handed over again, nil for what is new.
-	refused bool
-	of      *span
-	bodies  []byte
-	count   int
-	next    int64
+	// What is gathered: messages, or what is refused for one reason and becomes dead
+	// letters; of is the span that is handed over again, nil for what is new.
+	why    record.Refusal
+	of     *span
+	bodies []byte
+	count  int
+	next   int64
 
 	// dropped are tombstones that go nowhere, and droppedBytes their bodies. Those before
 	// the offset counted were counted when they were read first.
@@ -57,7 +58,7 @@ func (w *worker) take(rec *wire.Record) {
 	*m = record.Message{Time: rec.Time * int64(time.Millisecond), Offset: rec.Offset}
 	if rec.TooLarge {
 		w.counts.tooLarge.Add(1)
-		w.refuseUnread(rec.Offset, m.Time, fmt.Sprintf("a record of %d bytes, more than max-record-size; it is at %s", rec.Size, w.pc.at.Coordinates(rec.Offset)))
+		w.refuseUnread(ledger.TooLarge, rec.Offset, m.Time, fmt.Sprintf("a record of %d bytes, more than max-record-size; it is at %s", rec.Size, w.pc.at.Coordinates(rec.Offset)))
 		return
 	}
 	m.Key, m.Value, m.Null = rec.Key, rec.Value, rec.Null
@@ -76,10 +77,10 @@ func (w *worker) take(rec *wire.Record) {
 				w.counted = rec.Offset + 1
 			}
 		case TombstoneDeadLetter:
-			w.put(m, true)
+			w.put(m, refusal(ledger.Tombstone))
 		case TombstoneDelete:
 			m.Form = w.form
-			w.put(m, false)
+			w.put(m, record.Refusal{})
 		}
 		return
 	}
@@ -91,28 +92,30 @@ func (w *worker) take(rec *wire.Record) {
 		w.counts.invalid.Add(1)
 		w.event("invalid", w.pc.place, fmt.Errorf("the value at offset %d: %w", rec.Offset, err))
 		m.Value, m.Form = rec.Value, record.FormText
-		w.put(m, true)
+		w.put(m, refusal(w.not))
 		return
 	}
-	w.put(m, false)
+	w.put(m, record.Refusal{})
 }
 
 // refuseUnread makes a dead letter that stands for what was not read.
-func (w *worker) refuseUnread(offset, at int64, text string) {
+func (w *worker) refuseUnread(why ledger.Reason, offset, at int64, text string) {
 	if at == 0 {
 		at = time.Now().UnixNano()
 	}
-	w.put(&record.Message{Time: at, Offset: offset, Value: []byte(text)}, true)
+	w.put(&record.Message{Time: at, Offset: offset, Value: []byte(text)}, refusal(why))
 }
 
-// put adds a message to those that are gathered.
-func (w *worker) put(m *record.Message, refused bool) {
+func refusal(why ledger.Reason) record.Refusal { return record.Refusal{Reason: string(why)} }
+
+// put adds a message to those that are gathered; why is known where it is refused.
+func (w *worker) put(m *record.Message, why record.Refusal) {
 	of, ok := w.span(m.Offset)
 	if !ok || w.over {
 		return
 	}
 	size := m.Size()
-	if w.count > 0 && (refused != w.refused || of != w.of || len(w.bodies)+size > chunkSize) {
+	if w.count > 0 && (why != w.why || of != w.of || len(w.bodies)+size > chunkSize) {
 		before := w.of
 		w.flush()
 		if w.over {
@@ -123,7 +126,7 @@ func (w *worker) put(m *record.Message, refused bool) {
 			of, _ = w.span(m.Offset)
 		}
 	}
-	w.refused, w.of, w.next = refused, of, m.Offset+1
+	w.why, w.of, w.next = why, of, m.Offset+1
 	w.bodies = record.AppendMessage(w.bodies, m)
 	w.count++
 }
@@ -175,13 +178,13 @@ func (w *worker) flush() {
 	}
 	p.mu.Unlock()
 	c := &record.Chunk{
-		Tag: p.tag, Time: time.Now().UnixNano(), Encoding: record.EncodingMessage, Bodies: w.bodies, Count: w.count, Partition: p.at, Level: w.cfg.Level,
+		Tag: p.tag, Time: time.Now().UnixNano(), Encoding: record.EncodingMessage, Bodies: w.bodies, Count: w.count, Partition: p.at, Refusal: w.why, Level: w.cfg.Level,
 		Done: func(ok bool) { w.told(p, s, ok) },
 	}
 	w.counts.records.Add(int64(w.count))
 	w.counts.bytes.Add(int64(len(w.bodies)))
 	w.counts.chunks.Add(1)
-	if w.refused {
+	if w.why.Known() {
 		if c.Level != record.LevelMemory {
 			c.Level = record.LevelDelivered
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spillway/spillway/internal/entry"
 	"github.com/spillway/spillway/internal/jsonscan"
+	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/record"
 	"github.com/spillway/spillway/internal/timepattern"
 )
@@ -32,7 +33,7 @@ type Tombstone uint8
 
 // The fates of tombstones.
 const (
-	TombstoneDrop       Tombstone = iota // counted, and nothing else
+	TombstoneDrop       Tombstone = iota // counted as dropped
 	TombstoneDelete                      // handed over: the sink deletes what has the key
 	TombstoneDeadLetter                  // kept as a dead letter
 )
@@ -67,8 +68,9 @@ type Convert struct {
 // valid until the next.
 type converter struct {
 	how    *Convert
-	form   record.Form // of values without fields
-	keys   []string    // of fields
+	form   record.Form   // of values without fields
+	not    ledger.Reason // why a value is refused that is not of the format
+	keys   []string      // of fields
 	scan   *jsonscan.Scanner
 	value  []byte
 	text   []byte
@@ -78,20 +80,20 @@ type converter struct {
 }
 
 func newConverter(cfg *Config) (*converter, error) {
-	c := &converter{how: &cfg.Convert, keys: cfg.Convert.Fields.names()}
+	c := &converter{how: &cfg.Convert, keys: cfg.Convert.Fields.names(), not: ledger.NotJSON}
 	switch c.how.Format {
 	case FormatJSON:
 		c.form = record.FormJSON
 	case FormatText:
 		c.form = record.FormText
 	case FormatRegexp:
-		c.form = record.FormMap
+		c.form, c.not = record.FormMap, ledger.NoMatch
 		if c.how.Pattern == nil {
 			return nil, errors.New("found no pattern, expected one with named groups")
 		}
 		c.groups = c.how.Pattern.SubexpNames()
 	case FormatMsgpack:
-		c.form = record.FormMap
+		c.form, c.not = record.FormMap, ledger.NotMsgpack
 	default:
 		return nil, fmt.Errorf("found the format %d, expected one that there is", c.how.Format)
 	}

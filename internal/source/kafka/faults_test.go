@@ -3,17 +3,21 @@ package kafka
 import (
 	"context"
 	"errors"
+	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/spillway/spillway/internal/record"
 	"github.com/spillway/spillway/internal/source/kafka/wire"
 )
 
@@ -53,9 +57,16 @@ func TestPoison(t *testing.T) {
 			t.Errorf("%d: %d dropped, want %d; %d records, want 7", fate, dropped.Load(), want, counts.Records)
 		}
 		// What is no object of JSON is the sink's to refuse.
-		wantTaken, wantRefused := map[Tombstone]int{TombstoneDrop: 6, TombstoneDelete: 7, TombstoneDeadLetter: 7}[fate], map[Tombstone]int{TombstoneDrop: 1, TombstoneDelete: 1, TombstoneDeadLetter: 2}[fate]
-		if len(k.taken) != wantTaken || len(k.refused) != wantRefused {
-			t.Errorf("%d: %d taken, %d refused: %+v", fate, len(k.taken), len(k.refused), k.refused)
+		large := record.Refusal{Reason: "too-large"}
+		want := map[Tombstone][]record.Refusal{
+			TombstoneDrop: {large}, TombstoneDelete: {large}, TombstoneDeadLetter: {{Reason: "tombstone"}, large},
+		}[fate]
+		var refusals []record.Refusal
+		for _, m := range k.refused {
+			refusals = append(refusals, m.why)
+		}
+		if diff := cmp.Diff(want, refusals); diff != "" || len(k.taken) != map[Tombstone]int{TombstoneDrop: 6, TombstoneDelete: 7, TombstoneDeadLetter: 7}[fate] || counts.Records != 7 {
+			t.Errorf("%d: %d taken, %+v, refused (-want +got):\n%s", fate, len(k.taken), counts, diff)
 		}
 		if m := k.taken[0]; m.key != "k" || m.header["h"] != "v" || m.value != `{"a":1}` {
 			t.Errorf("%+v", m)
@@ -64,8 +75,26 @@ func TestPoison(t *testing.T) {
 		if last.at != "t/0/5" || !strings.Contains(last.value, "kafka:t/0/5@") || len(last.value) > 300 {
 			t.Errorf("the large one is %+v", last)
 		}
-		if fate == TombstoneDelete && !k.taken[4].null {
-			t.Errorf("%+v is no tombstone", k.taken[4])
+		if fate == TombstoneDelete && !slices.ContainsFunc(k.admitted, func(m message) bool { return m.null && m.at == "t/0/4" }) {
+			t.Errorf("no tombstone among %+v", k.admitted)
+		}
+	}
+}
+
+// TestRefusedValues: what is not of the format is refused with the reason.
+func TestRefusedValues(t *testing.T) {
+	for want, how := range map[string]Convert{
+		"no-match": {Format: FormatRegexp, Pattern: regexp.MustCompile(`^(?P<n>\d+)$`)}, "not-msgpack": {Format: FormatMsgpack},
+	} {
+		c := newCluster(t, kfake.SeedTopics(1, "t"))
+		c.put("t", 0, "neither", "nor")
+		k := &sink{t: t}
+		cfg := c.config(k, "t")
+		cfg.Convert = how
+		start(t, cfg)
+		await(t, "the commit", func() bool { return c.committed("group", "t", 0) == 2 })
+		if len(k.refused) != 2 || k.refused[0].why != (record.Refusal{Reason: want}) || k.refused[1].value != "nor" {
+			t.Errorf("%s: %+v", want, k.refused)
 		}
 	}
 }

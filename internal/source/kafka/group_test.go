@@ -82,14 +82,14 @@ func (s *Source) partitionAt(at place) *partition {
 	return s.partitions[at]
 }
 
-// ledger notes for all members of a group what was delivered, and holds the group's
+// registry notes for all members of a group what was delivered, and holds the group's
 // commits to it.
-type ledger struct {
+type registry struct {
 	mu    sync.Mutex
 	taken map[string]map[int32]map[int64]int
 }
 
-func (l *ledger) take(all []message) {
+func (l *registry) take(all []message) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, m := range all {
@@ -105,7 +105,7 @@ func (l *ledger) take(all []message) {
 	}
 }
 
-func (l *ledger) total() (n int) {
+func (l *registry) total() (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, p := range l.taken["t"] {
@@ -119,7 +119,7 @@ func (l *ledger) total() (n int) {
 func TestStorm(t *testing.T) {
 	const partitions, changes = 6, 50
 	c := newCluster(t, kfake.SeedTopics(partitions, "t"), kfake.GroupMinSessionTimeout(100*time.Millisecond))
-	book := &ledger{taken: map[string]map[int32]map[int64]int{"t": {}}}
+	book := &registry{taken: map[string]map[int32]map[int64]int{"t": {}}}
 	ctx, stop := context.WithCancel(context.Background())
 	var beside sync.WaitGroup
 	var wrote [partitions]atomic.Int64

@@ -130,6 +130,7 @@ type message struct {
 	time   int64
 	key    string
 	null   bool
+	why    record.Refusal
 	header map[string]string
 }
 
@@ -169,7 +170,7 @@ func (k *sink) take(c *record.Chunk, refused bool) {
 		record.ParseMessage(body, &m)
 		one := message{
 			at: fmt.Sprintf("%s/%d/%d", c.Partition.Topic, c.Partition.Number, m.Offset), value: string(m.Value), tag: c.Tag, form: m.Form,
-			time: m.Time, key: string(m.Key), null: m.Null,
+			time: m.Time, key: string(m.Key), null: m.Null, why: c.Refusal,
 		}
 		m.EachHeader(func(name, value []byte) bool {
 			if one.header == nil {
@@ -179,6 +180,9 @@ func (k *sink) take(c *record.Chunk, refused bool) {
 			return true
 		})
 		all = append(all, one)
+	}
+	if c.Refusal.Known() != refused {
+		k.t.Errorf("a chunk goes where it should not: %+v", c.Refusal)
 	}
 	if len(all) != c.Count {
 		k.t.Errorf("a chunk of %d messages says that it has %d", len(all), c.Count)

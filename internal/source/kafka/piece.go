@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/source/kafka/wire"
 )
 
@@ -222,5 +223,5 @@ func (w *worker) unreadable(pc *piece, batch []byte, at int64, err error) {
 	w.counts.unreadable.Add(1)
 	w.trouble.clear("damage") // It is a dead letter now.
 	w.event("damage", pc.place, fmt.Errorf("the offsets %d to %d cannot be read: %w", at, last, err))
-	w.refuseUnread(at, 0, fmt.Sprintf("the offsets %d to %d of %s/%d cannot be read: %v", at, last, pc.topic, pc.number, err))
+	w.refuseUnread(ledger.Unreadable, at, 0, fmt.Sprintf("the offsets %d to %d of %s/%d cannot be read: %v", at, last, pc.topic, pc.number, err))
 }

@@ -158,7 +158,7 @@ func (s *Source) Body(_ *record.Stream, t int64, body []byte, part record.Part) 
 	s.records.Add(1)
 	s.bytes.Add(int64(len(body)))
 	if s.cfg.JSON {
-		s.reject(t, body)
+		s.reject(t, body, ledger.TooLarge)
 		return
 	}
 	s.cfg.Router.Body(s.cfg.Tag, t, body, part)
@@ -181,7 +181,7 @@ func (s *Source) Lines(_ *record.Stream, t int64, lines []byte, valid bool) {
 			continue
 		}
 		if !s.appendEntry(t, line) {
-			s.reject(t, line)
+			s.reject(t, line, ledger.NotJSON)
 			continue
 		}
 		count++
@@ -220,9 +220,9 @@ func (s *Source) appendEntry(t int64, line []byte) bool {
 // rejectPiece is the most of a line that becomes one dead letter, in bytes.
 const rejectPiece = 32 << 10
 
-func (s *Source) reject(t int64, line []byte) {
+func (s *Source) reject(t int64, line []byte, why ledger.Reason) {
 	s.invalid.Add(1)
-	c := record.Chunk{Tag: s.cfg.Tag, Time: t, Encoding: record.EncodingText, Level: record.LevelDelivered}
+	c := record.Chunk{Tag: s.cfg.Tag, Time: t, Encoding: record.EncodingText, Level: record.LevelDelivered, Refusal: record.Refusal{Reason: string(why)}}
 	for len(line) > 0 {
 		n := min(len(line), rejectPiece)
 		body, _ := record.AppendBody(make([]byte, 0, record.FrameSize+n), line[:n])
