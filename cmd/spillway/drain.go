@@ -39,7 +39,7 @@ of this machine. With --watch it stays and empties what later processes leave be
 A signal ends it; what is not delivered by then stays on the disk.
 
 Exit codes: 0 nothing is left behind (with --watch: it was told to end), 1 a buffer could not be
-emptied, 2 wrong options, 3 with --fail-on-loss, if any record was dropped.`,
+emptied, 2 wrong options, 3 with --fail-on-loss, if any record was lost.`,
 		Example: `  spillway drain
   spillway drain --watch
   spillway drain --json /var/lib/spillway/buffers/0123456789abcdef`,
@@ -55,7 +55,7 @@ emptied, 2 wrong options, 3 with --fail-on-loss, if any record was dropped.`,
 	f := cmd.Flags()
 	f.BoolVar(&d.watch, "watch", false, "stay, and empty what is left behind later")
 	f.BoolVar(&d.json, "json", false, "print the balance as JSON on standard output, with --watch one line for each buffer")
-	f.BoolVar(&d.failOnLoss, "fail-on-loss", false, "end with 3 if any record was dropped")
+	f.BoolVar(&d.failOnLoss, "fail-on-loss", false, "end with 3 if any record was lost")
 	f.DurationVar(&d.patience, "patience", 30*time.Second, "how long a destination may take nothing before its buffer is left for later")
 	f.StringVar(&d.config, "config", "", "a node file instead of the one that the buffer's logger had")
 	return cmd
@@ -210,7 +210,7 @@ func (d *draining) outcome(ctx context.Context) error {
 		return errors.New("ended by a signal; what is left stays on the disk")
 	case kept > 0:
 		return &exitError{code: exitFailed}
-	case d.failOnLoss && d.total.Dropped > 0:
+	case d.failOnLoss && d.total.Lost() > 0:
 		return &exitError{code: exitLoss}
 	}
 	return nil

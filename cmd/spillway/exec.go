@@ -55,7 +55,7 @@ stays on the disk in mode spill.`,
 	}
 	bindOptions(cmd, &given, config.ProgramExec)
 	cmd.Flags().BoolVar(&e.tee, "tee", false, "pass the command's output through as well")
-	cmd.Flags().BoolVar(&e.failOnLoss, "fail-on-loss", false, "end with 3 if any record was dropped")
+	cmd.Flags().BoolVar(&e.failOnLoss, "fail-on-loss", false, "end with 3 if any record was lost")
 	cmd.Flags().BoolVar(&e.json, "json", false, "print the balance as JSON, as the last line on standard error")
 	cmd.Flags().SetInterspersed(false)
 	return cmd
@@ -139,7 +139,7 @@ func (e *execution) run() (err error) {
 	if err := e.print(os.Stderr, report); err != nil {
 		return err
 	}
-	if e.failOnLoss && report.Dropped > 0 {
+	if e.failOnLoss && report.Lost() > 0 {
 		return &exitError{code: exitLoss}
 	}
 	if status != 0 {

@@ -41,8 +41,8 @@ Where all sources end by themselves, as standard input does, so does the run, wh
 delivered, however long that takes. SIGHUP reads the file again: the new one is used as a
 whole, or the old one goes on and the log says why.
 
-Exit codes: 0 done, 1 failed, 2 wrong options or configuration, 3 records were dropped and
---fail-on-loss was given.`,
+Exit codes: 0 done, 1 failed, 2 wrong options or configuration, 3 records were lost and
+--fail-on-loss was given; what a source still has and sends again is not lost.`,
 		Example: `  spillway run -c spillway.yaml
   spillway check -c spillway.yaml && spillway run -c spillway.yaml --state-dir /var/lib/spillway
   kill -HUP $(pidof spillway)
@@ -52,7 +52,7 @@ Exit codes: 0 done, 1 failed, 2 wrong options or configuration, 3 records were d
 	}
 	cmd.Flags().StringVarP(&r.path, "config", "c", "", "the configuration `FILE`")
 	cmd.Flags().StringVar(&r.stateDir, "state-dir", "", "the `directory` for disk buffers, dead letters and the status socket")
-	cmd.Flags().BoolVar(&r.failOnLoss, "fail-on-loss", false, "end with 3 if any record was dropped")
+	cmd.Flags().BoolVar(&r.failOnLoss, "fail-on-loss", false, "end with 3 if any record was lost")
 	cmd.Flags().BoolVar(&r.json, "json", false, "print the last report as JSON, as the last line on standard error")
 	return cmd
 }
@@ -110,7 +110,7 @@ func (r *running) run() (err error) {
 	switch {
 	case err != nil:
 		return &exitError{code: exitFailed}
-	case r.failOnLoss && report.Dropped > 0:
+	case r.failOnLoss && report.Lost() > 0:
 		return &exitError{code: exitLoss}
 	}
 	return nil

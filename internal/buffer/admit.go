@@ -287,6 +287,9 @@ func (b *Buffer) lose(st *stream, t int64, c ledger.Count, why ledger.Reason) {
 	st.seq += uint64(c.Records)
 	st.account.Received(c)
 	st.account.Dropped(why, c)
+	if why == ledger.Returned {
+		return
+	}
 	run := &st.lost
 	if run.Lost == 0 && len(b.waiting) == 0 && !b.hasBacklog() && st.evicted.Lost > 0 {
 		// Nothing stands between these and the records that were evicted before them.

@@ -163,8 +163,14 @@ func (b *Buffer) refuse(a *arrival, why ledger.Reason) (rest *record.Chunk) {
 		return b.parted(a)
 	}
 	added := a.Added()
+	why = a.reason(why)
 	b.lose(a.stream, a.at, ledger.Count{Records: int64(added.Count), Bytes: int64(added.Bytes)}, why)
-	if a.receipt != nil {
+	switch {
+	case a.receipt != nil && why == ledger.Returned:
+		a.receipt.open = false
+		b.returned(a.receipt, added.Count)
+		return nil
+	case a.receipt != nil:
 		b.receive(a.receipt, false)
 		a.stream.receipts.forget()
 		return nil

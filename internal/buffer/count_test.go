@@ -105,7 +105,7 @@ func TestRejectionNeedsNoReason(t *testing.T) {
 
 // TestReasonsFitAMarker: a marker holds a reason of at most 32 bytes.
 func TestReasonsFitAMarker(t *testing.T) {
-	for _, why := range []ledger.Reason{ledger.OverflowNewest, ledger.OverflowOldest, ledger.MaxBlock, ledger.Shutdown} {
+	for _, why := range []ledger.Reason{ledger.OverflowNewest, ledger.OverflowOldest, ledger.MaxBlock, ledger.Shutdown, ledger.Returned} {
 		var b record.Batch
 		record.Parse(record.AppendLoss(nil, record.Loss{Lost: 1, Reason: string(why)}), &b)
 		if got := b.Loss().Reason; got != string(why) {

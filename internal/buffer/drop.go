@@ -29,6 +29,10 @@ func (b *Buffer) evict(why ledger.Reason) bool {
 		c := ledger.Count{Records: int64(batch.Count), Bytes: int64(batch.Bytes)}
 		st.release(c)
 		b.weigh(st)
+		if why == ledger.Shutdown && b.givesBack(st, batch.FirstSeq, c.Records) {
+			st.account.Dropped(ledger.Returned, c)
+			return
+		}
 		st.account.Dropped(why, c)
 		b.settledRecords(st, batch.FirstSeq, c.Records, lossOf(why))
 		st.evicted.Add(record.Loss{
@@ -98,8 +102,9 @@ func (b *Buffer) releaseTail() {
 }
 
 // Abandon ends the waiting for good: everything that waits and is not on a disk
-// is dropped under the reason shutdown, and so is whatever is still admitted. What is in flight is left to
-// whoever sends it.
+// is dropped under the reason shutdown, or returned to the source that still waits for
+// it, and so is whatever is still admitted. What is in flight is left to whoever sends
+// it.
 func (b *Buffer) Abandon() {
 	b.mu.Lock()
 	defer b.unlock()

@@ -3,6 +3,7 @@ package buffer
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/spillway/spillway/internal/diskbuffer"
@@ -198,7 +199,7 @@ func (b *Buffer) writeMarkers() error {
 		return err
 	}
 	for _, st := range b.streams.tellers() {
-		losses := append(st.rejected, st.evicted, st.lost)
+		losses := slices.Concat(st.again, st.rejected, []record.Loss{st.evicted, st.lost})
 		for _, loss := range losses {
 			if loss.Lost == 0 || loss.Reason == string(ledger.Shutdown) {
 				continue
@@ -208,7 +209,7 @@ func (b *Buffer) writeMarkers() error {
 			}
 			st.marked(1)
 		}
-		st.rejected, st.evicted, st.lost = nil, record.Loss{}, record.Loss{}
+		st.again, st.rejected, st.evicted, st.lost = nil, nil, record.Loss{}, record.Loss{}
 	}
 	return nil
 }

@@ -179,6 +179,10 @@ func (m *machine) Settle(t *rapid.T) {
 	s := m.pick(t)
 	fate := buffer.Fate{Repeated: rapid.Bool().Draw(t, "repeated")}
 	switch rapid.IntRange(0, 5).Draw(t, "fate") {
+	case 3:
+		if m.over {
+			fate.Dropped = ledger.Shutdown
+		}
 	case 0:
 		fate.Dropped = rapid.SampledFrom([]ledger.Reason{ledger.RejectedInvalid, ledger.RejectedTooLong}).Draw(t, "dropped")
 	case 1, 2:

@@ -61,10 +61,14 @@ func (m *model) marker(f *flow, b *record.Batch, first bool) int {
 	if m.cfg.NoLossMarkers {
 		m.Fatalf("%s: a marker though there should be none", f.Name)
 	}
-	if l.Lost <= 0 || l.LastSeq-l.FirstSeq+1 != uint64(l.Lost) || l.LastSeq > uint64(len(f.handed)) || l.FirstSeq != b.FirstSeq {
+	if l.Lost <= 0 || l.LastSeq < l.FirstSeq || l.LastSeq > uint64(len(f.handed)) || l.FirstSeq != b.FirstSeq {
 		m.Fatalf("%s: a marker tells of %+v", f.Name, l)
 	}
-	if want := f.bytes(l.FirstSeq, l.LastSeq); l.Bytes != want {
+	span, back := int64(l.LastSeq-l.FirstSeq+1), m.returnable(f, l.FirstSeq, l.LastSeq)
+	if l.Lost > span || l.Lost < span-back {
+		m.Fatalf("%s: a marker tells of %+v, %d of which may be returned", f.Name, l, back)
+	}
+	if want := f.bytes(l.FirstSeq, l.LastSeq); l.Bytes > want || l.Bytes < want && l.Lost == span {
 		m.Fatalf("%s: %+v should tell of %d bytes", f.Name, l, want)
 	}
 	m.checkTime(f, f.handed[l.FirstSeq-1], l.FirstTime)
@@ -73,15 +77,37 @@ func (m *model) marker(f *flow, b *record.Batch, first bool) int {
 		m.Fatalf("%s: %+v at %d, for a reason that cannot be", f.Name, l, b.Time)
 	}
 	if first {
+		m.passReturned(f, l.FirstSeq-1)
 		if l.FirstSeq != f.taken+1 || b.Time < f.time {
 			m.Fatalf("%s: a marker of %d at %d stands behind %d at %d", f.Name, l.FirstSeq, b.Time, f.taken, f.time)
 		}
 		f.taken, f.time = l.LastSeq, b.Time
 		f.mark(l.FirstSeq, l.LastSeq)
-		f.gaps = f.gaps.Plus(ledger.Count{Records: l.Lost, Bytes: l.Bytes})
+		f.gaps = f.gaps.Plus(ledger.Count{Records: span, Bytes: f.bytes(l.FirstSeq, l.LastSeq)})
 		f.markersOut++
 	}
 	return len(l.AppendText(nil))
+}
+
+// returnable is how many of the records from first to last may have been given back to
+// their source by an abandoned buffer, so that no marker tells of them.
+func (m *model) returnable(f *flow, first, last uint64) (n int64) {
+	for _, h := range f.handed[first-1 : last] {
+		if m.over && h.chunk != nil && h.chunk.level != record.LevelMemory {
+			n++
+		}
+	}
+	return n
+}
+
+// passReturned goes on behind records up to last that were all given back.
+func (m *model) passReturned(f *flow, last uint64) {
+	if last <= f.taken || m.returnable(f, f.taken+1, last) != int64(last-f.taken) {
+		return
+	}
+	f.gaps = f.gaps.Plus(ledger.Count{Records: int64(last - f.taken), Bytes: f.bytes(f.taken+1, last)})
+	f.mark(f.taken+1, last)
+	f.taken = last
 }
 
 // rejectedMarker holds a marker of records that the destination refused to what
@@ -116,7 +142,7 @@ func (m *model) rejectedMarker(f *flow, b *record.Batch, first bool) int {
 // mayLose tells whether the buffer's mode, or one that it had, can lose records for the
 // reason.
 func (m *model) mayLose(why ledger.Reason) bool {
-	if why == ledger.Shutdown {
+	if why == ledger.Shutdown || why == ledger.Returned {
 		return m.over
 	}
 	return slices.ContainsFunc(append(m.before, m.cfg), func(c buffer.Config) bool {

@@ -24,6 +24,7 @@ type receipt struct {
 	told        bool
 	open        bool // the chunk is not admitted as a whole yet
 	unsynced    bool // a sync failed: power is reached by settling alone
+	returned    bool // some of it is given back to the source, which is to hear false
 	// position is that of the first known record of a chunk that another process
 	// has left behind; whole says that its last one is known, too.
 	position uint32
@@ -199,6 +200,7 @@ func (b *Buffer) receive(r *receipt, ok bool) {
 	if r.told {
 		return
 	}
+	ok = ok && !r.returned
 	if r.done != nil {
 		b.tellSource(r.done, ok)
 		b.expect(-1)
@@ -269,7 +271,7 @@ func (b *Buffer) reached(r *receipt) {
 		r.stream.receipts.forget()
 		return
 	}
-	b.tellSource(r.done, true)
+	b.tellSource(r.done, !r.returned)
 	b.expect(-1)
 	r.done = nil
 }
@@ -362,7 +364,7 @@ func (b *Buffer) Attach(origin record.Origin, level record.Level, done func(ok b
 
 // has reports whether a chunk has reached the level.
 func (b *Buffer) has(r *receipt, level record.Level) bool {
-	if r.open {
+	if r.open || r.returned {
 		return false
 	}
 	switch level {

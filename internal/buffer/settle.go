@@ -86,7 +86,11 @@ func (t *tally) keep(n *run) {
 		st := t.buffer.streams.at(batch.Stream)
 		st.marked(-1)
 		t.buffer.streams.tells(st)
-		st.reject(batch.Loss())
+		if t.fate.Repeated {
+			st.again = append(st.again, batch.Loss())
+		} else {
+			st.reject(batch.Loss())
+		}
 		return
 	}
 	if d := t.buffer.disk; t.fate.Repeated {
@@ -201,6 +205,10 @@ func reason(r sink.Rejection) ledger.Reason {
 func (t *tally) drop(st *stream, why ledger.Reason, batch *record.Batch, skip int, c ledger.Count) {
 	st.release(c)
 	t.buffer.weigh(st)
+	if why == ledger.Shutdown && t.buffer.givesBack(st, batch.FirstSeq+uint64(skip), c.Records) {
+		st.account.Dropped(ledger.Returned, c)
+		return
+	}
 	t.buffer.settledRecords(st, batch.FirstSeq+uint64(skip), c.Records, lossOf(why))
 	if t.fate.DeadLettered {
 		st.account.DeadLettered(c)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spillway/spillway/internal/buffer"
 	"github.com/spillway/spillway/internal/ledger"
+	"github.com/spillway/spillway/internal/record"
 	"github.com/spillway/spillway/internal/sink"
 )
 
@@ -62,6 +63,7 @@ func (m *model) settle(s *sending, fate buffer.Fate) {
 	if now := m.read(s.request, false).events; !slices.EqualFunc(now, s.events, sameRecord) {
 		m.Fatalf("a request of %d events is no longer what it was: %d", len(s.events), len(now))
 	}
+	waiting := m.waiting(s)
 	untold := m.buf.Settle(s.request, fate)
 	i := slices.Index(m.flight, s)
 	m.flight = slices.Delete(m.flight, i, i+1)
@@ -80,6 +82,9 @@ func (m *model) settle(s *sending, fate buffer.Fate) {
 				e.flow.markersRefused++
 			}
 		}
+		if why == ledger.Shutdown && !e.loss && waiting[e.flow.handed[e.seq-1].chunk] {
+			why = ledger.Returned
+		}
 		m.book(e, s.whole.arrival, why, fate.Repeated)
 	}
 	told := []uint64{}
@@ -88,6 +93,17 @@ func (m *model) settle(s *sending, fate buffer.Fate) {
 	}
 	m.diff("markers that were not delivered", refused, told)
 	m.untold += len(untold)
+}
+
+// waiting are the chunks in a request of which the source waits to hear.
+func (m *model) waiting(s *sending) map[*sent]bool {
+	all := map[*sent]bool{}
+	for _, e := range s.events {
+		if c := e.flow.handed[e.seq-1].chunk; c != nil && !e.loss {
+			all[c] = c.level != record.LevelMemory && len(c.answers) == 0
+		}
+	}
+	return all
 }
 
 // book moves one event from flight to its end.
@@ -103,14 +119,14 @@ func (m *model) book(e event, arrival int, why ledger.Reason, repeated bool) {
 		return
 	}
 	c := ledger.Count{Records: 1, Bytes: int64(len(f.handed[e.seq-1].body))}
-	if chunk := f.handed[e.seq-1].chunk; chunk != nil && why == ledger.Shutdown {
+	if chunk := f.handed[e.seq-1].chunk; chunk != nil && (why == ledger.Shutdown || why == ledger.Returned) {
 		chunk.lost++
 	} else if chunk != nil {
 		chunk.settled++
 	}
 	if why != "" {
 		f.rejected[why] = f.rejected[why].Plus(c)
-		if !m.cfg.NoLossMarkers && why != ledger.Shutdown {
+		if !m.cfg.NoLossMarkers && why != ledger.Shutdown && why != ledger.Returned {
 			f.refused[e.seq] = why
 		}
 		return
@@ -246,6 +262,7 @@ func (m *model) checkEnd(f *flow, s ledger.Sheet) {
 	if len(f.refused) > 0 && !m.over {
 		m.Fatalf("%s: no marker tells of %d refused records", f.Name, len(f.refused))
 	}
+	m.passReturned(f, uint64(len(f.handed)))
 	lost := f.gaps
 	if end := uint64(len(f.handed)); f.taken < end {
 		if !m.cfg.NoLossMarkers {

@@ -5,6 +5,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/spillway/spillway/internal/buffer"
 	"github.com/spillway/spillway/internal/ledger"
 )
@@ -89,6 +91,54 @@ func TestAKillTellsAllThatWasOffered(t *testing.T) {
 		l.drain()
 		if b := l.buf.Balance(); b.PossibleDuplicates != 10 || b.Delivered != 20 || b.Unaccounted != 0 {
 			t.Errorf("the balance is %+v, want 10 possible duplicates of 20", b.Sheet)
+		}
+	})
+}
+
+// TestAMarkerThatComesTwiceIsTheSame: a marker of which an attempt had no answer is left
+// to the next process as it was. As a part of another it would tell readers of records
+// that they have been told of.
+func TestAMarkerThatComesTwiceIsTheSame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := small(t, buffer.Kernel, buffer.Block)
+		for range 2 {
+			l.hand(10)
+			if !l.take() {
+				t.Fatal("there is nothing to take")
+			}
+		}
+		// Both requests are refused, and each marker is on its way when the process ends.
+		for range 2 {
+			l.buf.Settle(l.flight[0], buffer.Fate{Dropped: ledger.RejectedInvalid})
+			l.flight = l.flight[1:]
+			if !l.take() {
+				t.Fatal("there is no marker to take")
+			}
+		}
+		l.buf.HandOver()
+		l.buf.Settle(l.flight[0], buffer.Fate{Dropped: ledger.Shutdown, Repeated: true})
+		l.buf.Settle(l.flight[1], buffer.Fate{Dropped: ledger.Shutdown})
+		l.flight = nil
+		if err := l.leave(); err != nil {
+			t.Fatal(err)
+		}
+		var told [][2]uint64
+		for r := l.buf.Take(true); r != nil; r = l.buf.Take(true) {
+			for _, loss := range markers(&sending{request: r}) {
+				told = append(told, [2]uint64{loss.FirstSeq, loss.LastSeq})
+			}
+			l.buf.Settle(r, buffer.Fate{})
+		}
+		if diff := cmp.Diff([][2]uint64{{1, 10}, {11, 20}}, told); diff != "" {
+			t.Errorf("the markers of the next process (-want +got):\n%s", diff)
+		}
+		if b := l.buf.Balance(); b.Unaccounted != 0 || b.Pending != 0 || b.Markers.Delivered != 2 {
+			t.Errorf("the balance is %+v", b.Sheet)
+		}
+		l.stop()
+		<-l.stopped
+		if err := l.buf.Close(); err != nil {
+			t.Error(err)
 		}
 	})
 }

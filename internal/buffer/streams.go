@@ -26,7 +26,10 @@ type stream struct {
 	// rejected are the runs that the destination refused, or a damaged disk lost, and
 	// that no marker tells yet.
 	rejected []record.Loss
-	telling  bool // it is among those that may have a loss to tell
+	// again are those of markers that are left to the disk though they may be delivered.
+	// None becomes part of another: whoever reads it twice must see that it is the same.
+	again   []record.Loss
+	telling bool // it is among those that may have a loss to tell
 	// announced: the disk knows it; recovered: from there we do, and no source has
 	// opened it yet.
 	announced, recovered bool
@@ -140,7 +143,7 @@ func (t *table) tellers() []*stream {
 
 // untold reports whether a loss waits for its marker.
 func (st *stream) untold() bool {
-	return st.lost.Lost > 0 || st.evicted.Lost > 0 || len(st.rejected) > 0
+	return st.lost.Lost > 0 || st.evicted.Lost > 0 || len(st.rejected) > 0 || len(st.again) > 0
 }
 
 // release takes records off what is held, which are counted elsewhere. Where damage

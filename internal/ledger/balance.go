@@ -25,6 +25,10 @@ type Numbers struct {
 	ByReason     map[Reason]int64 `json:"dropped_by_reason"`
 }
 
+// Lost is how many of Dropped are lost. What is returned is not: it was never
+// acknowledged, so that its source has it still and sends it again.
+func (n *Numbers) Lost() int64 { return n.Dropped - n.ByReason[Returned] }
+
 // Markers counts loss markers, which are outside the balance: made is always
 // delivered + pending + refused.
 type Markers struct {

@@ -24,6 +24,7 @@ const (
 	DiskFailed      Reason = "disk-failed"       // the disk was to hold the record and took nothing
 	DiskDamage      Reason = "disk-damage"       // the disk lost what it had taken
 	Shutdown        Reason = "shutdown"          // the time to deliver was over
+	Returned        Reason = "returned"          // likewise, and the source still has the record: see Numbers.Lost
 	RejectedTooOld  Reason = "rejected-too-old"  // the destination takes no records that old
 	RejectedTooNew  Reason = "rejected-too-new"  // nor with a time so far ahead
 	RejectedExpired Reason = "rejected-expired"  // older than the destination's retention

@@ -178,12 +178,18 @@ func readAll(t *testing.T, sink *harness.Cloud, lines *harness.Lines, lives []la
 		received, dropped = received+end.Exit.Received, dropped+end.Exit.Dropped
 		possible += end.Exit.PossibleDuplicates
 	}
+	// One of which an attempt had no answer may come twice, like a record, and then in the same words.
+	seen := map[harness.Marker]bool{}
 	for _, m := range r.Markers {
-		told += m.Lost
+		if again := seen[m.Marker]; !again || possible == 0 {
+			told += m.Lost
+		}
+		seen[m.Marker] = true
 	}
 	if received != lines.Written() || dropped != r.Missing() || told != r.Missing() || r.Disorder != 0 || len(r.Strays) != 0 {
 		t.Errorf("%d lines written, %d received; %d missing, %d dropped, the markers tell of %d; %d out of order, %d strays",
 			lines.Written(), received, r.Missing(), dropped, told, r.Disorder, len(r.Strays))
+		t.Logf("the markers are %+v; missing are %v", r.Markers, r.Gaps)
 	}
 	if r.Duplicates > possible {
 		t.Errorf("%d lines came twice, %d may have", r.Duplicates, possible)
