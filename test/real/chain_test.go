@@ -144,8 +144,8 @@ func (c *chain) leave(m *member) runBalance {
 	c.t.Helper()
 	c.sample()
 	b := m.stop()
-	// What the destination has not taken in time is dropped at the end, and not committed: others get it.
-	if b.Unaccounted != 0 || b.Pending != 0 || b.DeadLettered != 0 || b.Received+b.Recovered != b.Delivered+b.DroppedBy.Shutdown {
+	// What the destination has not taken in time is returned at the end, and not committed: others get it.
+	if b.Unaccounted != 0 || b.Pending != 0 || b.DeadLettered != 0 || b.Received+b.Recovered != b.Delivered+b.DroppedBy.Returned {
 		c.t.Errorf("process %s: %+v; expected all delivered, or left to others", m.name, b)
 	}
 	c.t.Logf("process %s: %+v, %.1f MiB", m.name, b, float64(m.peak)/(1<<20))

@@ -28,7 +28,7 @@ type runProcess struct {
 type runBalance struct {
 	Received, Recovered, Delivered, Dropped, Pending, Unaccounted int64
 	DeadLettered                                                  int64                    `json:"dead_lettered"`
-	DroppedBy                                                     struct{ Shutdown int64 } `json:"dropped_by_reason"`
+	DroppedBy                                                     struct{ Returned int64 } `json:"dropped_by_reason"`
 }
 
 // startRun starts it, with further variables of the environment; the test's end ends it.
