@@ -96,7 +96,7 @@ routes:
 	s.ends(16+2*2+4, 8+2*2+2, 8+2)
 
 	// Another group reads it all again: what came from the dead letters has the id that it would have had.
-	s.dir = s.dir + "/again"
+	s.dir += "/again"
 	if err := mkdir(s.dir); err != nil {
 		s.Fatal(err)
 	}

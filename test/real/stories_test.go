@@ -3,6 +3,7 @@ package real
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -53,7 +54,6 @@ type story struct {
 	broker       *parts.KafkaBroker
 	node         *parts.SearchNode
 	run          *runProcess
-	runs         int
 }
 
 func newStory(t *testing.T, broker *parts.KafkaBroker, node *parts.SearchNode) *story {
@@ -96,7 +96,7 @@ func (s *story) command(args ...string) (out string, code int) {
 	s.Helper()
 	cmd := exec.CommandContext(s.Context(), s.program, append(args, "--state-dir", s.state())...)
 	text, err := cmd.CombinedOutput()
-	if exit, ok := err.(*exec.ExitError); ok {
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 		return string(text), exit.ExitCode()
 	}
 	if err != nil {
