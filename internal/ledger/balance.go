@@ -26,8 +26,11 @@ type Numbers struct {
 }
 
 // Lost is how many of Dropped are lost. What is returned is not: it was never
-// acknowledged, so that its source has it still and sends it again.
-func (n *Numbers) Lost() int64 { return n.Dropped - n.ByReason[Returned] }
+// acknowledged, so that its source has it still and sends it again. A tombstone
+// has nothing to lose, and what is a duplicate is there already.
+func (n *Numbers) Lost() int64 {
+	return n.Dropped - n.ByReason[Returned] - n.ByReason[Tombstone] - n.ByReason[Duplicate]
+}
 
 // Markers counts loss markers, which are outside the balance: made is always
 // delivered + pending + refused.

@@ -222,3 +222,12 @@ func TestConcurrentCounting(t *testing.T) {
 		t.Errorf("after %d rounds the balance is %+v", n, b.Sheet)
 	}
 }
+
+func TestLost(t *testing.T) {
+	n := ledger.Numbers{Dropped: 15, ByReason: map[ledger.Reason]int64{
+		ledger.Shutdown: 1, ledger.OverflowNewest: 2, ledger.Returned: 3, ledger.Tombstone: 4, ledger.Duplicate: 5,
+	}}
+	if got := n.Lost(); got != 3 {
+		t.Errorf("%d records are lost, want the 3 that no source has and somebody wanted", got)
+	}
+}
