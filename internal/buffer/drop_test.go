@@ -67,6 +67,50 @@ func TestMarkerOfTheEndIsNotRefused(t *testing.T) {
 	}
 }
 
+// TestMissed: of what is gone before it could be received a marker tells, between what
+// was received before and after it, or alone; it is in no balance.
+func TestMissed(t *testing.T) {
+	b := buffer.New(buffer.Config{Limit: 1 << 20, Mode: buffer.Blocking, Sink: sink.Limits{InFlight: 64}}, ledger.New())
+	defer b.Close()
+	s := b.Open("orders")
+	text := func(body string) {
+		b.Body(s, someday, []byte(body), record.Part{})
+	}
+	take := func() (got []record.Batch) {
+		t.Helper()
+		r := b.Take(true)
+		if r == nil {
+			t.Fatal("there is nothing to take")
+		}
+		for _, batch := range r.Batches() {
+			one := *batch
+			one.Frames = append([]byte(nil), one.Frames...)
+			got = append(got, one)
+		}
+		b.Settle(r, buffer.Fate{})
+		return got
+	}
+	text("before")
+	b.Miss("orders", someday, 20)
+	b.Miss("orders", someday, 5)
+	text("after")
+	got := take()
+	if len(got) != 3 || got[1].Kind != record.KindLoss || got[2].FirstSeq != 27 {
+		t.Fatalf("%+v, want a marker between two records, the second of which is number 27", got)
+	}
+	want := record.Loss{Stream: s.Index, Lost: 25, FirstSeq: 2, LastSeq: 26, FirstTime: someday, LastTime: someday, Reason: "missed"}
+	if loss := got[1].Loss(); loss != want {
+		t.Errorf("the marker is %+v, want %+v", loss, want)
+	}
+	b.Miss("others", someday, 1)
+	if got := take(); len(got) != 1 || got[0].Kind != record.KindLoss || got[0].Loss().Lost != 1 {
+		t.Errorf("%+v, want a marker", got)
+	}
+	if got := b.Balance(); got.Received != 2 || got.Delivered != 2 || got.Dropped != 0 || got.Unaccounted != 0 || got.Markers != (ledger.Markers{Made: 2, Delivered: 2}) {
+		t.Errorf("the balance is %+v", got.Sheet)
+	}
+}
+
 // markers are the loss markers that a request holds.
 func markers(s *sending) (all []record.Loss) {
 	for _, b := range s.request.Batches() {

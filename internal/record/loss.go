@@ -28,8 +28,14 @@ type Loss struct {
 	Reason              string
 }
 
+// Missed is the reason of a marker of what no source could receive any more: offsets
+// that were gone from a log before they were read. They take sequence numbers, and are
+// counted nowhere else.
+const Missed = "missed"
+
 // Add extends the run by n records of the same stream that end at sequence
-// number last. A zero Loss takes all from what is added.
+// number last. A zero Loss takes all from what is added. A run of which some were
+// dropped has the reason for that.
 func (l *Loss) Add(next Loss) {
 	if l.Lost == 0 {
 		*l = next
@@ -37,6 +43,9 @@ func (l *Loss) Add(next Loss) {
 	}
 	l.Lost += next.Lost
 	l.Bytes += next.Bytes
+	if l.Reason == Missed {
+		l.Reason = next.Reason
+	}
 	l.FirstSeq = min(l.FirstSeq, next.FirstSeq)
 	l.LastSeq = max(l.LastSeq, next.LastSeq)
 	l.FirstTime = min(l.FirstTime, next.FirstTime)

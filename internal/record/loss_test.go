@@ -148,3 +148,18 @@ func TestLossTextOfTheLargest(t *testing.T) {
 		t.Errorf("text (-want +got):\n%s", diff)
 	}
 }
+
+// TestMissedBesideDropped: a run of which some were dropped has the reason for that.
+func TestMissedBesideDropped(t *testing.T) {
+	missed := record.Loss{Lost: 3, FirstSeq: 1, LastSeq: 3, Reason: record.Missed}
+	dropped := record.Loss{Lost: 2, Bytes: 9, FirstSeq: 4, LastSeq: 5, Reason: "overflow-newest"}
+	for _, runs := range [][]record.Loss{{missed, dropped}, {dropped, missed}} {
+		var got record.Loss
+		for _, one := range runs {
+			got.Add(one)
+		}
+		if want := (record.Loss{Lost: 5, Bytes: 9, FirstSeq: 1, LastSeq: 5, Reason: "overflow-newest"}); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	}
+}

@@ -41,6 +41,9 @@ type Leg interface {
 	// Pass tells that nothing of a chunk with that origin comes here, so that it counts
 	// as settled here.
 	Pass(origin record.Origin)
+	// Miss tells of n records of the stream of a tag, at that time, that were gone before
+	// anybody could receive them.
+	Miss(tag string, t, n int64)
 	// Waits reports that admission may wait for room.
 	Waits() bool
 }

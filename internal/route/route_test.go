@@ -32,6 +32,7 @@ type leg struct {
 	// over is given back, but for so many records of a chunk, or bytes of lines.
 	leaves func()
 	keeps  int
+	missed int64
 }
 
 func (l *leg) Sink() string        { return l.name }
@@ -45,6 +46,8 @@ func (l *leg) MaxRecord() int {
 	}
 	return l.most
 }
+
+func (l *leg) Miss(_ string, _, n int64) { l.missed += n }
 
 func (l *leg) Pass(o record.Origin) { l.passed = append(l.passed, o) }
 
@@ -132,6 +135,18 @@ func TestFirstMatchWins(t *testing.T) {
 	}
 	if !slices.Equal(w.strays, []string{"", "sys", "", "sys"}) {
 		t.Errorf("told of %q", w.strays)
+	}
+}
+
+// TestMiss: every leg of a tag's route hears of what is gone, and no leg of what no route
+// takes.
+func TestMiss(t *testing.T) {
+	w := newWorld()
+	w.Miss("app.x", 1, 20)
+	w.Miss("app.x", 2, 1)
+	w.Miss("sys", 1, 5)
+	if w.a.missed != 21 || w.b.missed != 21 || w.c.missed != 0 || w.stray.missed != 0 || w.bad.missed != 0 {
+		t.Errorf("a %d, b %d, c %d, stray %d, bad %d; want 21 at a and b", w.a.missed, w.b.missed, w.c.missed, w.stray.missed, w.bad.missed)
 	}
 }
 

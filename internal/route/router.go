@@ -73,6 +73,21 @@ func (r *Router) Reject(c *record.Chunk) {
 	r.pass(c, &moved{}, func(t *Table) []Leg { return t.invalid.Legs })
 }
 
+// Miss tells every leg of a tag's route of n records that were gone before their source
+// could read them: each puts a marker into the stream, and nothing into its balance. What
+// no route takes has no stream.
+func (r *Router) Miss(tag string, t, n int64) {
+	in := r.enter()
+	defer in.leave()
+	to := in.route(tag)
+	if in.strays(to) {
+		return
+	}
+	for _, l := range to.Legs {
+		l.Miss(tag, t, n)
+	}
+}
+
 // Lines hands over newline-ended lines, as source.Intake does.
 func (r *Router) Lines(tag string, at int64, lines []byte, valid bool) {
 	first := true

@@ -101,6 +101,9 @@ func (l *leg) Pass(o record.Origin) {
 	}
 }
 
+// Miss implements route.Leg.
+func (l *leg) Miss(tag string, t, n int64) { l.Intake().Miss(tag, t, n) }
+
 // Lines implements route.Leg.
 func (l *leg) Lines(tag string, t int64, lines []byte, valid bool) (rest []byte) {
 	s := l.stream(tag)

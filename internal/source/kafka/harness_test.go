@@ -150,7 +150,14 @@ type sink struct {
 	held     []held
 	taken    []message // told true
 	refused  []message // rejected
+	missed   []string  // tags and numbers
 	admitted []message // all, in their order
+}
+
+func (k *sink) Miss(tag string, _, n int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.missed = append(k.missed, fmt.Sprintf("%s %d", tag, n))
 }
 
 func (k *sink) Admit(c *record.Chunk)  { k.take(c, false) }

@@ -34,6 +34,8 @@ type Router interface {
 	Admit(c *record.Chunk)
 	// Reject hands over what is no record, for the dead letters.
 	Reject(c *record.Chunk)
+	// Miss tells of n records of a tag that were gone before they could be read.
+	Miss(tag string, t, n int64)
 }
 
 // Config says how a source is made.

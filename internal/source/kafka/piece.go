@@ -120,7 +120,10 @@ func (w *worker) piece(pc *piece) {
 		pc.walked, pc.damaged = pc.next, 0
 	}
 	pc.mu.Unlock()
-	w.counts.missed.Add(int64(gone))
+	if gone > 0 {
+		w.counts.missed.Add(int64(gone))
+		w.cfg.Router.Miss(pc.tag, time.Now().UnixNano(), int64(gone))
+	}
 	if damaged {
 		w.trouble.clear("damage")
 	}

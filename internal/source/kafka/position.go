@@ -194,6 +194,7 @@ func (s *Source) outOfRange(w *want) {
 func (s *Source) missed(w *want, n, to int64) {
 	if n > 0 {
 		s.counts.missed.Add(n)
+		s.cfg.Router.Miss(w.tag, time.Now().UnixNano(), n)
 		s.event("missed", w.place, fmt.Errorf("%d offsets from %d on are gone from the log before they were read: it begins at %d", n, to-n, to))
 	}
 }

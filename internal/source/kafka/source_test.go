@@ -189,6 +189,12 @@ func TestRetention(t *testing.T) {
 	if got := s.Counts().Missed; got != 20 {
 		t.Errorf("%d are missed, want 20", got)
 	}
+	k.mu.Lock()
+	missed := strings.Join(k.missed, ", ")
+	k.mu.Unlock()
+	if missed != "t.0 20" {
+		t.Errorf("the route was told that %q are missed, want 20 of t.0", missed)
+	}
 	await(t, "the commit", func() bool { return c.committed("group", "t", 0) == 50 })
 }
 

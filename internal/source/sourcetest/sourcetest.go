@@ -98,6 +98,9 @@ func (r *Router) Body(_ string, _ int64, body []byte, _ record.Part) {
 // MaxBody is the largest body, in bytes.
 func (r *Router) MaxBody(string) int { return 64 << 10 }
 
+// Miss hears of records that are gone.
+func (r *Router) Miss(string, int64, int64) {}
+
 // Reject takes what is no record.
 func (r *Router) Reject(c *record.Chunk) {
 	r.mu.Lock()
