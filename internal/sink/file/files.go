@@ -21,6 +21,7 @@ type file struct {
 	log    appendfile.Writer
 	period int64  // in which it was begun, where files are rotated by the clock
 	used   uint64 // the last attempt that wrote to it
+	away   bool   // its present file has an older one's name, and there is no new one yet
 }
 
 // files are those that are open.
@@ -57,8 +58,8 @@ func newFiles(o *Options, d disk) files {
 }
 
 // begin begins an attempt. A file from which what an earlier one has written is still
-// not taken back takes part in none, unless it is no longer under its path: the records
-// of that path wait.
+// not taken back takes part in none, unless somebody else has moved it from its path:
+// the records of that path wait.
 func (s *files) begin() {
 	s.attempt++
 	s.touched = s.touched[:0]
@@ -68,7 +69,7 @@ func (s *files) begin() {
 		if err == nil {
 			continue
 		}
-		if !s.disk.same(f.handle, path) {
+		if !f.away && !s.disk.same(f.handle, path) {
 			delete(s.open, path)
 			if err = f.log.Close(); err == nil {
 				continue
@@ -181,7 +182,7 @@ func (s *files) openFile(f *file) error {
 	if err != nil {
 		return err
 	}
-	f.handle = h
+	f.handle, f.away = h, false
 	f.log.Use(h, about.size, keepAll)
 	f.period = s.period(time.Now())
 	if about.size > 0 {
@@ -220,6 +221,7 @@ func (s *files) rotate(f *file) error {
 	if err := s.disk.rename(f.path, older); err != nil {
 		return fmt.Errorf("rotate: %w", err)
 	}
+	f.away = true
 	s.dirs[filepath.Dir(f.path)] = true
 	s.rotated[f.path] = true
 	return s.openFile(f)
