@@ -288,13 +288,13 @@ func (v *verdicts) bad(n int, e *answerError) {
 
 // conflict takes an item whose id is there already. With an id of ours that is the
 // same record; with another one it is so only where an earlier attempt may have
-// arrived.
+// arrived, and of the first record of that id alone: it is what kept the others out.
 func (v *verdicts) conflict(n int, e *answerError) {
 	o := &v.a.sink.o
 	switch {
 	case o.Operation != Create:
 		v.error(n, e)
-	case o.ID == IDOrigin || v.a.req.Repeated():
+	case o.ID == IDOrigin || v.a.req.Repeated() && !slices.Contains(v.a.marks[:n], v.a.marks[n]):
 		v.already++
 	case o.ID == IDHash:
 		v.reject(n, string(ledger.Duplicate), e.status, e.Error(), true)

@@ -335,6 +335,22 @@ func TestConflicts(t *testing.T) {
 	}
 }
 
+// Of two records of one id in a request that may have arrived, the destination has the
+// first alone.
+func TestConflictsOfOneID(t *testing.T) {
+	s := newServer(t)
+	s.item = func(*op) (int, string) { return 409, errorText("version_conflict_engine_exception", "exists") }
+	event := func(v string) sinktest.Event {
+		return sinktest.Event{Time: time.Unix(1_700_000_000, 0), Packed: "\x92\x01\x82\xa2id\xa1x\xa1v\xa1" + v}
+	}
+	r := sinktest.NewRequest(event("1"), event("2"))
+	r.Again = true
+	out := sinkTo(t, s, func(o *Options) { o.ID, o.IDFieldName = IDField, "id" }).Send(t.Context(), r)
+	if out.AlreadyThere != 1 || len(out.Rejected) != 1 || out.Rejected[0].First != 1 || out.Rejected[0].Reason != "rejected-conflict" {
+		t.Errorf("%+v, want the first to be there already and the second to be rejected", out)
+	}
+}
+
 // Of an id that comes from a field the last record must be the last that the
 // destination hears of: those that were taken behind one that was not are sent again.
 func TestOrderOfAnID(t *testing.T) {
