@@ -81,14 +81,13 @@ func (r *race) backlog(want int) {
 	}
 }
 
-// TestPaceOfTheDestination: who waits to be told is held back to the pace of a
-// destination that takes what memory holds in no time, rather than that all of it is
-// read back from the disk.
-func TestPaceOfTheDestination(t *testing.T) {
+// keepsPace has a destination take so long for each request, and holds that no chunk
+// takes more than most and none is left to the disk alone.
+func keepsPace(t *testing.T, request, most time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRace(t, 10*time.Millisecond)
+		r := newRace(t, request)
 		for range 200 {
-			if took := r.chunk(record.LevelKernel); took > 20*time.Millisecond {
+			if took := r.chunk(record.LevelKernel); took > most {
 				t.Fatalf("a chunk took %s", took)
 			}
 			r.backlog(0)
@@ -98,20 +97,17 @@ func TestPaceOfTheDestination(t *testing.T) {
 	})
 }
 
+// TestPaceOfTheDestination: who waits to be told is held back to the pace of a
+// destination that takes what memory holds in no time, rather than that all of it is
+// read back from the disk.
+func TestPaceOfTheDestination(t *testing.T) {
+	keepsPace(t, 10*time.Millisecond, 20*time.Millisecond)
+}
+
 // TestPaceOfLargeRequests: a destination that takes its time for each request has not
 // stopped.
 func TestPaceOfLargeRequests(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRace(t, 60*time.Millisecond)
-		for range 200 {
-			if took := r.chunk(record.LevelKernel); took > 100*time.Millisecond {
-				t.Fatalf("a chunk took %s", took)
-			}
-			r.backlog(0)
-		}
-		r.halt()
-		r.finish()
-	})
+	keepsPace(t, 60*time.Millisecond, 100*time.Millisecond)
 }
 
 // TestPaceComesBack: a short backlog does not outlive its cause.

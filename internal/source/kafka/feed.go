@@ -92,9 +92,7 @@ func (f *feed) await() (wants []want, ok bool) {
 		if wait == 0 {
 			f.trouble.clear(f.reason()) // There is nothing to ask this broker for.
 		} else {
-			timer := time.NewTimer(wait)
-			timeout = timer.C
-			defer timer.Stop()
+			timeout = time.After(wait)
 		}
 		select {
 		case <-woken:
