@@ -18,12 +18,7 @@ import (
 // TestRealBroker: over TLS and PLAIN, and with the broker killed in between, each message
 // is there once and in order.
 func TestRealBroker(t *testing.T) {
-	for _, version := range parts.KafkaVersions() {
-		t.Run(version, func(t *testing.T) {
-			parts.Need(t, parts.Kafka)
-			tryRealBroker(t, parts.StartKafka(t, parts.KafkaOptions{Version: version}))
-		})
-	}
+	parts.EachKafka(t, tryRealBroker)
 }
 
 func tryRealBroker(t *testing.T, broker *parts.KafkaBroker) {

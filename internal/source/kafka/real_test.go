@@ -16,12 +16,7 @@ import (
 // TestRealBroker: over TLS and SCRAM two members of a group read what is written while
 // the broker is killed and starts again; everything is delivered, and all of it committed.
 func TestRealBroker(t *testing.T) {
-	for _, version := range parts.KafkaVersions() {
-		t.Run(version, func(t *testing.T) {
-			parts.Need(t, parts.Kafka)
-			tryRealBroker(t, parts.StartKafka(t, parts.KafkaOptions{Version: version}))
-		})
-	}
+	parts.EachKafka(t, tryRealBroker)
 }
 
 func tryRealBroker(t *testing.T, broker *parts.KafkaBroker) {

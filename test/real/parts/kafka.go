@@ -36,6 +36,16 @@ func KafkaVersions() []string {
 	return []string{Kafka4}
 }
 
+// EachKafka runs a test against a broker of each of these versions.
+func EachKafka(t *testing.T, try func(t *testing.T, broker *KafkaBroker)) {
+	for _, version := range KafkaVersions() {
+		t.Run(version, func(t *testing.T) {
+			Need(t, Kafka)
+			try(t, StartKafka(t, KafkaOptions{Version: version}))
+		})
+	}
+}
+
 // kafkaLogging is the library that writes the broker's log, by the broker's version.
 var kafkaLogging = map[string]string{
 	Kafka4: "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4",
