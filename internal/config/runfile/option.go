@@ -1,6 +1,7 @@
 package runfile
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -69,6 +70,17 @@ func textOrNone[T any](field func(*T) *string) func(*parser, *T, value) string {
 	}
 }
 
+// appendTo is text for an option that is a list of different ones.
+func appendTo[T any](field func(*T) *[]string) func(*parser, *T, value) string {
+	return func(_ *parser, t *T, v value) string {
+		if slices.Contains(*field(t), v.Text) {
+			return "each one once"
+		}
+		*field(t) = append(*field(t), v.Text)
+		return ""
+	}
+}
+
 func number[T any, N int | int64](field func(*T) *N) func(*parser, *T, value) string {
 	return func(_ *parser, t *T, v value) string {
 		*field(t) = N(v.Number)
@@ -121,6 +133,16 @@ func sizeBetween(least, most int64) setting.Check {
 	return func(v setting.Value) string {
 		if v.Number < least || v.Number > most {
 			return "a size from " + setting.FormatSize(least) + " to " + setting.FormatSize(most)
+		}
+		return ""
+	}
+}
+
+// durationBetween makes the check of a duration.
+func durationBetween(least, most time.Duration) setting.Check {
+	return func(v setting.Value) string {
+		if v.Duration < least || v.Duration > most {
+			return "a duration from " + least.String() + " to " + most.String()
 		}
 		return ""
 	}

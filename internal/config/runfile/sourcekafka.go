@@ -189,17 +189,6 @@ func kafkaSourceRows() []row[KafkaSource] {
 	}...)
 }
 
-// appendTo is text for an option that is a list of different ones.
-func appendTo[T any](field func(*T) *[]string) func(*parser, *T, value) string {
-	return func(_ *parser, t *T, v value) string {
-		if slices.Contains(*field(t), v.Text) {
-			return "each one once"
-		}
-		*field(t) = append(*field(t), v.Text)
-		return ""
-	}
-}
-
 // topic keeps the name of a topic to what Kafka takes.
 func topic(v setting.Value) string {
 	for _, r := range v.Text {
@@ -249,16 +238,6 @@ func badTimeFormat(text string) string {
 		return "a pattern of time (" + err.Error() + ")"
 	}
 	return ""
-}
-
-// durationBetween makes the check of a duration.
-func durationBetween(least, most time.Duration) setting.Check {
-	return func(v setting.Value) string {
-		if v.Duration < least || v.Duration > most {
-			return "a duration from " + least.String() + " to " + most.String()
-		}
-		return ""
-	}
 }
 
 // kafkaSource checks what the options say together.
