@@ -2,7 +2,6 @@ package runcatalog
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -52,13 +51,8 @@ func (s *Surroundings) cluster(c *runfile.KafkaCluster) (*kafkaclient.Options, e
 	if !c.TLS {
 		return o, nil
 	}
-	o.TLS = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName, InsecureSkipVerify: c.InsecureSkipVerify} //nolint:gosec // Only who asks for it.
-	if c.CAFile != "" {
-		if o.TLS.RootCAs, err = pool(c.CAFile); err != nil {
-			return nil, err
-		}
-	}
-	return o, certificate(o.TLS, c.CertFile, c.KeyFile)
+	o.TLS, err = clientTLS(&c.ClientTLS)
+	return o, err
 }
 
 // mskKeys finds credentials of AWS, as the sinks of AWS do.

@@ -9,8 +9,6 @@ package runcatalog
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"os"
@@ -73,30 +71,4 @@ func hostname(given string) (string, error) {
 		return "", fmt.Errorf("find this host's name: %w; give self-hostname", err)
 	}
 	return name, nil
-}
-
-// pool reads a file of certificates.
-func pool(path string) (*x509.CertPool, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read certificates: %w", err)
-	}
-	p := x509.NewCertPool()
-	if !p.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("read certificates: %s has none; expected PEM", path)
-	}
-	return p, nil
-}
-
-// certificate reads a certificate and its key.
-func certificate(c *tls.Config, certFile, keyFile string) error {
-	if certFile == "" {
-		return nil
-	}
-	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
-	if err != nil {
-		return fmt.Errorf("read the certificate %s and its key %s: %w", certFile, keyFile, err)
-	}
-	c.Certificates = []tls.Certificate{pair}
-	return nil
 }

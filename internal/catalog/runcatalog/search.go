@@ -2,7 +2,6 @@ package runcatalog
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -72,15 +71,8 @@ func (s *Surroundings) searchSink(plan *runfile.SearchSink) (*catalog.Destinatio
 func searchTransport(plan *runfile.SearchSink) (*http.Transport, error) {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: plan.ServerName, InsecureSkipVerify: plan.InsecureSkipVerify} //nolint:gosec // Only who asks for it.
-	if plan.CAFile != "" {
-		roots, err := pool(plan.CAFile)
-		if err != nil {
-			return nil, err
-		}
-		config.RootCAs = roots
-	}
-	if err := certificate(config, plan.CertFile, plan.KeyFile); err != nil {
+	config, err := clientTLS(&plan.ClientTLS)
+	if err != nil {
 		return nil, err
 	}
 	dialer := &net.Dialer{Timeout: plan.ConnectTimeout, Control: awsauth.CapSendBuffer}

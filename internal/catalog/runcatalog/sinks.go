@@ -1,7 +1,6 @@
 package runcatalog
 
 import (
-	"crypto/tls"
 	"fmt"
 	"strings"
 	"time"
@@ -55,18 +54,10 @@ func (s *Surroundings) server(plan *runfile.ForwardSink, to *runfile.Server) (fo
 	case runfile.Unix:
 		server.Dial.Network = "unix"
 	case runfile.TLS:
-		c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: plan.ServerName, InsecureSkipVerify: plan.InsecureSkipVerify} //nolint:gosec // Only who asks for it.
-		if plan.CAFile != "" {
-			roots, err := pool(plan.CAFile)
-			if err != nil {
-				return server, err
-			}
-			c.RootCAs = roots
-		}
-		if err := certificate(c, plan.CertFile, plan.KeyFile); err != nil {
+		var err error
+		if server.Dial.TLS, err = clientTLS(&plan.ClientTLS); err != nil {
 			return server, err
 		}
-		server.Dial.TLS = c
 	}
 	if !to.SharedKey.Set() && to.Username == "" {
 		return server, nil

@@ -2,7 +2,6 @@ package runcatalog
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -175,24 +174,6 @@ func (s *Surroundings) serverConfig(p *runfile.ForwardSource, memory int64) (pro
 		if c.Security.Users[u.Name], err = u.Password.Read(s.Getenv); err != nil {
 			return c, err
 		}
-	}
-	return c, nil
-}
-
-func serverTLS(p *runfile.ForwardSource) (*tls.Config, error) {
-	if p.CertFile == "" {
-		return nil, nil
-	}
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	if err := certificate(c, p.CertFile, p.KeyFile); err != nil {
-		return nil, err
-	}
-	if p.ClientCAFile != "" {
-		clients, err := pool(p.ClientCAFile)
-		if err != nil {
-			return nil, err
-		}
-		c.ClientCAs, c.ClientAuth = clients, tls.RequireAndVerifyClientCert
 	}
 	return c, nil
 }

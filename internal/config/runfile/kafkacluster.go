@@ -25,11 +25,8 @@ type KafkaCluster struct {
 	Brokers  []string // HOST:PORT, at least one
 	ClientID string
 
-	TLS                bool
-	CAFile             string // "" trusts the system's
-	CertFile, KeyFile  string // the client's certificate; "" has none
-	ServerName         string // to verify; "" means the host of the address
-	InsecureSkipVerify bool
+	TLS bool
+	ClientTLS
 
 	SASL     SASL
 	User     string
@@ -40,7 +37,7 @@ type KafkaCluster struct {
 
 // clusterRows are the options of a cluster.
 func clusterRows[T any](c func(*T) *KafkaCluster) []row[T] {
-	return []row[T]{
+	rows := []row[T]{
 		{Option: Option{Name: "brokers", Takes: "address", List: true, Required: true,
 			Help: "Names brokers as HOST:PORT; one that answers is enough, it tells the others."},
 			set: func(_ *parser, t *T, v value) string {
@@ -72,16 +69,9 @@ func clusterRows[T any](c func(*T) *KafkaCluster) []row[T] {
 			set: text(func(t *T) *string { return &c(t).ClientID })},
 		{Option: Option{Name: "tls", Kind: setting.Bool, Default: "false", Help: "Encrypts connections to the brokers; the other options of TLS turn it on as well."},
 			set: flag(func(t *T) *bool { return &c(t).TLS })},
-		{Option: Option{Name: "tls-ca-file", Takes: "path", Help: "Names the certificates to trust in place of the system's."},
-			set: path(func(t *T) *string { return &c(t).CAFile })},
-		{Option: Option{Name: "tls-cert-file", Takes: "path", Help: "Names a certificate to show to brokers."},
-			set: path(func(t *T) *string { return &c(t).CertFile })},
-		{Option: Option{Name: "tls-key-file", Takes: "path", Help: "Names the key of that certificate."},
-			set: path(func(t *T) *string { return &c(t).KeyFile })},
-		{Option: Option{Name: "tls-server-name", Help: "Is the name that the brokers' certificates must have; unset means the host of the address."},
-			set: text(func(t *T) *string { return &c(t).ServerName })},
-		{Option: Option{Name: "tls-insecure-skip-verify", Kind: setting.Bool, Default: "false", Help: "Takes any certificate, whoever shows it."},
-			set: flag(func(t *T) *bool { return &c(t).InsecureSkipVerify })},
+	}
+	rows = append(rows, clientTLSRows("brokers", func(t *T) *ClientTLS { return &c(t).ClientTLS })...)
+	return append(rows, []row[T]{
 		{Option: Option{Name: "sasl", Kind: setting.Enum, Default: string(SASLNone),
 			Enum: []string{string(SASLNone), string(SASLPlain), string(SASLScramSHA256), string(SASLScramSHA512), string(SASLOAuthBearer), string(SASLAWSMSKIAM)},
 			Help: "Says how to show who one is: plain and scram need username and password, oauthbearer needs token, aws-msk-iam takes the credentials of AWS."},
@@ -92,7 +82,7 @@ func clusterRows[T any](c func(*T) *KafkaCluster) []row[T] {
 			set: secret(func(t *T) *Secret { return &c(t).Password })},
 		{Option: Option{Name: "token", Kind: setting.Secret, Help: "Is the token of oauthbearer; one in a file is read again for each connection, so that something else can renew it."},
 			set: secret(func(t *T) *Secret { return &c(t).Token })},
-	}
+	}...)
 }
 
 func goodPort(text string) bool {
@@ -108,19 +98,13 @@ func goodPort(text string) bool {
 
 // cluster checks what the options of a cluster say together.
 func (p *parser) cluster(c *KafkaCluster, at place, have given) {
-	if name, where, found := have.any("tls-ca-file", "tls-cert-file", "tls-key-file", "tls-server-name", "tls-insecure-skip-verify"); found {
+	if name, where, found := have.any(clientTLSNames...); found {
 		if have.has("tls") && !c.TLS {
 			p.problem(where, name+" beside tls: false", "tls: true, to which it belongs", "remove one of the two")
 		}
 		c.TLS = true
 	}
-	if have.has("tls-cert-file") != have.has("tls-key-file") {
-		_, where, _ := have.any("tls-cert-file", "tls-key-file")
-		p.problem(where, "one of tls-cert-file and tls-key-file", "both or none", "")
-	}
-	if c.InsecureSkipVerify {
-		p.warnings.add(have["tls-insecure-skip-verify"], "tls-insecure-skip-verify takes any certificate: whoever answers is taken for a broker")
-	}
+	p.clientTLS(&c.ClientTLS, have, "is taken for a broker")
 	needs := map[SASL][]string{
 		SASLPlain: {"username", "password"}, SASLScramSHA256: {"username", "password"}, SASLScramSHA512: {"username", "password"}, SASLOAuthBearer: {"token"},
 	}[c.SASL]

@@ -19,16 +19,16 @@ func (f *File) Missing(getenv func(string) string) []string {
 		if s := &f.Sources[i]; s.Forward != nil {
 			missing.unreadable(s.Where, s.Forward.CertFile, s.Forward.KeyFile, s.Forward.ClientCAFile)
 		} else if s.Kafka != nil {
-			missing.unreadable(s.Where, s.Kafka.CAFile, s.Kafka.CertFile, s.Kafka.KeyFile)
+			missing.unreadable(s.Where, s.Kafka.files()...)
 		}
 	}
 	for i := range f.Sinks {
 		if s := &f.Sinks[i]; s.Forward != nil {
-			missing.unreadable(s.Where, s.Forward.CAFile, s.Forward.CertFile, s.Forward.KeyFile)
+			missing.unreadable(s.Where, s.Forward.files()...)
 		} else if s.Kafka != nil {
-			missing.unreadable(s.Where, s.Kafka.CAFile, s.Kafka.CertFile, s.Kafka.KeyFile)
+			missing.unreadable(s.Where, s.Kafka.files()...)
 		} else if s.Search != nil {
-			missing.unreadable(s.Where, s.Search.CAFile, s.Search.CertFile, s.Search.KeyFile)
+			missing.unreadable(s.Where, s.Search.files()...)
 			for _, list := range s.Search.documents() {
 				for i := range list {
 					missing.unreadable(list[i].at, list[i].File)

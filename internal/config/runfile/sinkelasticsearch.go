@@ -25,10 +25,7 @@ type SearchSink struct {
 	Region         string
 	CredentialsURL string
 
-	CAFile             string // "" trusts the system's
-	CertFile, KeyFile  string
-	ServerName         string
-	InsecureSkipVerify bool
+	ClientTLS
 
 	Gzip           bool
 	RequestSize    int64

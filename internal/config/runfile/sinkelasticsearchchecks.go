@@ -39,10 +39,7 @@ func (p *parser) searchAuth(s *searchDraft, have given) {
 	if len(ways) > 1 {
 		p.problem(have[ways[1]], ways[1]+" beside "+ways[0], "one way to say who we are", "remove one of the two")
 	}
-	if have.has("username") != have.has("password") {
-		_, where, _ := have.any("username", "password")
-		p.problem(where, "one of username and password", "both or none", "")
-	}
+	p.bothOrNone(have, "username", "password")
 	for _, name := range []string{"region", "credentials-endpoint"} {
 		if have.has(name) && s.AWSService == "" {
 			p.problem(have[name], name+" without aws-service", "aws-service, to which it belongs", "remove "+name)
@@ -64,17 +61,10 @@ func (p *parser) searchAuth(s *searchDraft, have given) {
 
 func (p *parser) searchTLS(s *searchDraft, have given) {
 	overTLS := slices.ContainsFunc(s.Hosts, func(u *url.URL) bool { return u != nil && u.Scheme == "https" })
-	names := []string{"tls-ca-file", "tls-cert-file", "tls-key-file", "tls-server-name", "tls-insecure-skip-verify"}
-	if name, where, found := have.any(names...); found && !overTLS && have.has("hosts") {
+	if name, where, found := have.any(clientTLSNames...); found && !overTLS && have.has("hosts") {
 		p.problem(where, name+" without a host that begins with https://", "one to which it belongs", "write https://HOST:PORT, or remove "+name)
 	}
-	if have.has("tls-cert-file") != have.has("tls-key-file") {
-		_, where, _ := have.any("tls-cert-file", "tls-key-file")
-		p.problem(where, "one of tls-cert-file and tls-key-file", "both or none", "")
-	}
-	if s.InsecureSkipVerify {
-		p.warnings.add(have["tls-insecure-skip-verify"], "tls-insecure-skip-verify takes any certificate: whoever answers gets the records")
-	}
+	p.clientTLS(&s.ClientTLS, have, "gets the records")
 }
 
 // searchNames reads index and pipeline, once their zone is known.

@@ -15,7 +15,8 @@ const maxRequestSize = 64 << 20
 
 // searchRows is the table of the sinks elasticsearch and opensearch.
 func searchRows() []row[searchDraft] {
-	return slices.Concat(searchHostRows(), searchRequestRows(), searchIndexRows(), searchDocumentRows(), searchSetupRows())
+	tls := clientTLSRows("the nodes", func(s *searchDraft) *ClientTLS { return &s.ClientTLS })
+	return slices.Concat(searchHostRows(), tls, searchRequestRows(), searchIndexRows(), searchDocumentRows(), searchSetupRows())
 }
 
 func searchHostRows() []row[searchDraft] {
@@ -54,16 +55,6 @@ func searchHostRows() []row[searchDraft] {
 				s.Headers = append(s.Headers, [2]string{name, strings.TrimSpace(text)})
 				return ""
 			}},
-		{Option: Option{Name: "tls-ca-file", Takes: "path", Help: "Names the certificates to trust in place of the system's."},
-			set: path(func(s *sink) *string { return &s.CAFile })},
-		{Option: Option{Name: "tls-cert-file", Takes: "path", Help: "Names a certificate to show to the nodes."},
-			set: path(func(s *sink) *string { return &s.CertFile })},
-		{Option: Option{Name: "tls-key-file", Takes: "path", Help: "Names the key of that certificate."},
-			set: path(func(s *sink) *string { return &s.KeyFile })},
-		{Option: Option{Name: "tls-server-name", Help: "Is the name that the nodes' certificates must have; unset means the host of the URL."},
-			set: text(func(s *sink) *string { return &s.ServerName })},
-		{Option: Option{Name: "tls-insecure-skip-verify", Kind: setting.Bool, Default: "false", Help: "Takes any certificate, whoever shows it."},
-			set: flag(func(s *sink) *bool { return &s.InsecureSkipVerify })},
 	}
 }
 

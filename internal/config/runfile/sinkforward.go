@@ -25,7 +25,7 @@ type forwardDraft struct {
 // forwardSinkRows is the table of the sink forward.
 func forwardSinkRows() []row[forwardDraft] {
 	type sink = forwardDraft
-	return []row[sink]{
+	return append([]row[sink]{
 		{Option: Option{Name: "servers", Takes: "address or map", List: true, Required: true, Fields: options(serverRows()),
 			Help: "Names the servers: HOST:PORT, tls://HOST:PORT, unix:/PATH, or a map with more about one; records go to all by their weights, and to standby ones while others cannot be reached."},
 			read: func(p *parser, s *sink, n node) { p.server(&s.ForwardSink, n) }},
@@ -70,18 +70,7 @@ func forwardSinkRows() []row[forwardDraft] {
 			set: secret(func(s *sink) *Secret { return &s.all.Password })},
 		{Option: Option{Name: "self-hostname", Help: "Is the name of this host in the handshake; unset asks the system."},
 			set: text(func(s *sink) *string { return &s.SelfHostname })},
-
-		{Option: Option{Name: "tls-ca-file", Takes: "path", Help: "Names the certificates to trust in place of the system's."},
-			set: path(func(s *sink) *string { return &s.CAFile })},
-		{Option: Option{Name: "tls-cert-file", Takes: "path", Help: "Names a certificate to show to servers with tls://."},
-			set: path(func(s *sink) *string { return &s.CertFile })},
-		{Option: Option{Name: "tls-key-file", Takes: "path", Help: "Names the key of that certificate."},
-			set: path(func(s *sink) *string { return &s.KeyFile })},
-		{Option: Option{Name: "tls-server-name", Help: "Is the name that the servers' certificates must have; unset means the host of the address."},
-			set: text(func(s *sink) *string { return &s.ServerName })},
-		{Option: Option{Name: "tls-insecure-skip-verify", Kind: setting.Bool, Default: "false", Help: "Takes any certificate, whoever shows it."},
-			set: flag(func(s *sink) *bool { return &s.InsecureSkipVerify })},
-	}
+	}, clientTLSRows("servers with tls://", func(s *sink) *ClientTLS { return &s.ClientTLS })...)
 }
 
 func serverRows() []row[Server] {
@@ -147,17 +136,10 @@ func (p *parser) forwardSink(s *forwardDraft, at place, have given) {
 	if !active {
 		p.problem(have["servers"], "standby servers alone", "one that is not standby", "remove standby of one")
 	}
-	tls := []string{"tls-ca-file", "tls-cert-file", "tls-key-file", "tls-server-name", "tls-insecure-skip-verify"}
-	if name, where, found := have.any(tls...); found && !overTLS && have.has("servers") {
+	if name, where, found := have.any(clientTLSNames...); found && !overTLS && have.has("servers") {
 		p.problem(where, name+" without a server that begins with tls://", "one to which it belongs", "write tls://HOST:PORT, or remove "+name)
 	}
-	if have.has("tls-cert-file") != have.has("tls-key-file") {
-		_, where, _ := have.any("tls-cert-file", "tls-key-file")
-		p.problem(where, "one of tls-cert-file and tls-key-file", "both or none", "")
-	}
-	if s.InsecureSkipVerify {
-		p.warnings.add(have["tls-insecure-skip-verify"], "tls-insecure-skip-verify takes any certificate: whoever answers gets the records")
-	}
+	p.clientTLS(&s.ClientTLS, have, "gets the records")
 	if !s.Ack {
 		for _, name := range []string{"ack-timeout", "in-flight"} {
 			if have.has(name) {

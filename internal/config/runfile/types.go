@@ -132,10 +132,7 @@ type ForwardSink struct {
 	FlushInterval time.Duration
 	TextKey       string // the key under which a line of text stands in a record
 
-	CAFile             string // "" trusts the system's; for servers with tls://
-	CertFile, KeyFile  string // the client's certificate; "" has none
-	ServerName         string // to verify; "" means the host of the address
-	InsecureSkipVerify bool
+	ClientTLS // for servers with tls://
 
 	SelfHostname string // "" means the name of this host
 
