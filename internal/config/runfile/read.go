@@ -212,3 +212,14 @@ func (p *parser) entriesOf(n node, expected string, without ...string) []yamlfil
 	entries := p.file.Entries(n.Node, n.name, expected, &p.problems.Problems)
 	return slices.DeleteFunc(entries, func(e yamlfile.Entry) bool { return slices.Contains(without, e.Name) })
 }
+
+// readMap reads a value that is a map.
+func readMap[T any](p *parser, n node, what string, rows []row[T]) (T, bool) {
+	var t T
+	if !yamlfile.IsMap(n.Node) {
+		p.problem(p.where(n), "something else than a map", "a map with the options "+setting.Or(names(rows)), "")
+		return t, false
+	}
+	read(p, &t, place{p.file.At(n.Node), what}, rows, p.entriesOf(n, ""))
+	return t, true
+}
