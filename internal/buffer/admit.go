@@ -272,9 +272,27 @@ func (b *Buffer) enqueue(used int, v volume) bool {
 	return true
 }
 
-// fills reports whether v is enough for a whole request.
+// fills reports whether v is enough for a request that need not wait for more: half
+// of its share, since the rest may still be on its way to us.
 func (b *Buffer) fills(v volume) bool {
-	return v.cost >= b.sizes.request || b.cfg.Sink.Events > 0 && v.events >= b.cfg.Sink.Events
+	enough := min(max(b.share(v)/2, leastShare), b.sizes.request)
+	return v.cost >= enough || b.cfg.Sink.Events > 0 && v.events >= b.cfg.Sink.Events
+}
+
+// leastShare is what makes a request large enough, in bytes as the sink counts, where
+// it takes larger ones.
+const leastShare = 1 << 20
+
+// share is how much of a request's room is used while v waits. A source that waits
+// to be told sends no more until it is, so what is held may be far less than all
+// requests in flight could take; one that took most of it would leave the others
+// nothing, and the destination idle between two of them.
+func (b *Buffer) share(v volume) int {
+	if b.hasBacklog() {
+		return b.sizes.request
+	}
+	even := (int64(v.cost) + b.flightHeld) / int64(b.sizes.window)
+	return min(b.sizes.request, max(int(even), leastShare))
 }
 
 // cost is what events take of a request, as the sink counts.

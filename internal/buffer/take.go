@@ -23,7 +23,7 @@ func (b *Buffer) Take(small bool) *Request {
 	}
 	w := &whole{done: make(chan struct{})}
 	r := &Request{buffer: b, whole: w}
-	g := gathering{buffer: b}
+	g := gathering{buffer: b, share: b.share(b.pending)}
 	if b.tellRejected(r, &g) && b.tellAll(r, &g, func(st *stream) *record.Loss { return &st.evicted }) {
 		b.takeUntil(r, b.gather(&g))
 		if len(b.waiting) == 0 && !b.hasBacklog() {
@@ -51,6 +51,7 @@ type position struct {
 // gathering is the search for the end of a request.
 type gathering struct {
 	buffer *Buffer
+	share  int // as the sink counts; a first chunk may take more
 	total  volume
 	// first and last are the earliest and the latest time, where there is an event:
 	// markers of several streams may stand against the order of time.
@@ -131,7 +132,10 @@ func (g *gathering) fitting(batch *record.Batch) int {
 	if g.outlives(batch.Time) {
 		return 0
 	}
-	room := g.buffer.sizes.request - g.total.cost
+	room := g.share - g.total.cost
+	if g.total.events == 0 {
+		room = g.buffer.sizes.request
+	}
 	events := batch.Count
 	if sink.Events > 0 {
 		events = min(events, sink.Events-g.total.events)

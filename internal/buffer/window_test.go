@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/spillway/spillway/internal/buffer"
+	"github.com/spillway/spillway/internal/record"
 	"github.com/spillway/spillway/internal/sink"
 )
 
@@ -66,4 +67,25 @@ func TestFlightLeavesRoom(t *testing.T) {
 		t.Errorf("%d requests of %d records are in flight at once", len(m.flight), events)
 	}
 	m.finish()
+}
+
+// TestShareOfARequest: what a source that waits to be told has sent is spread over all requests that may be in flight,
+// also where one could take it; where more is held, each is as large as the sink takes.
+func TestShareOfARequest(t *testing.T) {
+	const size, window = 250_000, 4
+	for _, c := range []struct{ chunks, share, requests int }{{3, 0, 0}, {6, 4, 1}, {32, 8, 4}, {200, 20, 4}} {
+		m := newModel(t, buffer.Config{Limit: 64 << 20, Mode: buffer.Blocking, Sink: sink.Limits{RequestBytes: 5 << 20, InFlight: window}}, 1)
+		for n := range c.chunks {
+			m.chunk(m.streams[0], someday, record.LevelDelivered, unlike(n, size))
+		}
+		for s := m.take(false); s != nil; s = m.take(false) {
+			if len(s.events) != c.share {
+				t.Errorf("of %d chunks, request %d takes %d, want %d", c.chunks, len(m.flight), len(s.events), c.share)
+			}
+		}
+		if len(m.flight) != c.requests {
+			t.Errorf("of %d chunks %d requests are made, want %d", c.chunks, len(m.flight), c.requests)
+		}
+		m.finish()
+	}
 }
