@@ -64,6 +64,7 @@ type attempt struct {
 	size     int64 // of the body so far
 	limit    int64 // at which it ends
 	marks    []uint64
+	deletes  []int // which of those that were sent delete, in order
 	rejected []sink.Rejection
 	replaced int // bytes that were no UTF-8
 }
@@ -104,7 +105,7 @@ func (a *attempt) rewind() {
 	a.batch, a.stream, a.frames, a.left, a.index = nil, nil, nil, 0, 0
 	a.head.known = false
 	a.sent, a.size, a.replaced = 0, 0, 0
-	a.marks, a.rejected = a.marks[:0], nil
+	a.marks, a.deletes, a.rejected = a.marks[:0], a.deletes[:0], nil
 	a.fill()
 }
 
@@ -121,7 +122,7 @@ func (a *attempt) end() {
 	}
 	a.req, a.next, a.stop, a.batch, a.stream, a.frames, a.rejected = nil, nil, nil, nil, nil, nil, nil
 	a.head.stream, a.head.known = nil, false
-	if cap(a.out)+cap(a.scratch)+8*cap(a.marks) <= maxKept {
+	if cap(a.out)+cap(a.scratch)+8*(cap(a.marks)+cap(a.deletes)) <= maxKept {
 		a.sink.attempts.Put(a)
 	}
 }
@@ -146,6 +147,9 @@ func (a *attempt) fill() {
 		case a.sent > 0 && a.size+n > a.limit:
 			// It is the next attempt's.
 			a.out, a.marks, a.frames = a.out[:start], a.marks[:marks], frames
+			if last := len(a.deletes) - 1; last >= 0 && a.deletes[last] == a.sent {
+				a.deletes = a.deletes[:last]
+			}
 			a.done = true
 			return
 		default:
@@ -425,6 +429,7 @@ func (a *attempt) tombstone(m *record.Message, number uint64) error {
 		a.scratch = append(a.scratch[:end], "}}\n"...)
 	}
 	a.out = append(a.out[:start], a.scratch...)
+	a.deletes = append(a.deletes, a.sent)
 	return nil
 }
 

@@ -204,7 +204,10 @@ type verdicts struct {
 	config   bool
 	busy     bool
 	unsure   bool
-	failed   map[uint64]struct{} // ids of which a record is to be tried again
+	// failed are the ids of which a record is to be tried again, and whether one of these
+	// deletes.
+	failed    map[uint64]bool
+	deletions int // of the attempt's, how many are behind us
 }
 
 // verdicts begins; nothing is encoded any more.
@@ -242,14 +245,27 @@ func (v *verdicts) item(it *item) error {
 
 // overtaken sends a record again that was taken although an earlier one with its id
 // was not: otherwise that one would be the last to be there. What is created is not
-// replaced, so there the one that was taken stays.
+// replaced, so there the one that was taken stays, unless it would be deleted.
 func (v *verdicts) overtaken(n int) {
-	if v.a.sink.o.Operation == Create {
-		return
-	}
-	if _, ok := v.failed[v.a.marks[n]]; ok {
+	id := v.a.marks[n]
+	deleted, ok := v.failed[id]
+	switch {
+	case !ok:
+	case v.deletes(n):
+		v.failed[id] = true
+		v.retry(n)
+	case deleted || v.a.sink.o.Operation != Create:
 		v.retry(n)
 	}
+}
+
+// deletes reports whether the n-th event that was sent deletes. n never goes back.
+func (v *verdicts) deletes(n int) bool {
+	all := v.a.deletes
+	for v.deletions < len(all) && all[v.deletions] < n {
+		v.deletions++
+	}
+	return v.deletions < len(all) && all[v.deletions] == n
 }
 
 // bad takes an item that did not go well.
@@ -263,13 +279,14 @@ func (v *verdicts) bad(n int, e *answerError) {
 	case tooLarge:
 		v.reject(n, string(ledger.RejectedTooLong), e.status, e.Error(), false)
 	case missing:
-		if e.kind == "" {
-			if s.o.ID != IDKey { // Without these nothing is deleted.
-				v.error(n, e)
-			}
-			return // A deletion of what is not there.
+		switch {
+		case e.kind != "":
+			v.reject(n, string(ledger.RejectedInvalid), e.status, e.Error(), false)
+		case !v.deletes(n):
+			v.error(n, e)
+		case v.failed != nil:
+			v.overtaken(n) // There is nothing to delete, yet.
 		}
-		v.reject(n, string(ledger.RejectedInvalid), e.status, e.Error(), false)
 	case destination:
 		if s.o.RejectRefused {
 			v.reject(n, string(ledger.RejectedRefused), e.status, e.Error(), false)
@@ -294,7 +311,9 @@ func (v *verdicts) conflict(n int, e *answerError) {
 	switch {
 	case o.Operation != Create:
 		v.error(n, e)
-	case o.ID == IDOrigin || v.a.req.Repeated() && !slices.Contains(v.a.marks[:n], v.a.marks[n]):
+	case v.failed != nil && v.failed[v.a.marks[n]]: // What is there is still to be deleted.
+		v.error(n, e)
+	case o.ID == IDOrigin || o.ID != IDNone && v.a.req.Repeated() && !slices.Contains(v.a.marks[:n], v.a.marks[n]):
 		v.already++
 	case o.ID == IDHash:
 		v.reject(n, string(ledger.Duplicate), e.status, e.Error(), true)
@@ -311,9 +330,10 @@ func (v *verdicts) error(n int, e *answerError) {
 	}
 	if v.a.sink.ordered {
 		if v.failed == nil {
-			v.failed = make(map[uint64]struct{})
+			v.failed = make(map[uint64]bool)
 		}
-		v.failed[v.a.marks[n]] = struct{}{}
+		id := v.a.marks[n]
+		v.failed[id] = v.failed[id] || v.deletes(n)
 	}
 	v.retry(n)
 }

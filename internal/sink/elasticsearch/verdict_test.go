@@ -351,52 +351,6 @@ func TestConflictsOfOneID(t *testing.T) {
 	}
 }
 
-// Of an id that comes from a field the last record must be the last that the
-// destination hears of: those that were taken behind one that was not are sent again.
-func TestOrderOfAnID(t *testing.T) {
-	s := newServer(t)
-	packed := func(id, value string) sinktest.Event {
-		return sinktest.Event{Time: time.Unix(1_700_000_000, 0), Packed: "\x92\x01\x82\xa2id\xa1" + id + "\xa1v\xa1" + value}
-	}
-	first := true
-	s.item = func(o *op) (int, string) {
-		if first && o.doc["v"] == "1" {
-			first = false
-			return 429, errorText("es_rejected_execution_exception", "queue")
-		}
-		return 0, ""
-	}
-	made := sinkTo(t, s, func(o *Options) { o.ID, o.IDFieldName, o.Operation = IDField, "id", Index })
-	if n := made.Limits().InFlight; n != 1 {
-		t.Errorf("%d requests may be in flight, want 1", n)
-	}
-	out := made.Send(t.Context(), sinktest.NewRequest(packed("a", "1"), packed("b", "2"), packed("a", "3"), packed("b", "4")))
-	want := []sink.Span{{First: 0, End: 1}, {First: 2, End: 3}}
-	if !slices.Equal(out.Again, want) {
-		t.Errorf("to be sent again: %v, want %v", out.Again, want)
-	}
-}
-
-// What is created first stays, so a record that was taken behind one of the same id that
-// was not is there, and is not sent again: its own document would refuse it.
-func TestOvertakenByCreate(t *testing.T) {
-	s := newServer(t)
-	packed := func(value string) sinktest.Event {
-		return sinktest.Event{Time: time.Unix(1_700_000_000, 0), Packed: "\x92\x01\x82\xa2id\xa1x\xa1v\xa1" + value}
-	}
-	s.item = func(o *op) (int, string) {
-		if o.doc["v"] == "1" {
-			return 429, errorText("es_rejected_execution_exception", "queue")
-		}
-		return 0, ""
-	}
-	made := sinkTo(t, s, func(o *Options) { o.ID, o.IDFieldName = IDField, "id" })
-	out := made.Send(t.Context(), sinktest.NewRequest(packed("1"), packed("2")))
-	if want := []sink.Span{{First: 0, End: 1}}; !slices.Equal(out.Again, want) {
-		t.Errorf("to be sent again: %v, want %v", out.Again, want)
-	}
-}
-
 // Ids that no destination takes are found before anything is sent, and so are
 // records that have none; their neighbours are delivered.
 func TestBadIDs(t *testing.T) {
