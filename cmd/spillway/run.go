@@ -38,7 +38,8 @@ it was not, kept as a dead letter, or left on the disk for the next run.
 SIGTERM and SIGINT stop the sources, deliver what is held until shutdown-timeout, leave the
 rest to the disk buffers, and print the balance; a second signal ends the delivery at once.
 Where all sources end by themselves, as standard input does, so does the run, when all is
-delivered, however long that takes. SIGHUP reads the file again: the new one is used as a
+delivered, however long that takes: a destination that is away is waited for, but not one
+that does not let go of an attempt for a minute after it was cut off. SIGHUP reads the file again: the new one is used as a
 whole, or the old one goes on and the log says why.
 
 Exit codes: 0 done, 1 failed, 2 wrong options or configuration, 3 records were lost and

@@ -107,7 +107,8 @@ type Buffer struct {
 
 	flight     int   // requests taken and not settled
 	flightHeld int64 // bytes of blocks that they hold
-	gaveUp     bool  // max-block has passed since there was room
+	underWay   []*whole
+	gaveUp     bool // max-block has passed since there was room
 	abandoned  bool
 	leaving    bool  // see Leave
 	fault      error // the last failure to get memory

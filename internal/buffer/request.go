@@ -32,6 +32,8 @@ type whole struct {
 
 	// parts are what is not settled: the request itself, or what it was cut into.
 	parts []*Request
+	// forsaken: it was settled in the place of its sender, who may come back.
+	forsaken bool
 
 	// What it holds of the disk: from so far into the block first to so far into
 	// last, or what was moved from there to the end. What ended undelivered is kept:
@@ -203,8 +205,9 @@ func (r *Request) becomes(cut ...*Request) {
 
 // replace puts what a part was cut into in its place, or nothing if it is settled.
 func (w *whole) replace(part *Request, by ...*Request) {
-	i := slices.Index(w.parts, part)
-	w.parts = slices.Replace(w.parts, i, i+1, by...)
+	if i := slices.Index(w.parts, part); i >= 0 { // Else it is forsaken.
+		w.parts = slices.Replace(w.parts, i, i+1, by...)
+	}
 }
 
 // undelivered returns the ranges that are not settled, or left to the disk.

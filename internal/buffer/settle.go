@@ -28,6 +28,13 @@ type Fate struct {
 func (b *Buffer) Settle(r *Request, fate Fate) (untold []record.Loss) {
 	b.mu.Lock()
 	defer b.unlock()
+	if r.whole.forsaken {
+		return nil
+	}
+	return b.settle(r, fate)
+}
+
+func (b *Buffer) settle(r *Request, fate Fate) (untold []record.Loss) {
 	t := tally{buffer: b, fate: fate, whole: r.whole}
 	index := 0
 	for i := range r.runs {
@@ -35,7 +42,7 @@ func (b *Buffer) Settle(r *Request, fate Fate) (untold []record.Loss) {
 	}
 	t.flush()
 	for _, n := range r.runs {
-		if n.block != nil && !b.keeps(&n, fate) {
+		if n.block != nil && !b.keeps(&n, fate) && !r.whole.forsaken {
 			n.block.items -= n.events
 			b.release(n.block)
 		}
@@ -46,6 +53,7 @@ func (b *Buffer) Settle(r *Request, fate Fate) (untold []record.Loss) {
 	if w.open == 0 {
 		b.flight--
 		b.flightHeld -= w.held
+		b.underWay = slices.DeleteFunc(b.underWay, func(other *whole) bool { return other == w })
 		close(w.done)
 		for _, st := range w.streams {
 			if st.last != nil && st.last.whole == w {

@@ -36,6 +36,7 @@ func (b *Buffer) Take(small bool) *Request {
 	w.open, w.parts = r.events, []*Request{r}
 	b.flight++
 	b.flightHeld += w.held
+	b.underWay = append(b.underWay, w)
 	if b.disk != nil {
 		b.offer(r)
 	}

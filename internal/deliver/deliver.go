@@ -14,6 +14,7 @@ import (
 
 	"github.com/spillway/spillway/internal/buffer"
 	"github.com/spillway/spillway/internal/ledger"
+	"github.com/spillway/spillway/internal/record"
 	"github.com/spillway/spillway/internal/sink"
 )
 
@@ -61,7 +62,8 @@ type Deliverer struct {
 	mu        sync.Mutex
 	to        *destination
 	abandoned bool
-	exchanged token // to is another one
+	due       map[*try]time.Time // when attempts that are under way are to be over
+	exchanged token              // to is another one
 
 	// What follows belongs to Run: for which destination the buffer gathers, when a
 	// request that was not full left, and when the last one taken is settled.
@@ -74,7 +76,7 @@ type Deliverer struct {
 func New(cfg Config, b *buffer.Buffer, s sink.Sink) *Deliverer {
 	to := newDestination(&cfg, s)
 	return &Deliverer{
-		cfg: cfg, buffer: b, to: to, bound: to, hurry: newEvent(), drain: newEvent(), exchanged: make(token, 1),
+		cfg: cfg, buffer: b, to: to, bound: to, due: make(map[*try]time.Time), hurry: newEvent(), drain: newEvent(), exchanged: make(token, 1),
 	}
 }
 
@@ -306,7 +308,9 @@ func (d *Deliverer) attempt(ctx context.Context, t *try) (a attempted) {
 	}
 	t.attempts++
 	t.last = start
+	d.begins(t, start)
 	a.out = to.sink.Send(attempt, t.req)
+	d.ends(t)
 	if a.out.Verdict == sink.Delivered && took(t.req, a.out.Again) == 0 {
 		// Nothing was taken, so it is no answer but a failure.
 		a.out.Verdict, a.out.Rejected, a.out.Again = sink.Retry, nil, nil
@@ -369,8 +373,15 @@ func reasonOf(reason string) ledger.Reason {
 const refusedMarker = "loss-marker"
 
 func (d *Deliverer) settle(req *buffer.Request, fate buffer.Fate) {
-	untold := d.buffer.Settle(req, fate)
-	if len(untold) == 0 && len(fate.Rejected) == 0 {
+	d.tell(d.buffer.Settle(req, fate))
+	if len(fate.Rejected) > 0 {
+		d.current().gate.rejected(fate.Rejected, nil)
+	}
+}
+
+// tell tells the log of loss markers that were not delivered.
+func (d *Deliverer) tell(untold []record.Loss) {
+	if len(untold) == 0 {
 		return
 	}
 	to := d.current()
@@ -382,8 +393,5 @@ func (d *Deliverer) settle(req *buffer.Request, fate buffer.Fate) {
 			continue
 		}
 		to.warn(d.cfg.Log, "a loss marker was not delivered", "marker", string(loss.AppendText(nil)))
-	}
-	if len(fate.Rejected) > 0 {
-		to.gate.rejected(fate.Rejected, nil)
 	}
 }

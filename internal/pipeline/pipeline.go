@@ -128,6 +128,18 @@ func (p *Pipeline) abandon() {
 // stopMargin is left at the end for the last answers and the last balance.
 const stopMargin = 100 * time.Millisecond
 
+// Overdue is for how long an attempt is under way that was cut off; see
+// deliver.Deliverer.Overdue.
+func (p *Pipeline) Overdue() time.Duration { return p.deliver.Overdue() }
+
+// Forsake settles what is held in the place of attempts that do not come back, once the
+// time of StopBy is over: it is on the disk, given back to its source, or dropped and
+// counted. Drain does not return before they do.
+func (p *Pipeline) Forsake() {
+	p.abandon()
+	p.deliver.Forsake()
+}
+
 // Drain returns when everything is delivered, or dropped because of StopBy. The
 // sources must have ended.
 func (p *Pipeline) Drain() {

@@ -164,9 +164,9 @@ func (r *Run) undo(n *next) error {
 	for _, l := range n.made {
 		l.StopBy(time.Now())
 		all = append(all, r.endings.begin(l.String()+" of the file that is not used", func() error {
-			l.Drain()
+			l.drain()
 			return r.end(l)
 		}))
 	}
-	return r.endings.wait(all, time.Now().Add(reloadPatience))
+	return r.endings.waitFor(all, reloadPatience)
 }

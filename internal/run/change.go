@@ -45,7 +45,7 @@ func (r *Run) Reload(file *runfile.File) (*Changed, error) {
 	}
 	r.adopt()
 	// An error is the log's already; here it only matters what takes longer.
-	_ = r.endings.wait(begun, time.Now().Add(reloadPatience))
+	_ = r.endings.waitFor(begun, reloadPatience)
 	did.Ending = r.endings.list()
 	return did, nil
 }
@@ -185,7 +185,7 @@ func (r *Run) leaveNow(l *leg, left <-chan struct{}) error {
 	if left != nil {
 		<-left
 	}
-	l.Drain()
+	l.drain()
 	err := r.end(l)
 	// Only now it is known what is left on the disk.
 	r.mu.Lock()
@@ -202,100 +202,4 @@ func (r *Run) end(l *leg) error {
 	to := l.to
 	r.mu.Unlock()
 	return errors.Join(l.Close(), r.sinks.put(to))
-}
-
-// Stop ends the run in order: no source takes anything more, what is held is
-// delivered until the deadline, or goes to the disk, the legs are closed, and the
-// sources, once they have given their last answers. A zero deadline is none. It returns the last
-// balance.
-func (r *Run) Stop(deadline time.Time) (Report, error) {
-	r.changing.Lock()
-	defer r.changing.Unlock()
-	r.mu.Lock()
-	r.stopping = true
-	legs := r.all()
-	sources := r.sources
-	r.mu.Unlock()
-	for _, l := range legs {
-		l.Hurry()
-		if !deadline.IsZero() {
-			l.StopBy(deadline)
-		}
-	}
-	for _, s := range sources {
-		s.Stop()
-	}
-	for _, s := range sources {
-		s.Wait()
-	}
-	r.handing.Wait()
-	r.replay.stop()
-	r.copying.stop()
-	for _, l := range slices.Concat(r.legs, r.rejects) {
-		r.endings.begin(l.String(), func() error {
-			l.Drain()
-			return r.end(l)
-		})
-	}
-	// A source gives its last answers, and a leg that leaves chunks to the disk tells
-	// of them when it ends.
-	for _, s := range sources {
-		r.endings.begin("the source "+s.plan.Name, s.Close)
-	}
-	r.endings.begin("the replay of dead letters", func() error {
-		r.replay.wait()
-		r.copying.wait()
-		return nil
-	})
-	late := deadline
-	if !deadline.IsZero() {
-		late = deadline.Add(stopPatience)
-	}
-	err := r.endings.wait(r.endings.all(), late)
-	r.heap.stop()
-	report := r.Report()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.file = nil
-	return report, err
-}
-
-// stopPatience is how long the end of a run waits behind its deadline for what has to
-// be closed: files, connections, the last answers of sources. What has not ended then
-// is an error.
-const stopPatience = 4 * time.Second
-
-// Ended is closed when all sources of the present file have ended by themselves,
-// as standard input does; most never do.
-func (r *Run) Ended() <-chan struct{} {
-	r.mu.Lock()
-	sources := r.sources
-	r.mu.Unlock()
-	for _, s := range sources {
-		if s.Done() == nil {
-			return nil
-		}
-	}
-	ended := make(chan struct{})
-	go func() {
-		for _, s := range sources {
-			<-s.Done()
-		}
-		close(ended)
-	}()
-	return ended
-}
-
-// Hasten brings the end of a Stop that is under way forward.
-func (r *Run) Hasten(deadline time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, l := range r.all() {
-		l.StopBy(deadline)
-	}
-}
-
-// all are all legs.
-func (r *Run) all() []*leg {
-	return slices.Concat(r.legs, r.rejects, r.leaving)
 }

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -77,15 +78,16 @@ func (e *endings) all() []*ending {
 	return slices.Clone(e.open)
 }
 
-// wait waits for endings until the deadline, a zero one for ever, and returns what went
-// wrong with them: that they have not ended, too.
-func (e *endings) wait(all []*ending, deadline time.Time) error {
-	var over <-chan time.Time
-	if !deadline.IsZero() {
-		timer := time.NewTimer(time.Until(deadline))
-		defer timer.Stop()
-		over = timer.C
-	}
+// waitFor waits for endings so long; see wait.
+func (e *endings) waitFor(all []*ending, patience time.Duration) error {
+	over, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return e.wait(all, over.Done())
+}
+
+// wait waits for endings until over is closed, and returns what went wrong with them:
+// that they have not ended, too.
+func (e *endings) wait(all []*ending, over <-chan struct{}) error {
 	var errs []error
 	late := false
 	for _, one := range all {

@@ -22,9 +22,12 @@ type leg struct {
 	place atomic.Pointer[place]
 
 	// to belongs to the lock of the run's lists, and so does ended: nothing is
-	// delivered any more.
+	// delivered any more; and stuck: an attempt does not come back.
 	to    *sharedSink
 	ended bool
+	stuck bool
+	// drained: nothing more is to be delivered.
+	drained atomic.Bool
 
 	// settled hears of chunks of which nothing is held here any more; nil where nobody
 	// does.
@@ -39,6 +42,12 @@ func newLeg(plan legPlan, to *sharedSink) *leg {
 	l.plan.Store(&plan)
 	l.place.Store(&place{of: 1})
 	return l
+}
+
+// drain returns when everything is delivered, dropped or left to the disk.
+func (l *leg) drain() {
+	l.Drain()
+	l.drained.Store(true)
 }
 
 // String is how the log calls it.

@@ -14,6 +14,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/spillway/spillway/internal/catalog"
 	"github.com/spillway/spillway/internal/config/runfile"
@@ -67,8 +68,10 @@ type Run struct {
 	retiring []*source // that were changed or removed, until they have ended
 	goneIn   int64     // records that those took which have
 
-	// stopping: nothing is begun any more.
+	// stopping: nothing is begun any more. deadline is by when the run is to end; zero is
+	// none.
 	stopping bool
+	deadline time.Time
 
 	endings endings
 	// handing are the sources among them that may still hand something over.
