@@ -1,10 +1,8 @@
 package kafka
 
 import (
-	"cmp"
 	"fmt"
 	"net"
-	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -246,10 +244,6 @@ func (e *encoder) marker(stream *record.Stream, event int, b *record.Batch, loss
 	}
 	c.value = len(e.out)
 	e.pieces = append(e.pieces, c)
-}
-
-func sortRejections(all []sink.Rejection) {
-	slices.SortFunc(all, func(a, b sink.Rejection) int { return cmp.Compare(a.First, b.First) })
 }
 
 // OnBrokerConnect implements kgo.HookBrokerConnect.
