@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"fmt"
-	"net"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -244,9 +243,4 @@ func (e *encoder) marker(stream *record.Stream, event int, b *record.Batch, loss
 	}
 	c.value = len(e.out)
 	e.pieces = append(e.pieces, c)
-}
-
-// OnBrokerConnect implements kgo.HookBrokerConnect.
-func (c *connection) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {
-	c.note(meta, err)
 }

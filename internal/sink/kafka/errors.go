@@ -3,7 +3,9 @@ package kafka
 import (
 	"errors"
 	"fmt"
+	"net"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -67,7 +69,8 @@ func (c *connection) explain(err error) error {
 	return err
 }
 
-func (c *connection) note(meta kgo.BrokerMetadata, err error) {
+// OnBrokerConnect implements kgo.HookBrokerConnect.
+func (c *connection) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err = nil; err != nil {

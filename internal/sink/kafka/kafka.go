@@ -75,10 +75,8 @@ type Sink struct {
 	// encoders are kept for the next attempt.
 	encoders sync.Pool
 
-	mu sync.Mutex
 	// pending are requests whose attempts ended before their answers.
-	pending map[requestKey]*flight
-
+	pending   pending
 	connected connection
 	single    single
 }
@@ -88,7 +86,7 @@ const requestSize = 1 << 20
 
 // New makes a sink. It connects to nobody before the first attempt.
 func New(o Options) (*Sink, error) {
-	s := &Sink{o: o, pending: make(map[requestKey]*flight)}
+	s := &Sink{o: o}
 	s.encoders.New = func() any { return newEncoder(&s.o) }
 	if _, err := keysOf(&o); err != nil {
 		return nil, err
@@ -151,10 +149,7 @@ func (s *Sink) Close() error {
 // Send implements sink.Sink.
 func (s *Sink) Send(ctx context.Context, req sink.Request) sink.Outcome {
 	key := keyOf(req)
-	s.mu.Lock()
-	f := s.pending[key]
-	delete(s.pending, key)
-	s.mu.Unlock()
+	f := s.pending.take(key)
 	if f == nil {
 		f = s.produce(req)
 	}
@@ -164,11 +159,6 @@ func (s *Sink) Send(ctx context.Context, req sink.Request) sink.Outcome {
 		return f.outcome(&s.connected)
 	case <-ctx.Done():
 	}
-	s.mu.Lock()
-	if len(s.pending) >= maxPending {
-		clear(s.pending) // Requests that were divided, and do not come again.
-	}
-	s.pending[key] = f
-	s.mu.Unlock()
+	s.pending.put(key, f)
 	return sink.Outcome{Err: s.connected.explain(context.Cause(ctx)), Unsure: true}
 }

@@ -276,6 +276,45 @@ func TestLate(t *testing.T) {
 	}
 }
 
+// TestManyLate: of the requests whose attempts ran out of time, those that are tried
+// again are sent once, however many there are that do not come again.
+func TestManyLate(t *testing.T) {
+	c := broker(t)
+	s := open(t, options(t, c, "t"))
+	answer := make(chan struct{})
+	c.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.SleepControl(func() { <-answer })
+		return nil, nil, false
+	})
+	cancelled, cancel := context.WithCancel(context.Background())
+	cancel()
+	again := messages(&record.Message{Value: []byte("again")})
+	for i := range maxPending + 8 {
+		others := make([]*record.Message, i+2)
+		for j := range others {
+			others[j] = &record.Message{Value: []byte("other")}
+		}
+		for _, req := range []*sinktest.Request{messages(others...), again} {
+			if out := s.Send(cancelled, req); out.Verdict != sink.Retry || !out.Unsure {
+				t.Fatalf("%+v", out)
+			}
+		}
+	}
+	close(answer)
+	if out := send(t, s, again); out.Verdict != sink.Delivered {
+		t.Errorf("%+v", out)
+	}
+	var n int
+	for _, r := range readAll(t, c) {
+		if strings.Contains(string(r.Value), "again") {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("it is there %d times, want once", n)
+	}
+}
+
 // TestAway: a broker that cannot be reached is said to be, and nothing is lost.
 func TestAway(t *testing.T) {
 	c := broker(t)
