@@ -65,8 +65,8 @@ func (c *failedCopies) offer(tag string, l *record.Letter) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if size := len(l.Body); c.held+size <= mostCopyBytes {
-		if chunk := failedRecord(tag, l, &from, offset); chunk != nil {
+	if c.held+len(l.Body) <= mostCopyBytes { // Else it is not even made.
+		if chunk := failedRecord(tag, l, &from, offset); chunk != nil && c.held+len(chunk.Bodies) <= mostCopyBytes {
 			select {
 			case c.queue <- chunk:
 				c.held += len(chunk.Bodies)

@@ -63,6 +63,21 @@ func TestFailedTag(t *testing.T) {
 	}
 }
 
+// TestFailedTagBound: the bound of copies that wait is one of the copies, which are larger
+// than what they are of where that is no UTF-8.
+func TestFailedTagBound(t *testing.T) {
+	r := newRig(t)
+	r.places["one"].refuses(true)
+	f := r.file(8<<20, "kafka.**: one", "failed: two")
+	f.FailedTag = "failed"
+	s := r.start(f)
+	r.expect(s.handChunk(message("orders", strings.Repeat("a\xff", 300<<10))), true)
+	r.await("the letter is kept", func(p run.Report) bool { return p.DeadLettered == 1 })
+	if report := r.stop(time.Second); report.Received != 1 || report.FailedNotCopied != 1 {
+		t.Errorf("%+v, %d not copied; want the message alone, and 1", report.Sheet, report.FailedNotCopied)
+	}
+}
+
 // TestFailedTagOff: without the option nothing is copied.
 func TestFailedTagOff(t *testing.T) {
 	r := newRig(t)
