@@ -18,6 +18,10 @@ const syncEvery = 100 * time.Millisecond
 // looking after them costs syncs.
 const tidyEvery = 5 * time.Second
 
+// retryEvery is how long a disk that failed, or is full because of others, is
+// left alone.
+const retryEvery = time.Second
+
 // Keep does what the disk needs and nobody should wait for: it syncs, deletes
 // segments that are settled, and looks whether a disk that failed takes records
 // again. It returns when ctx ends, and at once where there is no disk.
@@ -212,4 +216,21 @@ func (b *Buffer) writeMarkers() error {
 		st.again, st.rejected, st.evicted, st.lost = nil, nil, record.Loss{}, record.Loss{}
 	}
 	return nil
+}
+
+// chore wakes the keeper.
+func (b *Buffer) chore() {
+	select {
+	case b.disk.chores <- struct{}{}:
+	default:
+	}
+}
+
+// hurry wakes the keeper though it has just looked.
+func (b *Buffer) hurry() {
+	b.chore()
+	select {
+	case b.disk.urgent <- struct{}{}:
+	default:
+	}
 }

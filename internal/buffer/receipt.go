@@ -1,12 +1,9 @@
 package buffer
 
 import (
-	"cmp"
-	"errors"
 	"math"
 	"slices"
 
-	"github.com/spillway/spillway/internal/diskbuffer"
 	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/record"
 )
@@ -150,23 +147,6 @@ func (b *Buffer) complete(a *arrival) {
 	a.stream.receipts.forget()
 }
 
-// written notes that all of a chunk is in the store.
-func (b *Buffer) written(r *receipt) {
-	d := b.disk
-	r.end = d.Store.End().Events
-	if r.level == record.LevelPower && !r.unsynced {
-		b.awaitSync(r)
-	}
-}
-
-// awaitSync has a receipt told when the store is synced up to its end.
-func (b *Buffer) awaitSync(r *receipt) {
-	d := b.disk
-	d.syncing = append(d.syncing, r)
-	d.wanted = max(d.wanted, r.end)
-	b.hurry()
-}
-
 // settledRecords has the receipts of st told what became of n of its records from first
 // on: they are settled, or lost.
 func (b *Buffer) settledRecords(st *stream, first uint64, n int64, lost bool) {
@@ -233,230 +213,10 @@ func (rs *receipts) forget() {
 	}
 }
 
-// stored notes that everything that is held is in the store, and tells the sources
-// to which that is enough.
-func (b *Buffer) stored() {
-	b.eachReceipt(func(r *receipt) {
-		if r.open || r.end != notStored {
-			return
-		}
-		b.written(r)
-		if r.level <= record.LevelKernel {
-			b.receive(r, true)
-		}
-	})
-}
-
-// synced tells the sources to which it is enough that what the store has up to the
-// given event survives the machine.
-func (b *Buffer) synced(end uint64) {
-	d := b.disk
-	d.syncing = slices.DeleteFunc(d.syncing, func(r *receipt) bool {
-		if r.done == nil || r.unsynced || r.level > record.LevelPower {
-			return true
-		}
-		if r.end > end {
-			return false
-		}
-		b.reached(r)
-		return true
-	})
-}
-
-// reached tells a source that its chunk has reached the level. One that another
-// process has left behind is still known when it is sent again.
-func (b *Buffer) reached(r *receipt) {
-	if !r.whole {
-		b.receive(r, true)
-		r.stream.receipts.forget()
-		return
-	}
-	b.tellSource(r.done, !r.returned)
-	b.expect(-1)
-	r.done = nil
-}
-
 // expect counts receipts of which a source waits to hear.
 func (b *Buffer) expect(n int) {
 	b.expected += n
 	b.charge()
-}
-
-// notSynced notes that nobody knows what of the store survives the machine behind
-// the given event, and that no later sync will tell.
-func (b *Buffer) notSynced(from uint64) {
-	for _, st := range b.streams.all {
-		for _, r := range st.receipts.all {
-			r.unsynced = r.unsynced || r.open || r.end > from && r.end != notStored
-		}
-	}
-}
-
-// doubtSync is notSynced where a sync failed that somebody else than the keeper has
-// made: the store does not try that again, so that the keeper will not hear of it.
-func (b *Buffer) doubtSync(err error) {
-	if failed := new(diskbuffer.SyncError); errors.As(err, &failed) {
-		b.notSynced(failed.From.Events)
-	}
-}
-
-// eachReceipt calls f for all receipts of which a source waits to hear.
-func (b *Buffer) eachReceipt(f func(r *receipt)) {
-	if b.expected == 0 {
-		return
-	}
-	for _, st := range b.streams.all {
-		for _, r := range st.receipts.all {
-			if r.done != nil {
-				f(r)
-			}
-		}
-		st.receipts.forget()
-	}
-}
-
-// disappoint tells all sources that wait that their chunks may be lost to them: the
-// process ends.
-func (b *Buffer) disappoint() {
-	b.eachReceipt(func(r *receipt) { b.receive(r, false) })
-}
-
-// doubt tells the sources of a stream's chunks that these may be lost: damage has
-// taken records, and nobody knows which.
-func (b *Buffer) doubt(st *stream) {
-	for _, r := range st.receipts.all {
-		b.receive(r, false)
-	}
-	st.receipts.forget()
-}
-
-// Attach has done told of a chunk that is held already, as Chunk.Done would be, and
-// reports whether there is one of that key, admitted by this process and not told
-// yet, or left behind by another and not settled: then it is a resend, which is not
-// to be admitted again. What waited for the chunk before is told, too.
-func (b *Buffer) Attach(origin record.Origin, level record.Level, done func(ok bool)) bool {
-	b.mu.Lock()
-	defer b.unlock()
-	r := b.chunks[origin.Key]
-	if r == nil {
-		return false
-	}
-	if b.has(r, level) {
-		b.tellSource(done, true)
-		return true
-	}
-	before := r.done
-	if before == nil {
-		b.expect(1)
-		r.level, r.done = level, done
-	} else {
-		r.level = max(r.level, level)
-		r.done = func(ok bool) {
-			before(ok)
-			done(ok)
-		}
-	}
-	if r.level == record.LevelPower && r.end != notStored && !r.open && !r.unsynced {
-		b.awaitSync(r)
-	}
-	return true
-}
-
-// has reports whether a chunk has reached the level.
-func (b *Buffer) has(r *receipt, level record.Level) bool {
-	if r.open || r.returned {
-		return false
-	}
-	switch level {
-	case record.LevelMemory:
-		return true
-	case record.LevelKernel:
-		return r.end != notStored
-	case record.LevelPower:
-		return r.end != notStored && !r.unsynced && r.end <= b.disk.durable.Events
-	}
-	return false
-}
-
-// admission is one admission of a chunk: its sender's key, and the number that its
-// first record has in the stream. A chunk that was not known when it was sent again
-// was admitted twice, and what came between is no part of either.
-type admission struct {
-	key   [16]byte
-	index uint32
-	first uint64
-}
-
-// recoverChunks finds out which chunks another process has left behind. One that is
-// not there as a whole, because that process ended while it was admitted, is not
-// known: it is to be sent again, and was never acknowledged. What is there of it counts
-// as possible duplicates.
-func (b *Buffer) recoverChunks() {
-	found := make(map[admission]*receipt)
-	all := b.disk.Store.Origins(b.sizes.left, func(o diskbuffer.Origin) { b.recoverChunk(found, o) })
-	settled := b.disk.Found.Settled.Events
-	for _, r := range found {
-		if !r.whole && r.end > settled {
-			b.unfinished = append(b.unfinished, unfinished{r.stream.Index, r.first, r.last})
-		}
-		if !r.whole || !all && r.position > 0 || r.end <= settled {
-			continue
-		}
-		if other := b.chunks[r.key]; other == nil || other.end < r.end {
-			b.chunks[r.key] = r
-		}
-	}
-	slices.SortFunc(b.unfinished, func(a, b unfinished) int {
-		return cmp.Or(cmp.Compare(a.stream, b.stream), cmp.Compare(a.last, b.last))
-	})
-	for _, r := range b.chunks {
-		r.stream.receipts.all = append(r.stream.receipts.all, r)
-	}
-	b.left = len(b.chunks)
-	b.charge()
-	for _, st := range b.streams.all {
-		slices.SortFunc(st.receipts.all, func(a, b *receipt) int { return cmp.Compare(a.first, b.first) })
-	}
-}
-
-// unfinished are records of a chunk of which another process has admitted no more before
-// it ended. Its sender sends all of it again, and nothing tells that from a new chunk.
-type unfinished struct {
-	stream      uint32
-	first, last uint64
-}
-
-// comesAgain reports whether records are of such a chunk, so that the destination is to
-// have them twice.
-func (b *Buffer) comesAgain(batch *record.Batch) bool {
-	if !batch.Origin.Known() {
-		return false
-	}
-	i, _ := slices.BinarySearchFunc(b.unfinished, batch, func(u unfinished, batch *record.Batch) int {
-		return cmp.Or(cmp.Compare(u.stream, batch.Stream), cmp.Compare(u.last, batch.FirstSeq))
-	})
-	return i < len(b.unfinished) && b.unfinished[i].stream == batch.Stream && b.unfinished[i].first <= batch.FirstSeq
-}
-
-// recoverChunk takes over one batch of a chunk. A batch may be there twice, at its
-// place and moved to the end; then both are going to be settled.
-func (b *Buffer) recoverChunk(found map[admission]*receipt, o diskbuffer.Origin) {
-	st := b.streams.at(o.Stream)
-	if st == nil {
-		return
-	}
-	of := admission{o.Key, o.Stream, o.FirstSeq - uint64(o.Position)}
-	r := found[of]
-	if r == nil {
-		r = &receipt{stream: st, first: o.FirstSeq, key: o.Key, position: o.Position}
-		found[of] = r
-	}
-	end := o.At + uint64(o.Records)
-	r.first, r.last = min(r.first, o.FirstSeq), max(r.last, o.FirstSeq+uint64(o.Records)-1)
-	r.position = min(r.position, o.Position)
-	r.left += int(min(end-b.disk.Found.Settled.Events, uint64(o.Records)))
-	r.end = max(r.end, end)
-	r.whole = r.whole || o.Position+o.Records == o.Count
 }
 
 // lossOf reports whether records that were dropped for this reason are lost to
