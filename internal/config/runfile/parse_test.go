@@ -291,6 +291,7 @@ func TestWarnings(t *testing.T) {
 // one get into the other, and nowhere else.
 func TestWarningsOfKafkaIntoSearch(t *testing.T) {
 	const deletes, twice = "tombstone: delete does nothing at the sink e", "time: now beside dates in the index of the sink e"
+	const otherIndex, stream, routed, hashed = "where its index is another one", "a data stream", "which finds documents by routing-field", "time: now beside the hash-time of the sink e"
 	for _, c := range []struct{ source, sink, match, want string }{
 		{"topics: a, tombstone: delete", "index: i", "'**'", deletes},
 		{"topics: a, tombstone: delete", "index: i, id: key, operation: index", "'**'", ""},
@@ -300,6 +301,14 @@ func TestWarningsOfKafkaIntoSearch(t *testing.T) {
 		{"topics-regexp: x.*, tombstone: delete, tag: a", "index: i", "b", ""},
 		{"topics: a, tag: 't.{partition}', time: now", "index: 'i-%Y'", "t.*", twice},
 		{"topics: a, time: now", "index: i", "'**'", ""},
+		{"topics: a, time: now", "index: i, id: hash", "'**'", ""},
+		{"topics: a, time: now", "index: i, id: hash, hash-time: true", "'**'", hashed},
+		{"topics: a, tombstone: delete", "index: 'i-%Y', id: key, operation: index", "'**'", otherIndex},
+		{"topics: a, tombstone: delete", "index: 'i-{record[a]}', id: key, operation: index", "'**'", otherIndex},
+		{"topics: a, tombstone: delete", "index: 'i-{tag}', id: key, operation: index", "'**'", ""},
+		{"topics: a, tombstone: delete", "index: i, index-field: f, id: key, operation: index", "'**'", otherIndex},
+		{"topics: a, tombstone: delete", "index: i, id: key, data-stream: true", "'**'", stream},
+		{"topics: a, tombstone: delete", "index: i, id: key, operation: index, routing-field: r", "'**'", routed},
 	} {
 		f := parse(t, "sources: {s: {type: kafka, brokers: 'h:1', "+c.source+"}}\nsinks:\n  e: {type: elasticsearch, hosts: 'http://h:1', "+c.sink+"}\n"+
 			"  f: {type: file, path: /f}\nroutes: [{match: "+c.match+", to: e}, {match: '**', to: f, name: rest}]\n")

@@ -13,13 +13,43 @@ func (p *parser) intoSearch(s *Source) {
 		if to == nil || to.Search == nil {
 			continue
 		}
-		if s.Kafka.Tombstone == TombstoneDelete && to.Search.ID != "key" {
-			p.warnings.add(s.Where, "tombstone: delete does nothing at the sink "+name+", whose ids are not those of keys: tombstones become dead letters; it takes id: key there")
+		if s.Kafka.Tombstone == TombstoneDelete {
+			if why := whyNotDeleted(to.Search); why != "" {
+				p.warnings.add(s.Where, "tombstone: delete does nothing at the sink "+name+why)
+			}
 		}
-		if s.Kafka.Time == TimeNow && to.Search.Index != nil && to.Search.Index.Dated() {
-			p.warnings.add(s.Where, "time: now beside dates in the index of the sink "+name+": what is read again later may go to another index, and is there twice")
+		if s.Kafka.Time == TimeNow {
+			if why := whyTwice(to.Search); why != "" {
+				p.warnings.add(s.Where, "time: now beside "+why+" of the sink "+name+": what is read again later is there twice")
+			}
 		}
 	}
+}
+
+// whyNotDeleted says why a tombstone does not find the document that it is to delete.
+func whyNotDeleted(to *SearchSink) string {
+	switch {
+	case to.ID != "key":
+		return ", whose ids are not those of keys: tombstones become dead letters; it takes id: key there"
+	case to.DataStream:
+		return ", a data stream, from which nothing is deleted: tombstones become dead letters"
+	case to.Index != nil && (to.Index.Dated() || len(to.Index.Fields()) > 0) || to.IndexField != "":
+		return " where its index is another one than the document's: a tombstone has a time of its own, and no fields; it takes an index without either there"
+	case to.RoutingField != "":
+		return ", which finds documents by routing-field: a tombstone has no fields"
+	}
+	return ""
+}
+
+// whyTwice says what makes another document of a record that is read at another time.
+func whyTwice(to *SearchSink) string {
+	switch {
+	case to.Index != nil && to.Index.Dated():
+		return "dates in the index"
+	case to.HashTime:
+		return "the hash-time"
+	}
+	return ""
 }
 
 // reached are the sinks that a source's records go to, where that can be known from

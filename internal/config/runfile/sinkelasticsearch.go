@@ -1,6 +1,7 @@
 package runfile
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/url"
 	"os"
@@ -83,10 +84,15 @@ func (d *SearchDocument) Read() ([]byte, error) {
 	if err != nil {
 		return nil, unwrapPath(err)
 	}
-	if !json.Valid(text) {
-		return nil, &setting.Problem{Where: d.at, Found: "no JSON in " + d.File, Expected: "one JSON object"}
+	if !isObject(text) {
+		return nil, &setting.Problem{Where: d.at, Found: "no JSON object in " + d.File, Expected: "one JSON object"}
 	}
 	return text, nil
+}
+
+// isObject reports whether a text is one JSON object.
+func isObject(text []byte) bool {
+	return json.Valid(text) && bytes.TrimLeft(text, " \t\r\n")[0] == '{'
 }
 
 // documents are all of them.

@@ -29,8 +29,8 @@ func TestSearchProblems(t *testing.T) {
 		{"a secret", "hosts: h, index: a, username: u, password: hunter2", []string{"password: found " + setting.NotShown}},
 		{"TLS", "hosts: h, index: a, tls-ca-file: c", []string{`found tls-ca-file without a host that begins with https://`}},
 		{"a region", "hosts: h, index: a, region: eu-west-1", []string{`found region without aws-service`}},
-		{"a template", "hosts: h, index: a, templates: [{name: x}, {name: y, body: 'no', file: f}, 7]", []string{
-			`found a template or a policy with both or none of body and file`, `body: found "no"; expected one JSON object as text`, `found something else than a map`}},
+		{"a template", "hosts: h, index: a, templates: [{name: x}, {name: y, body: 'no', file: f}, 7, {name: z, body: '[]'}]", []string{
+			`found a template or a policy with both or none of body and file`, `body: found "no"; expected one JSON object as text`, `body: found "[]"; expected one JSON object as text`, `found something else than a map`}},
 		{"a cloud id", "cloud-id: x, index: a", []string{`found an id without the address of a deployment`}},
 		{"a header", "hosts: h, index: a, headers: 'Authorization: x'", []string{`headers: found "Authorization: x"; expected the name of a header`}},
 		{"sizes", "hosts: h, index: a, request-size: 1k, in-flight: 0", []string{`request-size: found "1k"`, `in-flight: found "0"`}},

@@ -127,15 +127,3 @@ func (p *parser) searchIDs(s *searchDraft, have given) {
 		p.warnings.add(have["id"], "id: none lets the destination give ids: what is sent again is there twice")
 	}
 }
-
-// dated warns of records whose time is that of receiving them, where the time is in
-// the name of their index: what is read again goes to another one, and is there twice.
-func (p *parser) dated() {
-	now := slices.ContainsFunc(p.out.Sources, func(s Source) bool { return s.Kafka != nil && s.Kafka.Time == TimeNow })
-	for i := range p.out.Sinks {
-		s := &p.out.Sinks[i]
-		if now && s.Search != nil && s.Search.Index != nil && s.Search.Index.Dated() {
-			p.warnings.add(s.Where, "the index of the sink "+s.Name+" has the time in it, and a source says time: now: a record that is read again on another day is there twice")
-		}
-	}
-}

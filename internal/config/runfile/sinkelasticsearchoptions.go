@@ -1,7 +1,6 @@
 package runfile
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -183,7 +182,7 @@ func searchDocumentFields() []row[SearchDocument] {
 	return []row[document]{
 		{Option: Option{Name: "name", Required: true, Help: "Is its name."}, set: text(func(d *document) *string { return &d.Name })},
 		{Option: Option{Name: "body", Takes: "JSON", Help: "Is the JSON itself."}, set: func(_ *parser, d *document, v value) string {
-			if d.Body = v.Text; !json.Valid([]byte(v.Text)) {
+			if d.Body = v.Text; !isObject([]byte(v.Text)) {
 				return "one JSON object as text"
 			}
 			return ""

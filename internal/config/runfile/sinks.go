@@ -79,7 +79,6 @@ func (p *parser) together() {
 			p.warnings.add(s.Where, "the sink "+s.Name+" is in no route and gets nothing")
 		}
 	}
-	p.dated()
 	p.covered()
 	for i := range p.out.Sources {
 		if s := &p.out.Sources[i]; s.Kafka != nil {
