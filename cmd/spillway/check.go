@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -95,7 +96,82 @@ type fileSource struct {
 	Name   string   `json:"name"`
 	Type   string   `json:"type"`
 	Listen []string `json:"listen,omitempty"`
-	Ack    string   `json:"ack,omitempty"`
+	// Of Kafka: where it is, as whom it is asked, and what is read there.
+	Brokers []string `json:"brokers,omitempty"`
+	SASL    string   `json:"sasl,omitempty"`
+	TLS     bool     `json:"tls,omitempty"`
+	Topics  []string `json:"topics,omitempty"` // names, or expressions between slashes
+	Exclude []string `json:"exclude,omitempty"`
+	Group   string   `json:"group,omitempty"`
+	Ack     string   `json:"ack,omitempty"`
+}
+
+// checkedSource is what a source of the file means.
+func checkedSource(s *runfile.Source) fileSource {
+	f := fileSource{Name: s.Name, Type: s.Type}
+	switch {
+	case s.Forward != nil:
+		f.Ack = string(s.Forward.Ack)
+		for _, a := range s.Forward.Listen {
+			f.Listen = append(f.Listen, a.String())
+		}
+	case s.Kafka != nil:
+		k := s.Kafka
+		f.Brokers, f.TLS, f.Group, f.Ack, f.Exclude = k.Brokers, k.TLS, k.Group, string(k.Ack), k.Exclude
+		if k.SASL != runfile.SASLNone {
+			f.SASL = string(k.SASL)
+		}
+		f.Topics = slices.Clone(k.Topics)
+		for _, pattern := range k.Patterns {
+			f.Topics = append(f.Topics, "/"+pattern+"/")
+		}
+	}
+	return f
+}
+
+// from says where a source's records come from.
+func (s *fileSource) from() string {
+	switch {
+	case s.Listen != nil:
+		return "listens at " + strings.Join(s.Listen, ", ")
+	case s.Brokers != nil:
+		how := ""
+		if s.TLS {
+			how += " over TLS"
+		}
+		if s.SASL != "" {
+			how += " by " + s.SASL
+		}
+		what := strings.Join(s.Topics, ", ")
+		if s.Exclude != nil {
+			what += " without " + strings.Join(s.Exclude, ", ")
+		}
+		return "topics " + what + " of " + strings.Join(s.Brokers, ", ") + how + ", as group " + s.Group
+	}
+	return "standard input"
+}
+
+// ack says when a source acknowledges what it took, or commits it; "-" where nobody
+// waits for that.
+func (r *fileReport) ack(s *fileSource) string {
+	switch {
+	case s.Listen == nil && s.Brokers == nil:
+		return "-"
+	case s.Ack != "":
+		return s.Ack
+	}
+	levels := make(map[string]bool)
+	for _, l := range r.Legs {
+		level := string(runfile.AckDelivered)
+		if l.Durability == string(runfile.AckKernel) || l.Durability == string(runfile.AckPower) {
+			level = l.Durability
+		}
+		levels[level] = true
+	}
+	if len(levels) != 1 {
+		return "by route"
+	}
+	return slices.Collect(maps.Keys(levels))[0]
 }
 
 // fileLeg is one sink of one route.
@@ -129,15 +205,8 @@ func checkedFile(path string, file *runfile.File, err error) fileReport {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 	r.Memory, r.StateDir = file.Memory, config.StateDir(file.StateDir, os.Getenv)
-	for _, s := range file.Sources {
-		source := fileSource{Name: s.Name, Type: s.Type}
-		if s.Forward != nil {
-			source.Ack = string(s.Forward.Ack)
-			for _, a := range s.Forward.Listen {
-				source.Listen = append(source.Listen, a.String())
-			}
-		}
-		r.Sources = append(r.Sources, source)
+	for i := range file.Sources {
+		r.Sources = append(r.Sources, checkedSource(&file.Sources[i]))
 	}
 	for _, route := range file.Routes {
 		b := &route.Buffer
@@ -155,13 +224,10 @@ func checkedFile(path string, file *runfile.File, err error) fileReport {
 func (r *fileReport) print(w io.Writer) error {
 	fmt.Fprintf(w, "%s is good: at most %s of memory, state in %s\n\n", r.File, units.BytesSize(float64(r.Memory)), r.StateDir)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "SOURCE\tTYPE\tLISTENS\tACK")
-	for _, s := range r.Sources {
-		listens, ack := "-", "-"
-		if s.Listen != nil {
-			listens, ack = strings.Join(s.Listen, " "), cmp.Or(s.Ack, "of the route")
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", s.Name, s.Type, listens, ack)
+	fmt.Fprintln(t, "SOURCE\tTYPE\tACK\tFROM")
+	for i := range r.Sources {
+		s := &r.Sources[i]
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", s.Name, s.Type, r.ack(s), s.from())
 	}
 	if err := t.Flush(); err != nil {
 		return err

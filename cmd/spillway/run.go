@@ -39,8 +39,9 @@ SIGTERM and SIGINT stop the sources, deliver what is held until shutdown-timeout
 rest to the disk buffers, and print the balance; a second signal ends the delivery at once.
 Where all sources end by themselves, as standard input does, so does the run, when all is
 delivered, however long that takes: a destination that is away is waited for, but not one
-that does not let go of an attempt for a minute after it was cut off. SIGHUP reads the file again: the new one is used as a
-whole, or the old one goes on and the log says why.
+that does not let go of an attempt for a minute after it was cut off. SIGHUP reads the file
+again, and the secrets and certificates that it names: the new one is used as a whole, or the
+old one goes on and the log says why.
 
 Exit codes: 0 done, 1 failed, 2 wrong options or configuration, 3 records were lost and
 --fail-on-loss was given; what a source still has and sends again is not lost.`,
@@ -123,6 +124,7 @@ func (r *running) load() (*runfile.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	file.Look()
 	for _, w := range file.Warnings {
 		r.log.Warn(w)
 	}

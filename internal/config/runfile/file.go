@@ -12,7 +12,7 @@
 // same words. The sections defaults and aws are shared with the loggers of
 // containers, which read the same file and pass over the rest.
 //
-// It connects to nothing, resolves no name and reads no secret: a Secret is the
+// It connects to nothing, resolves no name and keeps no secret: a Secret is the
 // place where one is. Its callers are "spillway run" and "spillway check".
 package runfile
 
@@ -70,6 +70,9 @@ type Source struct {
 	Name  string
 	Type  string // as the file writes it: "forward", "stdin", "kafka"
 	Where string // "FILE:LINE:COLUMN" of its name
+	// Contents tells what the files hold that it names from what they held another time,
+	// in one process; 0 before File.Look.
+	Contents uint64
 
 	Forward *ForwardSource
 	Stdin   *StdinSource
@@ -82,6 +85,8 @@ type Sink struct {
 	Name  string
 	Type  string // as the file writes it: "forward", "file", "cloudwatch"
 	Where string // "FILE:LINE:COLUMN" of its name
+	// Contents is as in a Source.
+	Contents uint64
 
 	Forward    *ForwardSink
 	File       *FileSink

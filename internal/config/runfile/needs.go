@@ -1,9 +1,89 @@
 package runfile
 
 import (
+	"errors"
+	"hash/maphash"
+	"io"
 	"os"
 	"slices"
 )
+
+// reading is a file that a source or a sink reads when it is made, and where the
+// configuration says so.
+type reading struct{ where, path string }
+
+func readings(where string, paths ...string) (all []reading) {
+	for _, path := range paths {
+		if path != "" {
+			all = append(all, reading{where, path})
+		}
+	}
+	return all
+}
+
+// files are those that a source reads, but for secrets.
+func (s *Source) files() []reading {
+	switch {
+	case s.Forward != nil:
+		return readings(s.Where, s.Forward.CertFile, s.Forward.KeyFile, s.Forward.ClientCAFile)
+	case s.Kafka != nil:
+		return readings(s.Where, s.Kafka.ClientTLS.files()...)
+	}
+	return nil
+}
+
+// files are those that a sink reads, but for secrets.
+func (s *Sink) files() []reading {
+	switch {
+	case s.Forward != nil:
+		return readings(s.Where, s.Forward.ClientTLS.files()...)
+	case s.Kafka != nil:
+		return readings(s.Where, s.Kafka.ClientTLS.files()...)
+	case s.Search != nil:
+		all := readings(s.Where, s.Search.ClientTLS.files()...)
+		for _, list := range s.Search.documents() {
+			for i := range list {
+				all = append(all, readings(list[i].at, list[i].File)...)
+			}
+		}
+		return all
+	}
+	return nil
+}
+
+// secrets are those that a source reads: when it is made, and again for each
+// connection.
+func (s *Source) secrets() (made, again []Secret) {
+	switch {
+	case s.Forward != nil:
+		made = append(made, s.Forward.SharedKey)
+		for _, u := range s.Forward.Users {
+			made = append(made, u.Password)
+		}
+	case s.Kafka != nil:
+		return s.Kafka.secrets()
+	}
+	return made, nil
+}
+
+// secrets are likewise those of a sink.
+func (s *Sink) secrets() (made, again []Secret) {
+	switch {
+	case s.Forward != nil:
+		for _, server := range s.Forward.Servers {
+			made = append(made, server.SharedKey, server.Password)
+		}
+	case s.Kafka != nil:
+		return s.Kafka.secrets()
+	case s.Search != nil:
+		made = append(made, s.Search.Password, s.Search.APIKey, s.Search.Bearer)
+	}
+	return made, nil
+}
+
+func (c *KafkaCluster) secrets() (made, again []Secret) {
+	return []Secret{c.Password}, []Secret{c.Token}
+}
 
 // Missing names what the configuration needs and cannot be read now: secrets,
 // certificates and keys. A file may be checked where they are not; a run needs
@@ -16,38 +96,20 @@ func (f *File) Missing(getenv func(string) string) []string {
 		}
 	}
 	for i := range f.Sources {
-		if s := &f.Sources[i]; s.Forward != nil {
-			missing.unreadable(s.Where, s.Forward.CertFile, s.Forward.KeyFile, s.Forward.ClientCAFile)
-		} else if s.Kafka != nil {
-			missing.unreadable(s.Where, s.Kafka.files()...)
-		}
+		missing.unreadable(f.Sources[i].files())
 	}
 	for i := range f.Sinks {
-		if s := &f.Sinks[i]; s.Forward != nil {
-			missing.unreadable(s.Where, s.Forward.files()...)
-		} else if s.Kafka != nil {
-			missing.unreadable(s.Where, s.Kafka.files()...)
-		} else if s.Search != nil {
-			missing.unreadable(s.Where, s.Search.files()...)
-			for _, list := range s.Search.documents() {
-				for i := range list {
-					missing.unreadable(list[i].at, list[i].File)
-				}
-			}
-		}
+		missing.unreadable(f.Sinks[i].files())
 	}
 	return missing.sorted(f.Path)
 }
 
 // unreadable adds those of the files that cannot be opened.
-func (r *remarks) unreadable(where string, paths ...string) {
-	for _, path := range paths {
-		if path == "" {
-			continue
-		}
-		file, err := os.Open(path)
+func (r *remarks) unreadable(files []reading) {
+	for _, one := range files {
+		file, err := os.Open(one.path)
 		if err != nil {
-			r.add(where, "found no file "+path+" ("+unwrapPath(err).Error()+"); expected one that can be read")
+			r.add(one.where, "found no file "+one.path+" ("+unwrapPath(err).Error()+"); expected one that can be read")
 			continue
 		}
 		file.Close() //nolint:errcheck // nothing was read or written
@@ -57,39 +119,71 @@ func (r *remarks) unreadable(where string, paths ...string) {
 // Secrets returns the places of all secrets, each once.
 func (f *File) Secrets() []Secret {
 	var all []Secret
-	add := func(s Secret) {
-		if s.Set() && !slices.Contains(all, s) {
-			all = append(all, s)
+	add := func(made, again []Secret) {
+		for _, s := range slices.Concat(made, again) {
+			if s.Set() && !slices.Contains(all, s) {
+				all = append(all, s)
+			}
 		}
 	}
 	for i := range f.Sources {
-		if s := f.Sources[i].Forward; s != nil {
-			add(s.SharedKey)
-			for _, u := range s.Users {
-				add(u.Password)
-			}
-		}
-		if s := f.Sources[i].Kafka; s != nil {
-			add(s.Password)
-			add(s.Token)
-		}
+		add(f.Sources[i].secrets())
 	}
 	for i := range f.Sinks {
-		if s := f.Sinks[i].Kafka; s != nil {
-			add(s.Password)
-			add(s.Token)
-		}
-		if s := f.Sinks[i].Search; s != nil {
-			add(s.Password)
-			add(s.APIKey)
-			add(s.Bearer)
-		}
-		if s := f.Sinks[i].Forward; s != nil {
-			for _, server := range s.Servers {
-				add(server.SharedKey)
-				add(server.Password)
-			}
-		}
+		add(f.Sinks[i].secrets())
 	}
 	return all
 }
+
+// Look notes of each source and sink, in Contents, what is now in the files that it
+// reads when it is made: secrets, certificates, keys, templates. After it two plans
+// differ where one of these has changed, although the configuration says the same. It
+// is called before they are made, so that what changes meanwhile is seen the next time.
+func (f *File) Look() {
+	for i := range f.Sources {
+		s := &f.Sources[i]
+		made, _ := s.secrets()
+		s.Contents = contents(made, s.files())
+	}
+	for i := range f.Sinks {
+		s := &f.Sinks[i]
+		made, _ := s.secrets()
+		s.Contents = contents(made, s.files())
+	}
+}
+
+// seed makes sums of contents say nothing about secrets outside of this process.
+var seed = maphash.MakeSeed()
+
+// contents sums up what is in files, and that one cannot be read. Whoever makes a
+// source or a sink of them says why not.
+func contents(secrets []Secret, files []reading) uint64 {
+	for _, s := range secrets {
+		files = append(files, readings(s.Where, s.File)...)
+	}
+	if len(files) == 0 {
+		return 0
+	}
+	var sum maphash.Hash
+	sum.SetSeed(seed)
+	for _, one := range files {
+		size, err := sumUp(&sum, one.path)
+		if err != nil {
+			size = -1
+		}
+		maphash.WriteComparable(&sum, size)
+	}
+	return sum.Sum64()
+}
+
+func sumUp(sum *maphash.Hash, path string) (size int64, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	size, err = io.Copy(sum, io.LimitReader(file, maxContents))
+	return size, errors.Join(err, file.Close())
+}
+
+// maxContents bounds what is looked at of a file, in bytes.
+const maxContents = 16 << 20
