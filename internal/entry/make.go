@@ -64,6 +64,15 @@ func AppendLineID(dst []byte, stream *record.Stream, b *record.Batch) []byte {
 	return hex.AppendEncode(dst, id[:])
 }
 
+// AppendPart appends what a part of a line says of itself, as members of a JSON object
+// with a comma before each; their values are strings, as in entries.
+func AppendPart(dst []byte, stream *record.Stream, b *record.Batch) []byte {
+	dst = AppendLineID(append(dst, `,"`+keyPartial+`":"true","`+keyPartialID+`":"`...), stream, b)
+	dst = strconv.AppendUint(append(dst, `","`+keyPartialOrdinal+`":"`...), uint64(b.Part.Ordinal), 10)
+	dst = strconv.AppendBool(append(dst, `","`+keyPartialLast+`":"`...), b.Part.Last)
+	return append(dst, '"')
+}
+
 // AppendHead appends what the entries of a batch of text begin with, which is all
 // but the line. The stream gives parts their id.
 func (l *Lines) AppendHead(dst []byte, stream *record.Stream, b *record.Batch) []byte {

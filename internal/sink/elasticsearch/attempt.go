@@ -9,7 +9,6 @@ import (
 	"hash"
 	"iter"
 	"slices"
-	"strconv"
 	"sync"
 
 	"github.com/spillway/spillway/internal/entry"
@@ -182,7 +181,7 @@ func (a *attempt) enter() bool {
 		a.tail = append(jsontext.Repair.AppendString(a.tail, []byte(a.stream.Name)), '"')
 	}
 	if b.Part.Ordinal > 0 {
-		a.tail = appendPart(a.tail, a.stream, b)
+		a.tail = entry.AppendPart(a.tail, a.stream, b)
 	}
 	return true
 }
@@ -431,18 +430,6 @@ func (a *attempt) tombstone(m *record.Message, number uint64) error {
 	a.out = append(a.out[:start], a.scratch...)
 	a.deletes = append(a.deletes, a.sent)
 	return nil
-}
-
-func appendPart(dst []byte, s *record.Stream, b *record.Batch) []byte {
-	dst = append(dst, `,"partial_message":"true","partial_id":"`...)
-	dst = entry.AppendLineID(dst, s, b)
-	dst = append(dst, `","partial_ordinal":"`...)
-	dst = strconv.AppendUint(dst, uint64(b.Part.Ordinal), 10)
-	dst = append(dst, `","partial_last":"`...)
-	if b.Part.Last {
-		return append(dst, `true"`...)
-	}
-	return append(dst, `false"`...)
 }
 
 // hashID makes the id of a record's content.

@@ -166,6 +166,23 @@ func TestDocuments(t *testing.T) {
 	}
 }
 
+// The documents of a line that was cut say that they belong together, and in which order.
+func TestPartsOfALine(t *testing.T) {
+	s := newServer(t)
+	at := time.Unix(1_700_000_000, 0)
+	out := sinkTo(t, s, nil).Send(t.Context(), sinktest.NewRequest(
+		sinktest.Event{Time: at, Body: "whole"},
+		sinktest.Event{Time: at, Body: "one,", Part: record.Part{Ordinal: 1}}, sinktest.Event{Time: at, Body: "two", Part: record.Part{Ordinal: 2, Last: true}}))
+	if out.Verdict != sink.Delivered || len(s.docs) != 3 {
+		t.Fatalf("%+v", out)
+	}
+	whole, one, two := s.docs[0].doc, s.docs[1].doc, s.docs[2].doc
+	if len(whole) != 2 || one["partial_message"] != "true" || one["partial_ordinal"] != "1" || one["partial_last"] != "false" ||
+		two["partial_ordinal"] != "2" || two["partial_last"] != "true" || one["partial_id"] == nil || one["partial_id"] != two["partial_id"] {
+		t.Errorf("%v, %v, %v", whole, one, two)
+	}
+}
+
 // Ids of origin are those of identities; a batch that was cut has the same ones.
 func TestOrigin(t *testing.T) {
 	s := newServer(t)

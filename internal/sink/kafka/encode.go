@@ -138,7 +138,7 @@ func (e *encoder) event(stream *record.Stream, event int, b *record.Batch, body 
 	}
 	from := len(e.out)
 	if e.key(&c, stream, &m); !m.Null {
-		if err := e.value(&m); err != nil {
+		if err := e.value(&m, stream, b); err != nil {
 			e.out = e.out[:from]
 			return err
 		}
@@ -203,8 +203,8 @@ func (e *encoder) field(m *record.Message) (text []byte, found bool) {
 	return nil, false
 }
 
-// value appends the value of a message.
-func (e *encoder) value(m *record.Message) (err error) {
+// value appends the value of a message; b says whether it is a part of a line.
+func (e *encoder) value(m *record.Message, stream *record.Stream, b *record.Batch) (err error) {
 	if e.o.Format == Raw && m.Form != record.FormMap {
 		e.out = append(e.out, m.Value...)
 		return nil
@@ -219,7 +219,11 @@ func (e *encoder) value(m *record.Message) (err error) {
 		e.out, _ = e.scan.AppendObject(e.out)
 	default:
 		e.out = append(append(append(e.out, '{'), e.textKey...), ':')
-		e.out = append(entry.AppendString(e.out, m.Value), '}')
+		e.out = entry.AppendString(e.out, m.Value)
+		if b.Part.Ordinal > 0 {
+			e.out = entry.AppendPart(e.out, stream, b)
+		}
+		e.out = append(e.out, '}')
 	}
 	return err
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -180,6 +182,39 @@ func TestParts(t *testing.T) {
 	}
 	if r := all[1]; string(r.Key) != "gone" || r.Value != nil {
 		t.Errorf("%+v", r)
+	}
+}
+
+// TestPartsOfALine: what belongs together can be told in JSON; raw text is the bytes alone.
+func TestPartsOfALine(t *testing.T) {
+	for format, want := range map[Format][]string{
+		JSON: {`{"log":"one,","partial_message":"true","partial_id":"ID","partial_ordinal":"1","partial_last":"false"}`,
+			`{"log":"two","partial_message":"true","partial_id":"ID","partial_ordinal":"2","partial_last":"true"}`, `{"log":"whole"}`},
+		Raw: {"one,", "two", "whole"},
+	} {
+		c := broker(t)
+		o := options(t, c, "t")
+		o.Format = format
+		at := time.Unix(1, 0)
+		out := send(t, open(t, o), sinktest.NewRequest(
+			sinktest.Event{Time: at, Body: "one,", Part: record.Part{Ordinal: 1}},
+			sinktest.Event{Time: at, Body: "two", Part: record.Part{Ordinal: 2, Last: true}},
+			sinktest.Event{Time: at, Body: "whole"}))
+		if out.Verdict != sink.Delivered || out.Rejected != nil {
+			t.Fatalf("%+v", out)
+		}
+		id := regexp.MustCompile(`"partial_id":"([0-9a-f]{40})"`)
+		var got []string
+		ids := map[string]bool{}
+		for _, r := range readAll(t, c) {
+			for _, found := range id.FindAllSubmatch(r.Value, -1) {
+				ids[string(found[1])] = true
+			}
+			got = append(got, id.ReplaceAllString(string(r.Value), `"partial_id":"ID"`))
+		}
+		if !slices.Equal(got, want) || format == JSON && len(ids) != 1 {
+			t.Errorf("format %d: %q with ids %v, want %q with one", format, got, ids, want)
+		}
 	}
 }
 
