@@ -199,8 +199,8 @@ type Server struct {
 
 	mu        sync.Mutex
 	closed    bool
-	conns     map[*serverConn]struct{}
-	parking   *parking // nil before there is a connection that can be parked
+	conns     []*serverConn // in any order
+	parking   *parking      // nil before there is a connection that can be parked
 	listeners map[interface{ Close() error }]struct{}
 	running   sync.WaitGroup // of connections and the keeper
 	serving   sync.WaitGroup // of Serve and ServePacket
@@ -216,7 +216,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	s := &Server{
 		cfg: cfg, pool: &pool{limit: cfg.Memory, budget: cfg.Budget},
 		places: make(chan struct{}, cfg.MaxConnections), stopping: make(chan struct{}),
-		conns: make(map[*serverConn]struct{}), listeners: make(map[interface{ Close() error }]struct{}),
+		listeners: make(map[interface{ Close() error }]struct{}),
 	}
 	s.quarter = 1 << (bits.Len64(uint64(cfg.Memory)) - 3)
 	s.inMemory = min(cfg.Limits.Message, s.quarter)
@@ -295,7 +295,8 @@ func (s *Server) start(nc net.Conn) {
 	closed := s.closed
 	var err error
 	if !closed {
-		s.conns[c] = struct{}{}
+		c.index = len(s.conns)
+		s.conns = append(s.conns, c)
 		s.running.Add(1)
 		if c.raw != nil && s.parking == nil {
 			if s.parking, err = newParking((*serverConn).resume); s.parking != nil {
@@ -321,7 +322,10 @@ func (s *Server) start(nc net.Conn) {
 // ended takes a connection that is closed off the books.
 func (s *Server) ended(c *serverConn) {
 	s.mu.Lock()
-	delete(s.conns, c)
+	last := len(s.conns) - 1
+	s.conns[c.index], s.conns[last].index = s.conns[last], c.index
+	s.conns[last] = nil
+	s.conns = s.conns[:last]
 	s.mu.Unlock()
 	s.pool.beside(-connectionCost)
 	<-s.places
@@ -383,7 +387,7 @@ func (s *Server) Close(ctx context.Context) error {
 				errs = append(errs, fmt.Errorf("close a forward listener: %w", err))
 			}
 		}
-		for c := range s.conns {
+		for _, c := range s.conns {
 			c.stop()
 		}
 	}
@@ -397,7 +401,7 @@ func (s *Server) Close(ctx context.Context) error {
 	select {
 	case <-ended:
 	case <-ctx.Done():
-		for _, c := range s.open() {
+		for _, c := range s.open(nil) {
 			c.kill(reasonShutdown, context.Cause(ctx))
 		}
 		return errors.Join(append(errs, fmt.Errorf("close the forward server: %w", context.Cause(ctx)))...)
@@ -406,15 +410,11 @@ func (s *Server) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// open returns the connections that there are.
-func (s *Server) open() []*serverConn {
+// open returns the connections that there are, in the memory of into.
+func (s *Server) open(into []*serverConn) []*serverConn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := make([]*serverConn, 0, len(s.conns))
-	for c := range s.conns {
-		all = append(all, c)
-	}
-	return all
+	return append(into[:0], s.conns...)
 }
 
 // report counts and tells what went wrong.

@@ -29,8 +29,9 @@ const (
 // acknowledgements are written by another, which lives as long as there are
 // some. While nothing has come there is no buffer.
 type serverConn struct {
-	s  *Server
-	nc net.Conn
+	s     *Server
+	nc    net.Conn
+	index int // in the server's connections, under its lock
 	// parking is where it waits while it is idle; nil where it waits by itself.
 	parking *parking
 	raw     syscall.RawConn // nil where nc has to be read by its own method

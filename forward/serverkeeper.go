@@ -22,6 +22,7 @@ const (
 func (s *Server) keep() {
 	ticker := time.NewTicker(keeperPeriod)
 	defer ticker.Stop()
+	var all []*serverConn // used again: there may be thousands
 	for {
 		select {
 		case <-s.stopping:
@@ -31,11 +32,13 @@ func (s *Server) keep() {
 			return
 		case now := <-ticker.C:
 			s.pool.retry()
-			held := s.look(now)
+			all = s.open(all)
+			s.look(all, now)
 			m := s.pool.state()
 			if m.waiting && m.full && now.Sub(m.since) > waitAfter {
-				s.makeRoom(held, m.first, now)
+				s.makeRoom(holders(all), m.first, now)
 			}
+			clear(all)
 			if m.used == 0 {
 				s.pool.trim()
 			}
@@ -62,30 +65,39 @@ func (h *holder) shrinks() bool {
 	return bitsFor(h.got+1) < bitsFor(h.held)
 }
 
+// seen says what the keeper sees of a connection.
+func (c *serverConn) seen() holder {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return holder{c, c.state, c.held, c.got, c.since, c.progress}
+}
+
+// waits says whether it waits for its peer.
+func (h *holder) waits() bool { return h.state == stateReading || h.state == stateParked }
+
 // look closes connections on which a message has stalled, and nudges those that
-// hold more than they use, be it a goroutine. It returns those that hold something.
-func (s *Server) look(now time.Time) (holders []holder) {
-	for _, c := range s.open() {
-		c.mu.Lock()
-		h := holder{c, c.state, c.held, c.got, c.since, c.progress}
-		c.mu.Unlock()
+// hold more than they use, be it a goroutine.
+func (s *Server) look(all []*serverConn, now time.Time) {
+	for _, c := range all {
+		h := c.seen()
 		idle := now.Sub(h.last)
-		waits := h.state == stateReading || h.state == stateParked
 		switch {
-		case h.state == stateBusy:
-			continue
-		case waits && h.got > 0 && idle > s.cfg.StallTimeout:
+		case h.waits() && h.got > 0 && idle > s.cfg.StallTimeout:
 			c.kill(reasonStalled, fmt.Errorf("%d bytes of a message came, and nothing more for %v", h.got, idle.Round(time.Second)))
-			continue
 		case h.state == stateReading && idle > idleAfter && (c.parking != nil || h.got > 0 && h.shrinks()):
 			c.nudge()
 		}
-		if waits && h.got == 0 {
-			continue
-		}
-		holders = append(holders, h)
 	}
-	return holders
+}
+
+// holders returns those that hold memory, or are about to.
+func holders(all []*serverConn) (some []holder) {
+	for _, c := range all {
+		if h := c.seen(); h.state != stateBusy && (h.got > 0 || !h.waits()) {
+			some = append(some, h)
+		}
+	}
+	return some
 }
 
 // makeRoom closes connections, because others wait for memory and nobody gives

@@ -44,8 +44,9 @@ func inHeap(sources []*source) (n int64) {
 }
 
 // heap holds the Go heap to its limit, as long as that leaves the collector room. A
-// limit below what is in use would make it collect garbage without end, and
-// thousands of connections are in use: then the heap gets a quarter more than that.
+// limit near what is in use would make it collect for each thing that is allocated,
+// and thousands of connections are in use: then the limit is what lets the heap grow
+// as it would without one.
 type heap struct {
 	limit  atomic.Int64
 	within atomic.Int64 // of which sources receive in so much
@@ -54,27 +55,59 @@ type heap struct {
 	ended  chan struct{}
 }
 
-// heapLook is how often it looks, heapRoom what the runtime has at least beside
-// what is in use, in bytes.
+// heapLook is how often it looks.
+const heapLook = 500 * time.Millisecond
+
+// heapRoom is what the heap may grow at least between collections, and what the
+// runtime keeps free below a limit (memoryLimitHeapGoal in runtime/mgcpacer.go). In
+// bytes.
 const (
-	heapLook = 500 * time.Millisecond
-	heapRoom = 8 << 20
+	heapRoom     = 2 << 20
+	heapHeadroom = 1 << 20
 )
+
+// heapUse is what the runtime holds, in bytes, as runtime/metrics names it.
+type heapUse struct {
+	total, released, free, objects, live int64
+}
+
+// heapUseNames are the names of its fields.
+var heapUseNames = [...]string{
+	"/memory/classes/total:bytes", "/memory/classes/heap/released:bytes", "/memory/classes/heap/free:bytes",
+	"/memory/classes/heap/objects:bytes", "/gc/heap/live:bytes",
+}
+
+// least is the lowest limit that lets the heap grow. All that is no object counts
+// against a limit too: what describes connections to the runtime, stacks, and the
+// unused ends of pages, more than a KiB for each connection.
+func (u heapUse) least() int64 {
+	beside := u.total - u.released - u.free - u.objects
+	goal := u.live + max(u.live*heapGrowth/100, heapRoom)
+	return beside + goal + max(heapHeadroom, goal/32)
+}
+
+// readHeap says what the runtime holds.
+func readHeap(samples []metrics.Sample) heapUse {
+	metrics.Read(samples)
+	at := func(i int) int64 { return int64(samples[i].Value.Uint64()) }
+	return heapUse{total: at(0), released: at(1), free: at(2), objects: at(3), live: at(4)}
+}
 
 // start begins to look, at the program's text as well.
 func (h *heap) start(log *slog.Logger) {
 	debug.SetGCPercent(heapGrowth)
 	h.ticker, h.over, h.ended = time.NewTicker(heapLook), make(chan struct{}), make(chan struct{})
-	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
+	samples := make([]metrics.Sample, len(heapUseNames))
+	for i, name := range heapUseNames {
+		samples[i].Name = name
+	}
 	last, growth := int64(0), heapGrowth
 	set := func() {
 		if want := h.growth(); want != growth {
 			debug.SetGCPercent(want)
 			growth = want
 		}
-		metrics.Read(samples)
-		used := int64(samples[0].Value.Uint64() + samples[1].Value.Uint64())
-		if now := max(h.limit.Load(), h.within.Load()+heapBeside, used+used/4+heapRoom); now != last {
+		if now := max(h.limit.Load(), h.within.Load()+heapBeside, readHeap(samples).least()); now != last {
 			debug.SetMemoryLimit(now)
 			last = now
 		}

@@ -2,7 +2,9 @@ package run
 
 import (
 	"log/slog"
+	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"testing"
 )
 
@@ -42,5 +44,34 @@ func TestHeapOfSources(t *testing.T) {
 				t.Errorf("the heap may grow by %d per cent, want %d", got, c.growth)
 			}
 		})
+	}
+}
+
+// TestHeapHasRoom: with 5,000 idle connections, of which these are the figures, the
+// collector's goal leaves as much to allocate as the heap may grow.
+func TestHeapHasRoom(t *testing.T) {
+	for name, u := range map[string]heapUse{
+		"5,000 connections": {total: 20326 << 10, released: 2816 << 10, free: 536 << 10, objects: 6851 << 10, live: 7477 << 10},
+		"nothing":           {total: 13414 << 10, released: 4576 << 10, free: 456 << 10, objects: 1488 << 10, live: 915 << 10},
+		"much":              {total: 200 << 20, released: 10 << 20, free: 5 << 20, objects: 120 << 20, live: 100 << 20},
+	} {
+		// This is how the runtime comes to its goal.
+		goal := u.least() - (u.total - u.released - u.free - u.objects)
+		goal -= max(heapHeadroom, goal/100*3)
+		if goal < u.live+max(u.live/2, heapRoom) {
+			t.Errorf("%s: the goal is %d bytes, with %d alive", name, goal, u.live)
+		}
+	}
+}
+
+// TestHeapIsReadByName: the runtime has all that is asked for.
+func TestHeapIsReadByName(t *testing.T) {
+	samples := make([]metrics.Sample, len(heapUseNames))
+	for i, name := range heapUseNames {
+		samples[i].Name = name
+	}
+	runtime.GC()
+	if u := readHeap(samples); u.live <= 0 || u.objects <= 0 || u.total <= u.released+u.free+u.objects {
+		t.Errorf("%+v", u)
 	}
 }
