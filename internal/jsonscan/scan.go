@@ -42,44 +42,15 @@ func (s *Scanner) object() *Error {
 // is behind the other, or -1.
 func (s *Scanner) topLevel(at int) int {
 	src := s.src
-	wanted := s.keys.lengths
 	if src[at] <= ' ' {
 		at = s.space(at)
 	}
 	if src[at] == '}' {
 		return at + 1
 	}
-	for all := uint64(0); ; {
-		if src[at] != '"' {
-			return s.bad(at, `a key, which begins with "`)
-		}
-		start := at
-		next, seen := text(src, at+1)
-		if next < 0 {
-			return s.badText(start, ^next)
-		}
-		key := -1
-		if wanted>>min(next-start-2, 63)&1 != 0 || seen&escaped != 0 {
-			key = s.find(src[start+1:next-1], seen)
-		}
-		all |= seen
-		if at = next + 1; src[next] != ':' || src[at] <= ' ' {
-			if at = s.colon(next); at < 0 {
-				return at
-			}
-		}
-		value := at
-		if src[at] == '"' {
-			if at, seen = text(src, at+1); at < 0 {
-				return s.badText(value, ^at)
-			}
-			all |= seen
-		} else if at = s.value(at, MaxDepth-1); at < 0 {
+	for {
+		if at = s.topMember(at); at < 0 {
 			return at
-		}
-		s.members++
-		if key >= 0 && !s.note(member{key, start, at, value}) {
-			return -1
 		}
 		if at == len(src) {
 			return s.bad(at, "a comma or }")
@@ -93,12 +64,49 @@ func (s *Scanner) topLevel(at int) int {
 				at = s.space(at)
 			}
 		case '}':
-			s.seen |= all
 			return at + 1
 		default:
 			return s.bad(at, "a comma or }")
 		}
 	}
+}
+
+// topMember reads a key of the outermost object and its value, and returns what is
+// behind that, or -1. A wanted one is noted.
+func (s *Scanner) topMember(start int) int {
+	src := s.src
+	if src[start] != '"' {
+		return s.bad(start, `a key, which begins with "`)
+	}
+	next, seen := text(src, start+1)
+	if next < 0 {
+		return s.badText(start, ^next)
+	}
+	key := -1
+	if s.keys.lengths>>min(next-start-2, 63)&1 != 0 || seen&escaped != 0 {
+		key = s.find(src[start+1:next-1], seen)
+	}
+	s.seen |= seen
+	value := next + 1
+	if src[next] != ':' || src[value] <= ' ' {
+		if value = s.colon(next); value < 0 {
+			return value
+		}
+	}
+	at := value
+	if src[at] == '"' { // Most are: this spares them a call.
+		if at, seen = text(src, at+1); at < 0 {
+			return s.badText(value, ^at)
+		}
+		s.seen |= seen
+	} else if at = s.value(at, MaxDepth-1); at < 0 {
+		return at
+	}
+	s.members++
+	if key >= 0 && !s.note(member{key, start, at, value}) {
+		return -1
+	}
+	return at
 }
 
 // find returns the number of the wanted key that stands between quotes, or -1. A
