@@ -78,66 +78,94 @@ func strftime(elements []element, pattern string) ([]element, error) {
 	return elements, nil
 }
 
-// directive adds what the directive at the start of s stands for, and returns its
-// length.
-func directive(elements []element, s string) (int, []element, *Error) {
+// spelling is how a directive is written: %, a flag, digits, colons and a letter.
+type spelling struct {
+	text   string // all of it
+	flag   byte   // 0 for none
+	digits string
+	colons int
+	letter byte
+}
+
+// spell reads the directive at the start of s.
+func spell(s string) (d spelling, ok bool) {
 	at := 1
-	flag := byte(0)
 	if at < len(s) && strings.IndexByte("-_0", s[at]) >= 0 {
-		flag = s[at]
+		d.flag = s[at]
 		at++
 	}
 	digits := at
 	for at < len(s) && s[at]-'0' <= 9 {
 		at++
 	}
-	colons := at
+	d.digits = s[digits:at]
 	for at < len(s) && s[at] == ':' {
+		d.colons++
 		at++
 	}
 	if at == len(s) {
+		return d, false
+	}
+	d.text, d.letter = s[:at+1], s[at]
+	return d, true
+}
+
+// directive adds what the directive at the start of s stands for, and returns its
+// length.
+func directive(elements []element, s string) (int, []element, *Error) {
+	d, ok := spell(s)
+	if !ok {
 		return 0, nil, &Error{0, strconv.Quote(s), "a directive, one of " + directives}
 	}
-	c, count := s[at], at-colons
-	unknown := &Error{0, "the directive " + strconv.Quote(s[:at+1]), "one of " + directives + ", or %% for a percent sign"}
+	unknown := &Error{0, "the directive " + strconv.Quote(d.text), "one of " + directives + ", or %% for a percent sign"}
+	size := len(d.text)
 	switch {
-	case colons > digits && c != 'N', count > 0 && c != 'z' || count > 2:
+	case d.digits != "" && d.letter != 'N', d.colons > 0 && d.letter != 'z' || d.colons > 2:
 		return 0, nil, unknown
-	case c == '%':
-		return at + 1, addLiteral(elements, "%"), nil
-	case c == 'n' || c == 't':
-		return at + 1, append(elements, element{field: blank, text: map[byte]string{'n': "\n", 't': "\t"}[c]}), nil
+	case d.letter == '%':
+		return size, addLiteral(elements, "%"), nil
+	case d.letter == 'n' || d.letter == 't':
+		return size, append(elements, element{field: blank, text: map[byte]string{'n': "\n", 't': "\t"}[d.letter]}), nil
 	}
-	if long, ok := whole[c]; ok {
+	if long, ok := whole[d.letter]; ok {
 		more, err := strftime(elements, long)
 		if err != nil {
 			return 0, nil, unknown
 		}
-		return at + 1, more, nil
+		return size, more, nil
 	}
-	e, ok := simple[c]
+	e, ok := simple[d.letter]
 	if !ok {
 		return 0, nil, unknown
 	}
-	if colons > digits {
-		n, err := strconv.Atoi(s[digits:colons])
+	if err := d.change(&e); err != nil {
+		return 0, nil, err
+	}
+	return size, append(elements, e), nil
+}
+
+// change gives an element what stands between the % and its letter.
+func (d *spelling) change(e *element) *Error {
+	if d.digits != "" {
+		n, err := strconv.Atoi(d.digits)
 		if err != nil || n < 1 || n > 9 {
-			return 0, nil, &Error{0, "the directive " + strconv.Quote(s[:at+1]), "1 to 9 digits of a fraction, as in %3N"}
+			return &Error{0, "the directive " + strconv.Quote(d.text), "1 to 9 digits of a fraction, as in %3N"}
 		}
 		e.width = uint8(n)
 	}
-	e.width += uint8(count)
-	if isNumber(e.field) && e.field != fraction {
-		switch flag {
-		case '-':
-			e.pad = 0
-		case '_':
-			e.pad = ' '
-		case '0':
-			e.pad = '0'
-		}
+	e.width += uint8(d.colons)
+	if !isNumber(e.field) || e.field == fraction {
+		return nil
 	}
-	return at + 1, append(elements, e), nil
+	switch d.flag {
+	case '-':
+		e.pad = 0
+	case '_':
+		e.pad = ' '
+	case '0':
+		e.pad = '0'
+	}
+	return nil
 }
 
 // adjacentFractions bounds the digits of fractions behind which a number begins.
