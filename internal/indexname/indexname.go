@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // Name is a template of a name: it is made of the tag, the time and fields
@@ -39,9 +38,6 @@ type part struct {
 	index int
 }
 
-// MaxSize is the longest name of an index, in bytes.
-const MaxSize = 255
-
 // Forms are all that may stand in a name, as errors and pages name them.
 const Forms = "text with {tag}, {tag[N]}, {record[FIELD]} and letters of strftime such as %Y.%m.%d"
 
@@ -58,61 +54,69 @@ func Parse(text string, in *time.Location) (*Name, error) {
 		in = time.UTC
 	}
 	n := &Name{text: text, in: in}
-	literal := ""
-	flush := func() {
-		if literal != "" {
-			n.parts = append(n.parts, part{text: literal})
-			literal = ""
-		}
-	}
 	for at := 0; at < len(text); {
-		switch c := text[at]; c {
-		case '%':
-			if at+1 == len(text) {
-				return nil, fmt.Errorf("found %q at its end; expected %s", "%", Forms)
-			}
-			letter := text[at+1]
-			at += 2
-			if letter == '%' {
-				literal += "%"
-				continue
-			}
-			grain, known := dateLetters[letter]
-			if !known {
-				return nil, fmt.Errorf("found %q; expected %s", "%"+string(rune(letter)), "%Y %y %m %d %j %H %M %G %V or %u, or %% for a percent sign")
-			}
-			if n.grain == 0 || grain < n.grain {
-				n.grain = grain
-			}
-			flush()
-			n.parts = append(n.parts, part{what: letter})
-		case '{':
-			end := strings.IndexByte(text[at:], '}')
-			if end < 0 {
-				return nil, fmt.Errorf("found %q without its end; expected %s", "{", Forms)
-			}
-			part, err := n.placeholder(text[at+1 : at+end])
-			if err != nil {
-				return nil, err
-			}
-			flush()
-			n.parts = append(n.parts, part)
-			at += end + 1
-		case '}':
-			return nil, fmt.Errorf("found %q without a { before it; expected %s", "}", Forms)
-		default:
-			if c < ' ' || c == 0x7f || c == '"' || c == '\\' {
-				return nil, fmt.Errorf("found %q; expected %s", text[at:at+1], Forms)
-			}
-			literal += text[at : at+1]
-			at++
+		size, err := n.next(text[at:])
+		if err != nil {
+			return nil, err
 		}
+		at += size
 	}
-	flush()
 	if len(n.parts) == 0 {
 		return nil, errors.New("found nothing; expected a name")
 	}
 	return n, nil
+}
+
+// next adds what a text begins with, and returns how long that is.
+func (n *Name) next(text string) (size int, err error) {
+	switch c := text[0]; {
+	case c == '%':
+		return 2, n.date(text)
+	case c == '{':
+		end := strings.IndexByte(text, '}')
+		if end < 0 {
+			return 0, fmt.Errorf("found %q without its end; expected %s", "{", Forms)
+		}
+		p, err := n.placeholder(text[1:end])
+		n.parts = append(n.parts, p)
+		return end + 1, err
+	case c == '}':
+		return 0, fmt.Errorf("found %q without a { before it; expected %s", "}", Forms)
+	case c < ' ' || c == 0x7f || c == '"' || c == '\\':
+		return 0, fmt.Errorf("found %q; expected %s", text[:1], Forms)
+	}
+	n.literal(text[:1])
+	return 1, nil
+}
+
+// literal adds text that stands in the name as it is.
+func (n *Name) literal(text string) {
+	if last := len(n.parts) - 1; last >= 0 && n.parts[last].what == 0 {
+		n.parts[last].text += text
+		return
+	}
+	n.parts = append(n.parts, part{text: text})
+}
+
+// date adds the letter of strftime, or the percent sign, that a text begins with.
+func (n *Name) date(text string) error {
+	if len(text) == 1 {
+		return fmt.Errorf("found %q at its end; expected %s", "%", Forms)
+	}
+	letter := text[1]
+	if letter == '%' {
+		n.literal("%")
+		return nil
+	}
+	grain, known := dateLetters[letter]
+	if !known {
+		return fmt.Errorf("found %q; expected %s", "%"+string(rune(letter)), "%Y %y %m %d %j %H %M %G %V or %u, or %% for a percent sign")
+	}
+	if n.grain == 0 || grain < n.grain {
+		n.grain = grain
+	}
+	n.parts = append(n.parts, part{what: letter})
+	return nil
 }
 
 func (n *Name) placeholder(name string) (part, error) {
@@ -147,146 +151,3 @@ func (n *Name) Dated() bool { return n.grain > 0 }
 
 // Fields are the fields that it is made of.
 func (n *Name) Fields() []string { return n.fields }
-
-// Append appends the name for a record with that tag and time. Field appends what the i-th of Fields has,
-// and says whether there is any.
-func (n *Name) Append(dst []byte, tag string, ns int64, field func(dst []byte, i int) ([]byte, bool)) []byte {
-	at := time.Time{}
-	if n.grain > 0 {
-		at = time.Unix(0, ns).In(n.in)
-	}
-	for i := range n.parts {
-		switch p := &n.parts[i]; p.what {
-		case 0:
-			dst = append(dst, p.text...)
-		case 't':
-			start := len(dst)
-			dst = append(dst, tag...)
-			dst = Clean(dst, start)
-		case 'p':
-			start := len(dst)
-			dst = append(dst, tagPart(tag, p.index)...)
-			dst = Clean(dst, start)
-		case 'r':
-			start := len(dst)
-			var ok bool
-			if dst, ok = field(dst, p.index); !ok {
-				dst = append(dst[:start], missingField...)
-			}
-			dst = Clean(dst, start)
-		default:
-			dst = appendDate(dst, p.what, at)
-		}
-	}
-	return dst
-}
-
-// missingField stands in a name for a field that a record does not have.
-const missingField = "none"
-
-func appendDate(dst []byte, letter byte, at time.Time) []byte {
-	switch letter {
-	case 'Y':
-		return appendPadded(dst, at.Year(), 4)
-	case 'y':
-		return appendPadded(dst, at.Year()%100, 2)
-	case 'm':
-		return appendPadded(dst, int(at.Month()), 2)
-	case 'd':
-		return appendPadded(dst, at.Day(), 2)
-	case 'j':
-		return appendPadded(dst, at.YearDay(), 3)
-	case 'H':
-		return appendPadded(dst, at.Hour(), 2)
-	case 'M':
-		return appendPadded(dst, at.Minute(), 2)
-	case 'u':
-		return append(dst, '0'+byte((at.Weekday()+6)%7+1))
-	}
-	year, week := at.ISOWeek()
-	if letter == 'G' {
-		return appendPadded(dst, year, 4)
-	}
-	return appendPadded(dst, week, 2)
-}
-
-func appendPadded(dst []byte, n, width int) []byte {
-	var digits [20]byte
-	text := strconv.AppendInt(digits[:0], int64(n), 10)
-	for range width - len(text) {
-		dst = append(dst, '0')
-	}
-	return append(dst, text...)
-}
-
-// Clean changes dst[start:], which is foreign, so that it can stand in the name
-// of an index: no capital letters, none of \ / * ? " < > | , # : and space, and no
-// control characters. Other letters stay as they are.
-func Clean(dst []byte, start int) []byte {
-	ascii := true
-	for i := start; i < len(dst); i++ {
-		switch c := dst[i]; {
-		case c >= 'A' && c <= 'Z':
-			dst[i] = c + 'a' - 'A'
-		case c <= ' ' || c == 0x7f || strings.IndexByte(`\/*?"<>|,#:`, c) >= 0:
-			dst[i] = '-'
-		case c >= utf8.RuneSelf:
-			ascii = false
-		}
-	}
-	if ascii {
-		return dst
-	}
-	return append(dst[:start], strings.ToLower(strings.ToValidUTF8(string(dst[start:]), "-"))...)
-}
-
-// Check says what is wrong with the name of an index, or returns "".
-func Check(name []byte) string {
-	switch {
-	case len(name) == 0:
-		return "the name of the index is empty"
-	case len(name) > MaxSize:
-		return fmt.Sprintf("the name of the index has %d bytes; expected at most %d", len(name), MaxSize)
-	case name[0] == '-' || name[0] == '_' || name[0] == '+':
-		return fmt.Sprintf("the name of the index begins with %q; expected none of - _ +", name[:1])
-	case string(name) == "." || string(name) == "..":
-		return "the name of the index is dots alone"
-	}
-	return ""
-}
-
-// Wrong says what is wrong with the name as that of an index, or returns "": of one
-// that is made of the tag and fields, the text between them alone is looked at.
-func (n *Name) Wrong() string {
-	for i := range n.parts {
-		text := n.parts[i].text
-		if clean := Clean([]byte(text), 0); string(clean) != text {
-			return fmt.Sprintf("%q, which has capital letters or characters that no name of an index may have; expected such as %q", text, clean)
-		}
-	}
-	first := []byte(n.parts[0].text)
-	if n.Fixed() {
-		return Check(first)
-	}
-	if len(first) > 0 && (first[0] == '-' || first[0] == '_' || first[0] == '+') {
-		return Check(first)
-	}
-	return ""
-}
-
-// tagPart returns the n-th part between dots, from the end if n is negative, or
-// "" where there is none.
-func tagPart(tag string, n int) string {
-	parts := strings.Count(tag, ".") + 1
-	if n < 0 {
-		n += parts
-	}
-	if n < 0 || n >= parts {
-		return ""
-	}
-	for ; n > 0; n-- {
-		tag = tag[strings.IndexByte(tag, '.')+1:]
-	}
-	before, _, _ := strings.Cut(tag, ".")
-	return before
-}
