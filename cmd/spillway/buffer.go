@@ -30,25 +30,24 @@ read, 2 wrong options.`,
   spillway buffer check --json /var/lib/spillway/buffers/0123456789abcdef
   spillway buffer export /var/lib/spillway > left.jsonl
   spillway buffer repair --yes /var/lib/spillway`,
-		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return cmd.Help()
-			}
-			return usage(fmt.Errorf("buffer: found %q; expected check, export or repair", args[0]))
-		},
 	}
-	cmd.AddCommand(bufferCheckCommand(), bufferExportCommand(), bufferRepairCommand())
-	return cmd
+	return group(cmd, bufferCheckCommand(), bufferExportCommand(), bufferRepairCommand())
 }
 
-// oneDir takes at most one argument.
-func oneDir(cmd *cobra.Command, args []string) error { return usage(cobra.MaximumNArgs(1)(cmd, args)) }
+// bindStateDir adds the option by which most commands know the state directory to one
+// that takes a directory as its argument.
+func bindStateDir(cmd *cobra.Command, dir *string) {
+	cmd.Flags().StringVar(dir, "state-dir", "", "the state directory, in the place of DIR")
+}
 
-// buffersOf are the directories of the buffers that an argument names.
-func buffersOf(args []string) (paths []string, err error) {
-	dir := config.StateDir("", os.Getenv)
+// buffersOf are the directories of the buffers that an argument names, or that are in
+// a state directory.
+func buffersOf(stateDir string, args []string) (paths []string, err error) {
+	dir := config.StateDir(stateDir, os.Getenv)
 	if len(args) > 0 && args[0] != "" {
+		if stateDir != "" {
+			return nil, usage(fmt.Errorf("found the directory %q beside --state-dir %q; expected one of them", args[0], stateDir))
+		}
 		dir = args[0]
 	}
 	names, err := namesIn(dir)

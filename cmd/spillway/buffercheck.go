@@ -17,6 +17,7 @@ import (
 
 func bufferCheckCommand() *cobra.Command {
 	var asJSON bool
+	var stateDir string
 	cmd := &cobra.Command{
 		Use:   "check [DIR]",
 		Short: "Say what is in disk buffers, and what damage took",
@@ -29,13 +30,14 @@ Exit codes: 0 whole, 3 damage was found, 1 something could not be read.`,
   spillway buffer check --json /var/lib/spillway`,
 		Args: oneDir,
 		RunE: func(_ *cobra.Command, args []string) error {
-			paths, err := buffersOf(args)
+			paths, err := buffersOf(stateDir, args)
 			if err != nil {
 				return err
 			}
 			return checkBuffers(os.Stdout, paths, asJSON)
 		},
 	}
+	bindStateDir(cmd, &stateDir)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object: the sums, and each buffer")
 	return cmd
 }

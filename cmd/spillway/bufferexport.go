@@ -20,6 +20,7 @@ import (
 
 func bufferExportCommand() *cobra.Command {
 	var settled bool
+	var stateDir string
 	cmd := &cobra.Command{
 		Use:   "export [DIR]",
 		Short: "Print the records of disk buffers as JSON Lines",
@@ -40,7 +41,7 @@ Exit codes: 0 all of it, 3 all that damage has left, 1 something could not be re
   spillway buffer export --all /var/lib/spillway/buffers/0123456789abcdef`,
 		Args: oneDir,
 		RunE: func(_ *cobra.Command, args []string) error {
-			paths, err := buffersOf(args)
+			paths, err := buffersOf(stateDir, args)
 			if err != nil {
 				return err
 			}
@@ -51,6 +52,7 @@ Exit codes: 0 all of it, 3 all that damage has left, 1 something could not be re
 			return err
 		},
 	}
+	bindStateDir(cmd, &stateDir)
 	cmd.Flags().BoolVar(&settled, "all", false, "also print what is delivered or dropped already, as far as it is still on the disk")
 	return cmd
 }

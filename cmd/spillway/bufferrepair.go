@@ -16,6 +16,7 @@ import (
 
 func bufferRepairCommand() *cobra.Command {
 	var yes, asJSON bool
+	var stateDir string
 	cmd := &cobra.Command{
 		Use:   "repair [DIR]",
 		Short: "Take damage out of disk buffers",
@@ -31,13 +32,14 @@ Exit codes: 0 all is whole, 3 damage was found or is left, 1 it failed.`,
   spillway buffer repair --yes /var/lib/spillway/buffers/0123456789abcdef`,
 		Args: oneDir,
 		RunE: func(_ *cobra.Command, args []string) error {
-			paths, err := buffersOf(args)
+			paths, err := buffersOf(stateDir, args)
 			if err != nil {
 				return err
 			}
 			return repairBuffers(os.Stdout, paths, yes, asJSON)
 		},
 	}
+	bindStateDir(cmd, &stateDir)
 	cmd.Flags().BoolVar(&yes, "yes", false, "do what the plan says")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
@@ -40,7 +41,9 @@ Exit codes: 0 good, 2 not good.`,
 				return errors.Join(json.NewEncoder(os.Stdout).Encode(checkedFile(path, file, err)), silently(err))
 			}
 			if err != nil {
-				return usage(err)
+				// Without the program's name before the first, so that editors find the place.
+				fmt.Fprintln(os.Stderr, err)
+				return silently(err)
 			}
 			report := checkedFile(path, file, nil)
 			for _, w := range report.Warnings {
@@ -103,6 +106,7 @@ type fileSource struct {
 	Topics  []string `json:"topics,omitempty"` // names, or expressions between slashes
 	Exclude []string `json:"exclude,omitempty"`
 	Group   string   `json:"group,omitempty"`
+	Start   string   `json:"start,omitempty"` // where the group has committed nothing
 	Ack     string   `json:"ack,omitempty"`
 }
 
@@ -120,6 +124,9 @@ func checkedSource(s *runfile.Source) fileSource {
 		f.Brokers, f.TLS, f.Group, f.Ack, f.Exclude = k.Brokers, k.TLS, k.Group, string(k.Ack), k.Exclude
 		if k.SASL != runfile.SASLNone {
 			f.SASL = string(k.SASL)
+		}
+		if f.Start = k.Start; f.Start == "" {
+			f.Start = k.StartAt.Format(time.RFC3339)
 		}
 		f.Topics = slices.Clone(k.Topics)
 		for _, pattern := range k.Patterns {
@@ -146,7 +153,7 @@ func (s *fileSource) from() string {
 		if s.Exclude != nil {
 			what += " without " + strings.Join(s.Exclude, ", ")
 		}
-		return "topics " + what + " of " + strings.Join(s.Brokers, ", ") + how + ", as group " + s.Group
+		return "topics " + what + " of " + strings.Join(s.Brokers, ", ") + how + ", as group " + s.Group + ", at first from " + s.Start
 	}
 	return "standard input"
 }

@@ -16,11 +16,8 @@ func convertCommand() *cobra.Command {
 		Long: `Write a configuration of "spillway run" from that of another program, to standard output,
 with a comment for each line. Warnings go to standard error.`,
 		Example: `  spillway convert kafka-fluentd-consumer fluentd-consumer.properties --brokers 10.0.0.7:9092 >spillway.yaml`,
-		Args:    noArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(convertKafkaFluentdCommand())
-	return cmd
+	return group(cmd, convertKafkaFluentdCommand())
 }
 
 func convertKafkaFluentdCommand() *cobra.Command {
@@ -39,7 +36,7 @@ needs somebody's hand, is a warning on standard error.
 Exit codes: 0 converted, 1 the file cannot be read or is none with which the old program starts.`,
 		Example: `  spillway convert kafka-fluentd-consumer fluentd-consumer.properties --brokers 10.0.0.7:9092 >spillway.yaml
   spillway convert kafka-fluentd-consumer old.properties --to elasticsearch --brokers k1:9092,k2:9092 --hosts https://es:9200 --index 'app-%Y.%m.%d'`,
-		Args: func(cmd *cobra.Command, args []string) error { return usage(cobra.ExactArgs(1)(cmd, args)) },
+		Args: oneArg("file of properties"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			content, err := os.ReadFile(args[0])
 			if err != nil {

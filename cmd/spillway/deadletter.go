@@ -36,16 +36,8 @@ Exit codes: 0 done, 1 failed, 2 wrong options, 3 damage was found.`,
   spillway deadletter show 17
   spillway deadletter replay --destination search
   spillway deadletter purge --destination search --reason rejected-invalid`,
-		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return cmd.Help()
-			}
-			return usage(fmt.Errorf("deadletter: found %q; expected list, show, replay or purge", args[0]))
-		},
 	}
-	cmd.AddCommand(deadletterListCommand(), deadletterShowCommand(), deadletterReplayCommand(), deadletterPurgeCommand())
-	return cmd
+	return group(cmd, deadletterListCommand(), deadletterShowCommand(), deadletterReplayCommand(), deadletterPurgeCommand())
 }
 
 // letterChoice is which letters of which store a command is about.

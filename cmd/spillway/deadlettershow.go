@@ -30,7 +30,7 @@ func deadletterShowCommand() *cobra.Command {
 record as they arrived, of a message those of its value, and nothing else.`,
 		Example: `  spillway deadletter show 17
   spillway deadletter show --raw 17 | xxd`,
-		Args: func(cmd *cobra.Command, args []string) error { return usage(cobra.ExactArgs(1)(cmd, args)) },
+		Args: oneArg("id"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if asJSON && raw {
 				return usage(errors.New("found --json and --raw; expected one of them"))

@@ -52,6 +52,7 @@ emptied, 2 wrong options, 3 with --fail-on-loss, if any record was lost.`,
 			return d.run(cmd.Context())
 		},
 	}
+	bindStateDir(cmd, &d.stateDir)
 	f := cmd.Flags()
 	f.BoolVar(&d.watch, "watch", false, "stay, and empty what is left behind later")
 	f.BoolVar(&d.json, "json", false, "print the balance as JSON on standard output, with --watch one line for each buffer")
@@ -71,6 +72,7 @@ const (
 // draining is one run of drain.
 type draining struct {
 	args                    []string
+	stateDir                string
 	config                  string
 	watch, json, failOnLoss bool
 	patience                time.Duration
@@ -133,7 +135,7 @@ func (d *draining) stay(ctx context.Context) error {
 
 // once goes over all buffers.
 func (d *draining) once(ctx context.Context) error {
-	paths, err := buffersOf(d.args)
+	paths, err := buffersOf(d.stateDir, d.args)
 	if err != nil {
 		return err
 	}

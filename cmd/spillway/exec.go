@@ -36,7 +36,10 @@ balance: every line is delivered, or counted under the reason for which it was n
 Without --to the lines go to the local store, and "spillway logs" reads them back.
 Signals go to the command. When it has ended, what is held is delivered, however
 long that takes; a second signal ends that, and what is left is counted as dropped, or
-stays on the disk in mode spill.`,
+stays on the disk in mode spill.
+
+Exit codes: that of the command, or 128 and the signal that ended it; 1 the command could not be
+started, 2 wrong options, 3 with --fail-on-loss, if any record was lost.`,
 		Example: `  spillway exec -- make test
   spillway exec --max-buffer-size 4m -- sh -c 'seq 1 200000'
   spillway exec --to cloudwatch --awslogs-group g --awslogs-stream s --awslogs-region eu-central-1 -- ./server

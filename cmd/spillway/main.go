@@ -39,17 +39,6 @@ func (e *exitError) Error() string {
 
 func (e *exitError) Unwrap() error { return e.err }
 
-// usage makes err end the program with exitUsage.
-func usage(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &exitError{code: exitUsage, err: err}
-}
-
-// noArgs refuses arguments of a command that has options only.
-func noArgs(cmd *cobra.Command, args []string) error { return usage(cobra.NoArgs(cmd, args)) }
-
 // sayOptions writes [options] into the usage lines, where the library has
 // [flags]: they are called options everywhere else.
 func sayOptions(cmd *cobra.Command) {
@@ -79,8 +68,8 @@ counted losses where asked to fail on them (--fail-on-loss), or damage was found
 		SilenceErrors: true,
 	}
 	root.SetArgs(args)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
-	root.AddCommand(runCommand(), execCommand(), logsCommand(), statusCommand(), explainCommand(), checkCommand(), drainCommand(), bufferCommand(), deadletterCommand(), convertCommand(), sandboxCommand(), credentialsCommand())
+	root.SetFlagErrorFunc(flagError)
+	group(root, runCommand(), execCommand(), logsCommand(), statusCommand(), explainCommand(), checkCommand(), drainCommand(), bufferCommand(), deadletterCommand(), convertCommand(), sandboxCommand(), credentialsCommand())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd(args...)
 	sayOptions(root)

@@ -17,13 +17,20 @@ import (
 func printRun(w io.Writer, r *run.Report) error {
 	p := &printer{w: w}
 	for _, s := range r.Sources {
+		now, since := "", ""
+		if s.Now != "" {
+			now = "; " + s.Now
+		}
+		if !s.Since.IsZero() {
+			since = "since " + s.Since.Local().Format(time.DateTime) + ": "
+		}
 		waiting := ""
 		if s.Waiting > 0 {
 			waiting = fmt.Sprintf(", and %d parts on the disk that wait for the rest of their lines", s.Waiting)
 		}
-		p.printf("source %s (%s): %d records, %s%s\n", s.Name, s.Type, s.RecordsIn, units.BytesSize(float64(s.BytesIn)), waiting)
+		p.printf("source %s (%s): %d records, %s%s%s\n", s.Name, s.Type, s.RecordsIn, units.BytesSize(float64(s.BytesIn)), waiting, now)
 		if s.Trouble != "" {
-			p.printf("  RED: since %s: %s\n", s.Since.Local().Format(time.DateTime), shown(s.Trouble, shownSample))
+			p.printf("  RED: %s%s\n", since, shown(s.Trouble, shownSample))
 		}
 		if s.LastError != "" {
 			p.printf("  the last error, %s: %s\n", s.LastErrorAt.Local().Format(time.DateTime), shown(s.LastError, shownSample))

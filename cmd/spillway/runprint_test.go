@@ -27,10 +27,13 @@ func TestForeignTextInReports(t *testing.T) {
 // TestTroubleOfASource is red, beside the source, and says what and since when.
 func TestTroubleOfASource(t *testing.T) {
 	since := time.Date(2026, 11, 20, 15, 4, 5, 0, time.Local)
-	r := &run.Report{Sources: []run.SourceStatus{{Name: "a", Type: "kafka"}, {Name: "b", Type: "kafka", Trouble: "connect: refused\x1b", Since: since}}}
+	r := &run.Report{Sources: []run.SourceStatus{{Name: "a", Type: "kafka", Now: "partitions: 3"}, {Name: "b", Type: "kafka", Trouble: "connect: refused\x1b", Since: since}}}
 	var out strings.Builder
 	if err := printRun(&out, r); err != nil {
 		t.Fatal(err)
+	}
+	if want := "source a (kafka): 0 records, 0B; partitions: 3\n"; !strings.Contains(out.String(), want) {
+		t.Errorf("%q, expected %q in it", out.String(), want)
 	}
 	if want := "source b (kafka): 0 records, 0B\n  RED: since 2026-11-20 15:04:05: connect: refused\\x1b\n"; !strings.Contains(out.String(), want) ||
 		strings.Count(out.String(), "RED") != 1 {

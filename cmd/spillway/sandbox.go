@@ -22,11 +22,8 @@ func sandboxCommand() *cobra.Command {
 them. It listens on loopback only.`,
 		Example: `  spillway sandbox cloudwatch --listen 127.0.0.1:4580
   spillway sandbox elasticsearch --listen 127.0.0.1:9200 --fault 503,at=10s,for=20s`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(sandboxCloudWatchCommand(), sandboxElasticsearchCommand())
-	return cmd
+	return group(cmd, sandboxCloudWatchCommand(), sandboxElasticsearchCommand())
 }
 
 func sandboxCloudWatchCommand() *cobra.Command {

@@ -25,7 +25,7 @@ func statusCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show what the running loggers of this machine hold, have delivered and have dropped",
+		Short: "Show what the running processes of this machine hold, have delivered and have dropped",
 		Long: `Ask every running spillway process of the state directory for its balance and for how
 its destination does. A run shows each leg, which is a sink of a route: a record that goes to
 two sinks is counted as received in each.
@@ -143,7 +143,7 @@ func diskText(r pipeline.Report) string {
 	if d == nil {
 		return ""
 	}
-	text := fmt.Sprintf(", on the disk %s of %s (%d events that memory has not; durability %s)",
+	text := fmt.Sprintf(", on the disk %s of %s (%d records only there; durability %s)",
 		units.BytesSize(float64(d.Used)), units.BytesSize(float64(d.Limit)), d.Backlog, d.Durability)
 	if d.Trouble != "" {
 		text += "\n  DISK: " + d.Trouble

@@ -260,7 +260,7 @@ var layers = []layer{
 			"internal/sink/local", "internal/source/pipe", "internal/statedir", "internal/version",
 		},
 		[]string{
-			"github.com/docker/go-units", "github.com/schollz/progressbar/", "github.com/spf13/cobra", "golang.org/x/sys/", "golang.org/x/term",
+			"github.com/docker/go-units", "github.com/schollz/progressbar/", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/sys/", "golang.org/x/term",
 		},
 		"what a person types; the only place for a command-line library and a progress bar",
 	},

@@ -48,6 +48,8 @@ type SourceStatus struct {
 	// RecordsIn counts each record once, however many legs it has.
 	RecordsIn int64 `json:"records_in"`
 	BytesIn   int64 `json:"bytes_in"`
+	// Now says in a few words, to a person, what the source has under way.
+	Now string `json:"now,omitempty"`
 	// Waiting are parts of records that the source has acknowledged and keeps on the
 	// disk until the record is whole: no leg has received them yet.
 	Waiting int `json:"waiting,omitempty"`

@@ -103,6 +103,11 @@ func (k kafkaSource) InHeap() int64 { return k.memory }
 func (k kafkaSource) Status() run.SourceStatus {
 	c := k.Counts()
 	st := run.SourceStatus{RecordsIn: c.Records, BytesIn: c.Bytes, Trouble: c.Trouble, Own: k.own.Balance(nil), Detail: c}
+	var behind int64
+	for _, p := range c.Partitions {
+		behind += p.Lag
+	}
+	st.Now = fmt.Sprintf("partitions: %d, offsets behind their ends: %d", len(c.Partitions), behind)
 	if c.Since != nil {
 		st.Since = *c.Since
 	}

@@ -61,7 +61,10 @@ func (forwardSource) Done() <-chan struct{} { return nil }
 func (f forwardSource) Status() run.SourceStatus {
 	c := f.Counts()
 	st := run.SourceStatus{RecordsIn: c.Records, BytesIn: c.Bytes, Waiting: c.Parts.Waiting, Detail: c}
-	st.Trouble, st.Since = f.asking.wrong()
+	st.Now = fmt.Sprintf("connections: %d, chunks not answered yet: %d", c.Server.Connections, c.UnderWay)
+	if st.Trouble, st.Since = f.asking.wrong(); st.Trouble == "" {
+		st.Trouble = c.Trouble
+	}
 	st.LastError, st.LastErrorAt = f.reporter.lastError()
 	return st
 }
