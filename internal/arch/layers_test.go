@@ -221,7 +221,8 @@ var layers = []layer{
 		"internal/run",
 		[]string{
 			"forward", "internal/buffer", "internal/catalog", "internal/config", "internal/config/runfile", "internal/deliver", "internal/diskbuffer",
-			"internal/entry", "internal/ledger", "internal/pipeline", "internal/record", "internal/route", "internal/sink", "internal/statedir",
+			"internal/entry", "internal/ledger", "internal/pipeline", "internal/record", "internal/route", "internal/sink", "internal/source/seen",
+			"internal/statedir",
 		}, nil,
 		"it assembles what the catalogue makes, so it names no source and no sink",
 	},

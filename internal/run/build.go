@@ -41,7 +41,10 @@ type change struct {
 // The sources come first, because a leg may settle at once what they remember.
 func (r *Run) build(file *runfile.File) (*next, error) {
 	n := &next{file: file}
-	err := r.openSources(n)
+	err := r.settled.open(file, &r.cfg)
+	if err == nil {
+		err = r.openSources(n)
+	}
 	for i := 0; err == nil && i < len(file.Routes); i++ {
 		if err = r.buildRoute(n, &file.Routes[i]); err != nil {
 			err = fmt.Errorf("%s: %w", file.Routes[i].Where, err)
@@ -63,19 +66,19 @@ func (r *Run) build(file *runfile.File) (*next, error) {
 
 func (r *Run) buildRoute(n *next, from *runfile.Route) error {
 	to := &route.Route{Name: from.Name, Match: from.Match.Match}
-	for i, name := range from.To {
+	for _, name := range from.To {
 		plan := legPlan{route: from.Name, sink: *n.file.Sink(name), buffer: from.Buffer}
 		l := running(r.legs, &plan)
 		var err error
 		if l != nil {
 			err = r.prepare(n, l, plan)
-		} else if l, err = r.startLeg(plan, place{i, len(from.To)}); err == nil {
+		} else if l, err = r.startLeg(plan, place{name, from.To}); err == nil {
 			n.made = append(n.made, l)
 		}
 		if err != nil {
 			return fmt.Errorf("start delivery to the sink %q: %w", name, err)
 		}
-		n.places = append(n.places, place{i, len(from.To)})
+		n.places = append(n.places, place{name, from.To})
 		n.legs = append(n.legs, l)
 		to.Legs = append(to.Legs, l)
 	}

@@ -97,8 +97,7 @@ func (r *Run) places(bySink map[string][]left, orphans []Orphan) {
 	for _, all := range bySink {
 		for i := range all {
 			of := sinks[all[i].route]
-			slices.Sort(of)
-			all[i].place = place{slices.Index(of, all[i].sink), len(of)}
+			all[i].place = place{all[i].sink, of}
 		}
 	}
 }

@@ -40,7 +40,8 @@ type leg struct {
 func newLeg(plan legPlan, to *sharedSink) *leg {
 	l := &leg{route: plan.route, name: plan.sink.Name, to: to}
 	l.plan.Store(&plan)
-	l.place.Store(&place{of: 1})
+	at := alone(l.name)
+	l.place.Store(&at)
 	return l
 }
 
@@ -98,6 +99,12 @@ func (l *leg) Waits() bool {
 func (l *leg) Admit(c *record.Chunk) (rest *record.Chunk) {
 	b := l.Intake()
 	if c.Origin.Known() && c.Done != nil && b.Attach(c.Origin, c.Level, c.Done) {
+		return nil
+	}
+	if c.Origin.Known() && c.Known != nil && l.settled != nil && l.settled.has(c.Origin.Key, l.name) {
+		if c.Done != nil {
+			c.Done(true)
+		}
 		return nil
 	}
 	return b.Admit(nil, c)

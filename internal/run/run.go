@@ -12,6 +12,7 @@ package run
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -96,7 +97,7 @@ func Start(file *runfile.File, cfg Config) (*Run, error) {
 	defer r.changing.Unlock()
 	next, err := r.build(file)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, r.settled.close())
 	}
 	r.commit(next)
 	r.adopt()

@@ -106,7 +106,7 @@ func (r *Run) startRejects(plan legPlan) *leg {
 		cfg.Deliver.DeadLetters = r.cfg.DeadLetters
 	}
 	l := newLeg(plan, to)
-	cfg.Buffer.Settled = func(keys [][16]byte) { r.settled.told(place{of: 1}, keys) }
+	cfg.Buffer.Settled = func(keys [][16]byte) { r.settled.told(alone(plan.sink.Name), keys) }
 	l.Pipeline = pipeline.Start(cfg)
 	return l
 }

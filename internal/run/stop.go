@@ -81,7 +81,7 @@ func (r *Run) Stop(deadline time.Time) (Report, error) {
 	err := r.endings.wait(r.endings.all(), over)
 	close(ended)
 	<-looked
-	err = errors.Join(err, r.forsake())
+	err = errors.Join(err, r.forsake(), r.settled.close())
 	r.heap.stop()
 	report := r.Report()
 	r.mu.Lock()

@@ -143,6 +143,16 @@ func (c *Chunks) Took(k Key) {
 	c.known.add(k)
 }
 
+// Forget says that nobody asks for these keys any more, so that they make room for
+// others. The file may have them for a while, and so may who opens it next.
+func (c *Chunks) Forget(keys ...Key) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, k := range keys {
+		c.known.forget(k)
+	}
+}
+
 // Refused says that a chunk was not kept: it is forgotten, so that it is taken
 // when it is sent again.
 func (c *Chunks) Refused(k Key) {

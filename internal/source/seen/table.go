@@ -19,9 +19,10 @@ type table struct {
 	mem   []byte
 	slots []byte // the end of mem
 	limit int
-	n     int
-	next  int // where the next key goes, once there are limit
-	shift int // how much of a hash is no slot
+	n     int      // places that were ever used
+	next  int      // where the next key goes, once there are limit and none is free
+	free  []uint32 // places of keys that were forgotten
+	shift int      // how much of a hash is no slot
 }
 
 const (
@@ -102,22 +103,38 @@ func (t *table) mark(k Key) {
 	}
 }
 
-// add adds a key that is not there, in the place of the oldest once there are limit.
+// add adds a key that is not there: in a place that is free, else in that of the oldest
+// once there are limit.
 func (t *table) add(k Key) {
 	if t.limit == 0 || t.has(k) {
 		return
 	}
 	place := t.n
-	if t.n == t.limit {
+	switch {
+	case len(t.free) > 0:
+		place = int(t.free[len(t.free)-1])
+		t.free = t.free[:len(t.free)-1]
+	case t.n == t.limit:
 		place = t.next
 		t.next = (t.next + 1) % t.limit
 		t.remove(t.key(place))
-	} else {
+	default:
 		t.n++
 	}
 	copy(t.mem[place*keySize:], k[:])
 	i, _ := t.find(k)
 	t.put(i, uint32(place+1)<<1)
+}
+
+// forget takes a key out, if it is there, and frees its place.
+func (t *table) forget(k Key) {
+	if t.n == 0 {
+		return
+	}
+	if _, v := t.find(k); v != 0 {
+		t.free = append(t.free, v>>1-1)
+		t.remove(k)
+	}
 }
 
 // remove empties the slot of a key, and closes the gap: what stands behind it moves
@@ -138,10 +155,13 @@ func (t *table) remove(k Key) {
 	t.put(gap, 0)
 }
 
-// each calls f for all keys, the oldest first.
+// each calls f for all keys, the oldest first where none was ever forgotten.
 func (t *table) each(f func(k Key, marked bool)) {
 	for i := range t.n {
-		k := t.key((t.next + i) % t.n)
-		f(k, t.marked(k))
+		place := (t.next + i) % t.n
+		k := t.key(place)
+		if _, v := t.find(k); v != 0 && int(v>>1)-1 == place { // Else its place is free.
+			f(k, v&1 != 0)
+		}
 	}
 }

@@ -29,28 +29,52 @@ func TestTable(t *testing.T) {
 		type entry struct {
 			key    Key
 			marked bool
+			gone   bool
 		}
-		var want []entry
+		// places are the entries as they lie, next the oldest, free those that are gone.
+		var places []entry
+		var next int
+		var free []int
+		at := func(k Key) int {
+			return slices.IndexFunc(places, func(e entry) bool { return e.key == k && !e.gone })
+		}
 		number := rapid.IntRange(0, 60)
 		t.Repeat(map[string]func(*rapid.T){
 			"add": func(t *rapid.T) {
 				k := key(number.Draw(t, "key"))
 				table.add(k)
-				if !slices.ContainsFunc(want, func(e entry) bool { return e.key == k }) {
-					want = append(want, entry{key: k})
-					want = want[max(0, len(want)-limit):]
+				switch {
+				case at(k) >= 0:
+				case len(free) > 0:
+					places[free[len(free)-1]] = entry{key: k}
+					free = free[:len(free)-1]
+				case len(places) < limit:
+					places = append(places, entry{key: k})
+				default:
+					places[next] = entry{key: k}
+					next = (next + 1) % limit
 				}
 			},
 			"mark": func(t *rapid.T) {
 				k := key(number.Draw(t, "key"))
 				table.mark(k)
-				for i := range want {
-					want[i].marked = want[i].marked || want[i].key == k
+				if i := at(k); i >= 0 {
+					places[i].marked = true
+				}
+			},
+			"forget": func(t *rapid.T) {
+				k := key(number.Draw(t, "key"))
+				table.forget(k)
+				if i := at(k); i >= 0 {
+					places[i].gone = true
+					free = append(free, i)
 				}
 			},
 			"": func(t *rapid.T) {
 				var got []entry
-				table.each(func(k Key, marked bool) { got = append(got, entry{k, marked}) })
+				table.each(func(k Key, marked bool) { got = append(got, entry{key: k, marked: marked}) })
+				want := slices.Concat(places[min(next, len(places)):], places[:min(next, len(places))])
+				want = slices.DeleteFunc(want, func(e entry) bool { return e.gone })
 				if !slices.Equal(got, want) {
 					t.Fatalf("got %v, want %v", got, want)
 				}
