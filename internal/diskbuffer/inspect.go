@@ -2,69 +2,13 @@ package diskbuffer
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"slices"
 	"strings"
-	"time"
 )
-
-// Report is what a directory holds. Numbers of records are exact as far as the
-// positions go that are still readable somewhere in it.
-type Report struct {
-	// Identity, Made and About are those of Meta, zero where that is damaged.
-	Identity string
-	Made     time.Time
-	About    json.RawMessage
-
-	// Frames, Records and Markers are what is not settled and can be read. Lost are
-	// the records between Settled and End that cannot.
-	Frames, Records, Markers, Lost uint64
-	// DamagedBytes are those that belong to no whole frame, header or cursor.
-	DamagedBytes int64
-	// Segments and Bytes are the files of the buffer; what a repair set aside is in
-	// SetAside, in bytes.
-	Segments        int
-	Bytes, SetAside int64
-
-	Settled, End Position
-	// Offered: events below it may have been delivered already.
-	Offered uint64
-	// Streams are those that are known, by index, as of End.
-	Streams []Stream
-	Damage  []Damage
-	// Clean: the buffer was closed, and not only left. Locked: a process uses it.
-	Clean, Locked bool
-}
-
-// Whole reports whether nothing is damaged and nothing is lost.
-func (r *Report) Whole() bool { return r.Lost == 0 && len(r.Damage) == 0 }
-
-// Damage is one thing that is wrong. From and To bound the bytes; both are 0
-// where it concerns a file as a whole that has none.
-type Damage struct {
-	File     string
-	From, To int64
-	What     string
-}
-
-// Frame is one whole frame of batches.
-type Frame struct {
-	File   string
-	Offset int64
-	// First is the position of its first event. Of its events the first Settled ones
-	// are settled.
-	First                    Position
-	Events, Records, Settled int
-	// Payload are the batches, which are known to be well formed. It is valid until
-	// the visit returns.
-	Payload []byte
-	// StreamName tells the name of a stream by its index.
-	StreamName func(index uint32) string
-}
 
 // Inspect reads a directory without writing to it, and calls visit, which may be
 // nil, for each frame in order, settled ones included. An error of visit ends it.
@@ -109,49 +53,6 @@ type inspection struct {
 
 	header [segmentHeaderSize]byte
 }
-
-// foundSegment is one segment file.
-type foundSegment struct {
-	name   string
-	size   int64
-	number uint64 // by its name
-	header segmentHeader
-	valid  bool // the header is
-	// first is the position of its first event; placed says that it is known.
-	// foreign: it is of another buffer.
-	first           Position
-	placed, foreign bool
-	// until is where the next segment begins: what lies behind that here was written
-	// there once more, because an append failed.
-	until Position
-	// duplicates are frames that stand in another segment, too.
-	duplicates int
-	bad        []Damage
-	// kept are the frames that count, good in number, and dropped what does not.
-	kept, dropped ranges
-	good          int
-}
-
-// span is a range of bytes of a file.
-type span struct{ from, to int64 }
-
-// ranges are spans in order. Neighbours are one span, so that a whole segment
-// takes no more memory than one frame.
-type ranges []span
-
-func (r ranges) with(from, to int64) ranges {
-	if n := len(r); n > 0 && r[n-1].to == from {
-		r[n-1].to = to
-		return r
-	}
-	return append(r, span{from, to})
-}
-
-// renamed reports whether the segment stands under the name of another one.
-func (s *foundSegment) renamed() bool { return s.valid && s.header.Number != s.number }
-
-// damaged reports whether something in it is not as it was written.
-func (s *foundSegment) damaged() bool { return len(s.bad) > 0 || s.duplicates > 0 || s.renamed() }
 
 func newInspection(dir FS) *inspection {
 	return &inspection{dir: dir, streams: make(map[uint32]*Stream)}
