@@ -1,10 +1,7 @@
 package forward
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
-	"io"
 	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
@@ -132,118 +129,6 @@ func (r *receiver) piece(c *record.Chunk, out *all, what string, at uint64, cont
 	return piece, true
 }
 
-// refuse makes dead letters of a payload that cannot be taken apart, as it was
-// received.
-func (r *receiver) refuse(m *protocol.Received, c *record.Chunk, out *all) bool {
-	r.counts.invalid.Add(1)
-	if m.Spooled == nil {
-		if piece, ok := r.piece(c, out, "refused", 0, m.Payload); ok {
-			r.reject(m.Payload, piece)
-		}
-		return true
-	}
-	content := make([]byte, refusedPiece)
-	at := uint64(0)
-	for in := m.Spooled.Reader(); ; {
-		n, err := io.ReadFull(in, content)
-		if n > 0 {
-			if piece, ok := r.piece(c, out, "refused", at, content[:n]); ok {
-				r.reject(content[:n], piece)
-			}
-			at += uint64(n)
-		}
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return true
-		}
-		if err != nil {
-			return r.told(m, err)
-		}
-	}
-}
-
-// told tells of a message that could not be read back, and reports whether there is
-// nothing to tell.
-func (r *receiver) told(m *protocol.Received, err error) bool {
-	if err != nil && r.report != nil {
-		r.report(protocol.Event{Peer: m.Peer, Tag: m.Tag, Reason: "spool", Err: err})
-	}
-	return err == nil
-}
-
-// refusedPiece is how much of a large payload that is refused is in memory at
-// once, in bytes.
-const refusedPiece = 256 << 10
-
-// first finds out whether a chunk was seen before, and makes it known. It reports
-// whether it is to be taken.
-func (r *receiver) first(m *protocol.Received, c *record.Chunk) bool {
-	key, err := r.keyOf(m)
-	if err != nil {
-		return true // It is read again, and then the error is told.
-	}
-	answer := c.Done
-	switch r.chunks.Begin(key, answer) {
-	case seen.Known:
-		r.counts.resends.Add(1)
-		answer(true)
-		return false
-	case seen.UnderWay:
-		r.counts.resends.Add(1)
-		return false
-	}
-	c.Origin.Key, c.Known = key, r.chunks.Has
-	c.Done = func(ok bool) {
-		if ok {
-			r.chunks.Reached(key)
-		} else {
-			r.chunks.Refused(key)
-		}
-	}
-	return true
-}
-
-// markOf is what the keys of a source's chunks begin with, so that it knows them.
-func markOf(source string) [2]byte {
-	sum := sha256.Sum256([]byte("spillway source 1" + source))
-	return [2]byte(sum[:])
-}
-
-// keyOf identifies a chunk: ids alone are not enough, since some clients count
-// from 1, and the id of Fluent Bit is a hash of the content without the tag.
-func (r *receiver) keyOf(m *protocol.Received) (seen.Key, error) {
-	h := sha256.New()
-	var n [8]byte
-	for _, text := range []string{"spillway chunk 1", r.name, m.Tag, m.Chunk} {
-		binary.LittleEndian.PutUint64(n[:], uint64(len(text)))
-		h.Write(n[:])
-		io.WriteString(h, text) //nolint:errcheck // A hash takes everything.
-	}
-	size, sum, err := sumOf(m)
-	if err != nil {
-		return seen.Key{}, err
-	}
-	binary.LittleEndian.PutUint64(n[:], uint64(size))
-	h.Write(n[:])
-	binary.LittleEndian.PutUint64(n[:], sum)
-	h.Write(n[:])
-	key := seen.Key(h.Sum(nil)[:16])
-	copy(key[:], r.mark[:])
-	return key, nil
-}
-
-// sumOf is the size of what a message has in the place of its entries, and a hash
-// of it.
-func sumOf(m *protocol.Received) (size int64, sum uint64, err error) {
-	if m.Spooled == nil {
-		return int64(len(m.Payload)), xxhash.Sum64(m.Payload), nil
-	}
-	d := xxhash.New()
-	if _, err := io.Copy(d, m.Spooled.Reader()); err != nil {
-		return 0, 0, err
-	}
-	return m.Spooled.Size, d.Sum64(), nil
-}
-
 // take hands over the records of a message, after changing them where the source
 // is to: it adds fields, and joins parts of lines.
 func (r *receiver) take(m *protocol.Message, add *fields, c record.Chunk) {
@@ -283,31 +168,6 @@ func (r *receiver) admit(c *record.Chunk) {
 // joined takes a line that parts has put together.
 func (r *receiver) joined(tag string, t int64, entry []byte) {
 	r.admit(&record.Chunk{Tag: tag, Time: t, Encoding: record.EncodingEntry, Bodies: entry, Count: 1, Level: record.LevelMemory})
-}
-
-// rejectPiece is the most of what is no record that becomes one dead letter, in
-// bytes.
-const rejectPiece = 32 << 10
-
-// reject hands over bytes that are no record. The chunk is not vouched for before
-// they are durable.
-func (r *receiver) reject(b []byte, c record.Chunk) {
-	c.Encoding = record.EncodingText
-	if c.Level != record.LevelMemory {
-		c.Level = record.LevelDelivered
-	}
-	c.Bodies = make([]byte, 0, len(b)+record.FrameSize*(1+len(b)/rejectPiece))
-	for {
-		n := min(len(b), rejectPiece)
-		c.Bodies, _ = record.AppendBody(c.Bodies, b[:n])
-		c.Count++
-		if b = b[n:]; len(b) == 0 {
-			break
-		}
-	}
-	r.counts.records.Add(int64(c.Count))
-	r.counts.bytes.Add(int64(len(c.Bodies)))
-	r.router.Reject(&c)
 }
 
 // all waits for several.

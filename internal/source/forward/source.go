@@ -15,7 +15,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net"
 	"net/netip"
@@ -175,19 +174,6 @@ func (s *Source) remember() (note string, err error) {
 	return note, err
 }
 
-// inherit is the port of the source before that listens on the same address.
-func (s *Source) inherit(a Address) *port {
-	if s.cfg.Instead == nil {
-		return nil
-	}
-	for _, p := range s.cfg.Instead.ports {
-		if p.address == a {
-			return p
-		}
-	}
-	return nil
-}
-
 // renamer is how the tags of a source are changed.
 func renamer(instead, prefix string) func(string) string {
 	switch {
@@ -197,14 +183,6 @@ func renamer(instead, prefix string) func(string) string {
 		return func(tag string) string { return prefix + "." + tag }
 	}
 	return func(tag string) string { return tag }
-}
-
-// Addrs are the addresses on which it listens.
-func (s *Source) Addrs() (all []net.Addr) {
-	for _, p := range s.ports {
-		all = append(all, p.Addr())
-	}
-	return all
 }
 
 // Start begins to take messages.
@@ -232,39 +210,6 @@ func (s *Source) serve(serve func() error) {
 	})
 }
 
-// heartbeats listens for heartbeats beside a port of TCP. That is of use to old
-// clients only, so that one which cannot be had is told, and keeps nothing else
-// from working.
-func (s *Source) heartbeats(p *port) net.PacketConn {
-	if !s.cfg.UDPHeartbeat || p.address.Network == "unix" {
-		return nil
-	}
-	pc, err := net.ListenPacket("udp", p.Addr().String())
-	if err != nil && s.cfg.Report != nil {
-		s.cfg.Report(protocol.Event{Reason: "accept", Err: fmt.Errorf("listen for heartbeats: %w", err)})
-	}
-	if err != nil {
-		return nil
-	}
-	return pc
-}
-
-// allowed reports whether a peer may send.
-func (s *Source) allowed(addr net.Addr) bool {
-	tcp, isTCP := addr.(*net.TCPAddr)
-	if len(s.cfg.Allow) == 0 || !isTCP {
-		return true
-	}
-	ip, ok := netip.AddrFromSlice(tcp.IP)
-	for _, network := range s.cfg.Allow {
-		if ok && network.Contains(ip.Unmap()) {
-			return true
-		}
-	}
-	s.counts.denied.Add(1)
-	return false
-}
-
 // handle takes what the server received.
 func (s *Source) handle(r *protocol.Received, done func(ok bool)) {
 	s.handing.RLock()
@@ -280,18 +225,6 @@ func (s *Source) handle(r *protocol.Received, done func(ok bool)) {
 		add.add(s.cfg.HostnameKey, s.hostnames.of(r.Peer))
 	}
 	s.receive(r, &add, done)
-}
-
-// addressOf is the address of a peer, without its port, which says nothing.
-func addressOf(p *protocol.Peer) string {
-	if p.Addr == nil {
-		return ""
-	}
-	host, _, err := net.SplitHostPort(p.Addr.String())
-	if err != nil {
-		return p.Addr.String()
-	}
-	return host
 }
 
 // Settled is told the keys of chunks that no leg holds any more. Those that are
