@@ -100,6 +100,35 @@ func (c *chain) end(received, dead int) ledger.Balance {
 	return b
 }
 
+// held holds the node to what it should have: the ids of all records but the dead ones,
+// none of them written twice, and faults that were met, without which nothing is shown.
+func (c *chain) held(records int, dead []int, faults []string, items map[string]uint64) {
+	c.t.Helper()
+	var id originID
+	p := record.Partition{Topic: "orders", ID: [16]byte{1}, Number: 3}
+	id.begin(p.Key())
+	want := uint64(0)
+	for n := range records {
+		if !slices.Contains(dead, n) {
+			want += sandbox.HashID(string(id.of(uint64(n))))
+		}
+	}
+	report := c.node.Report()
+	if report.Totals.Checksum != want || report.Totals.Updated != 0 {
+		c.t.Errorf("the node has %+v, want the checksum %d and nothing written twice", report.Totals, want)
+	}
+	for _, fault := range faults {
+		if kind, _, _ := strings.Cut(fault, ","); report.Faults[kind] == 0 {
+			c.t.Errorf("the fault %s was never met: %v", fault, report.Faults)
+		}
+	}
+	for status, n := range items {
+		if report.Bulk.Statuses[status] != n {
+			c.t.Errorf("items were answered %v, want %d times %s", report.Bulk.Statuses, n, status)
+		}
+	}
+}
+
 func numbered(n int) []record.Message {
 	all := make([]record.Message, n)
 	for i := range all {
@@ -120,29 +149,31 @@ func TestMeasuredLosses(t *testing.T) {
 		name   string
 		faults []string
 		change func(*Options)
-		dead   []string
+		dead   []int             // numbers of records
+		items  map[string]uint64 // how many items must have been answered so
 	}{
-		{"one 503 in a split chunk", []string{"503,nth=2,times=1"}, small, nil},
-		{"one 400 in a split chunk", []string{"item-400,match=number 200."}, small, []string{`"n":200,`}},
-		{"a whole 400 in a split chunk", []string{"400,nth=3,times=1"}, small, nil},
-		{"495 times 429", []string{"item-429,ok=5,times=1"}, nil, nil},
-		{"495 times 429, of a data stream", []string{"item-429,ok=5,times=1"}, stream, nil},
-		{"one 201 and 499 times 500", []string{"item-500,ok=1,times=1"}, nil, nil},
-		{"503 for a while, then a reset in mid-body, then an answer that is cut", []string{"503,times=3", "reset,times=1", "truncated,times=1"}, nil, nil},
-		{"taken, and not answered", []string{"silent,times=1"}, nil, nil},
-		{"taken, and the connection reset", []string{"reset-after,times=2"}, small, nil},
-		{"items swapped, other ids, too few, too many, none", []string{"swapped,times=1", "wrong-ids,times=1", "items-missing,times=1", "items-extra,times=1", "empty,times=1"}, nil, nil},
+		{"one 503 in a split chunk", []string{"503,nth=2,times=1"}, small, nil, map[string]uint64{"201": 500}},
+		{"one 400 in a split chunk", []string{"item-400,match=number 200."}, small, []int{200}, map[string]uint64{"201": 499, "400": 1}},
+		{"a whole 400 in a split chunk", []string{"400,nth=3,times=1"}, small, nil, map[string]uint64{"201": 500}},
+		{"495 times 429", []string{"item-429,ok=5,times=1"}, nil, nil, map[string]uint64{"201": 500, "429": 495}},
+		{"495 times 429, of a data stream", []string{"item-429,ok=5,times=1"}, stream, nil, map[string]uint64{"201": 500, "429": 495}},
+		{"one 201 and 499 times 500", []string{"item-500,ok=1,times=1"}, nil, nil, map[string]uint64{"201": 500, "500": 499}},
+		{"503 for a while, then a reset in mid-body, then an answer that is cut", []string{"503,times=3", "reset,times=1", "truncated,times=1"}, nil, nil, map[string]uint64{"201": 500}},
+		{"taken, and not answered", []string{"silent,times=1"}, nil, nil, map[string]uint64{"201": 500}},
+		{"taken, and the connection reset", []string{"reset-after,times=2"}, small, nil, map[string]uint64{"201": 500}},
+		{"items swapped, other ids, too few, too many, none", []string{"swapped,times=1", "wrong-ids,times=1", "items-missing,times=1", "items-extra,times=1", "empty,times=1"}, nil, nil, map[string]uint64{"201": 500}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			chain := newChain(t, c.faults, c.change)
 			chain.chunk(numbered(500))
 			chain.end(500, len(c.dead))
-			for i, want := range c.dead {
-				if i >= len(chain.letters) || !strings.Contains(string(chain.letters[i].Body), want) || chain.letters[i].Status != 400 {
-					t.Errorf("the dead letters are %+v, want one with %s", chain.letters, want)
+			for i, n := range c.dead {
+				if l := chain.letters; i >= len(l) || !strings.Contains(string(l[i].Body), fmt.Sprintf(`"n":%d,`, n)) || l[i].Status != 400 {
+					t.Errorf("the dead letters are %+v, want one of record %d", l, n)
 				}
 			}
+			chain.held(500, c.dead, c.faults, c.items)
 		})
 	}
 }
