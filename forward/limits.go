@@ -96,6 +96,15 @@ func (e *SyntaxError) Error() string {
 	return fmt.Sprintf("expected %s at byte %d, found %s", e.Want, e.Offset, e.Found)
 }
 
+// Broken reports that nothing was found: no msgpack, or the end.
+func (e *SyntaxError) Broken() bool { return e.Found == foundEnd || e.Found == foundUnused }
+
+// What is found where nothing is.
+const (
+	foundEnd    = "the end"
+	foundUnused = "the byte 0xc1, which msgpack does not use"
+)
+
 func unexpected(want string, b []byte, at int) error {
 	return &SyntaxError{Want: want, Found: describe(b, at), Offset: int64(at)}
 }
@@ -103,7 +112,7 @@ func unexpected(want string, b []byte, at int) error {
 // describe names the type of the value at b[at].
 func describe(b []byte, at int) string {
 	if at < 0 || at >= len(b) {
-		return "the end"
+		return foundEnd
 	}
 	switch c := b[at]; {
 	case c < 0x80, c >= 0xe0, c >= 0xcc && c <= 0xd3:
@@ -123,7 +132,7 @@ func describe(b []byte, at int) string {
 	case c == 0xca, c == 0xcb:
 		return "a float"
 	case c == 0xc1:
-		return "the byte 0xc1, which msgpack does not use"
+		return foundUnused
 	default:
 		return "an extension"
 	}

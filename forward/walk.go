@@ -163,7 +163,7 @@ func Skip(b []byte) (int, error) {
 	case faultDepth:
 		return 0, &LimitError{What: "nesting", Bytes: MaxDepth + 1, Limit: MaxDepth}
 	case faultSyntax:
-		return 0, &SyntaxError{Want: "a msgpack value", Found: "the byte 0xc1, which msgpack does not use"}
+		return 0, &SyntaxError{Want: "a msgpack value", Found: foundUnused}
 	}
 	return n, nil
 }

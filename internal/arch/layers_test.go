@@ -63,7 +63,7 @@ var layers = []layer{
 	},
 	{"internal/source/seen", nil, nil, "keys alone: how one is made, and what an answer looks like, is its callers' business"},
 	{
-		"internal/source/forward", []string{"forward", "internal/record", "internal/source/seen"},
+		"internal/source/forward", []string{"forward", "internal/ledger", "internal/record", "internal/source/seen"},
 		[]string{"github.com/cespare/xxhash/", "github.com/tinylib/msgp/"}, "a source never imports the buffer, nor the routes to it",
 	},
 	{

@@ -48,13 +48,15 @@ const (
 	NotJSON    Reason = "not-json"    // it is no JSON object
 	NotMsgpack Reason = "not-msgpack" // it is no msgpack map
 	NoMatch    Reason = "no-match"    // the pattern does not match it
+	NoEntry    Reason = "no-entry"    // it is no entry of the forward protocol
+	TooDeep    Reason = "too-deep"    // its values are nested too deeply
 )
 
 // Rejected reports whether the destination, or the source, refused the records for what
 // they are.
 func (r Reason) Rejected() bool {
 	switch r {
-	case Duplicate, Tombstone, TooLarge, Unreadable, NotJSON, NotMsgpack, NoMatch:
+	case Duplicate, Tombstone, TooLarge, Unreadable, NotJSON, NotMsgpack, NoMatch, NoEntry, TooDeep:
 		return true
 	}
 	return strings.HasPrefix(string(r), "rejected-")

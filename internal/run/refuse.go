@@ -37,6 +37,8 @@ var refused = map[ledger.Reason]string{
 	ledger.NotJSON:    "it is no JSON object",
 	ledger.NotMsgpack: "it is no msgpack map",
 	ledger.NoMatch:    "the pattern of its source does not match it",
+	ledger.NoEntry:    "it is no entry of the forward protocol: an array of a time and a map",
+	ledger.TooDeep:    "its values are nested more deeply than its source takes",
 }
 
 // Send implements sink.Sink. What was refused with a reason has that. What a route would

@@ -154,14 +154,14 @@ func TestRefusals(t *testing.T) {
 			r.expect(told, true)
 		}
 		var want []string
-		for _, why := range []ledger.Reason{ledger.Tombstone, ledger.TooLarge, ledger.Unreadable, ledger.NotJSON, ledger.NotMsgpack, ledger.NoMatch} {
+		for _, why := range []ledger.Reason{ledger.Tombstone, ledger.TooLarge, ledger.Unreadable, ledger.NotJSON, ledger.NotMsgpack, ledger.NoMatch, ledger.NoEntry, ledger.TooDeep} {
 			reject("kept "+string(why), record.Refusal{Reason: string(why)})
 			want = append(want, string(why), string(why))
 		}
 		reject("unknown", record.Refusal{Reason: "because"})
 		want = append(want, string(ledger.RejectedInvalid), string(ledger.RejectedInvalid))
 		report := r.stop(time.Minute)
-		if report.Received != 14 || report.DeadLettered != 14 || report.Unaccounted != 0 {
+		if report.Received != 18 || report.DeadLettered != 18 || report.Unaccounted != 0 {
 			t.Errorf("%s: %+v", unmatched, report.Sheet)
 		}
 		var got []string

@@ -74,7 +74,7 @@ func (r *receiver) receive(m *protocol.Received, add *fields, done func(ok bool)
 // again, by itself.
 func (r *receiver) pieces(m *protocol.Received, add *fields, c *record.Chunk, out *all) bool {
 	if m.Refused != nil {
-		return r.refuse(m, c, out)
+		return r.refuse(m, c, out, m.Refused)
 	}
 	at := uint64(0)
 	err := m.Each(func(p *protocol.Message) error {
@@ -82,7 +82,7 @@ func (r *receiver) pieces(m *protocol.Received, add *fields, c *record.Chunk, ou
 		if p.InvalidCount > 0 {
 			r.counts.invalid.Add(int64(p.InvalidCount))
 			if piece, ok := r.piece(c, out, "invalid", at, p.Invalid); ok {
-				r.reject(p.Invalid, piece)
+				r.reject(p.Invalid, piece, invalidFor(p.InvalidErr))
 			}
 		}
 		if p.Count > 0 {
@@ -103,7 +103,7 @@ func (r *receiver) pieces(m *protocol.Received, add *fields, c *record.Chunk, ou
 	var large *protocol.LimitError
 	if errors.As(err, &large) {
 		// Its sender would send it again for ever.
-		return r.refuse(m, c, out)
+		return r.refuse(m, c, out, large)
 	}
 	return r.told(m, err)
 }

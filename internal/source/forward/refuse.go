@@ -5,16 +5,18 @@ import (
 	"io"
 
 	protocol "github.com/spillway/spillway/forward"
+	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/record"
 )
 
 // refuse makes dead letters of a payload that cannot be taken apart, as it was
 // received.
-func (r *receiver) refuse(m *protocol.Received, c *record.Chunk, out *all) bool {
+func (r *receiver) refuse(m *protocol.Received, c *record.Chunk, out *all, err error) bool {
+	why := refusedFor(err)
 	r.counts.invalid.Add(1)
 	if m.Spooled == nil {
 		if piece, ok := r.piece(c, out, "refused", 0, m.Payload); ok {
-			r.reject(m.Payload, piece)
+			r.reject(m.Payload, piece, why)
 		}
 		return true
 	}
@@ -24,7 +26,7 @@ func (r *receiver) refuse(m *protocol.Received, c *record.Chunk, out *all) bool 
 		n, err := io.ReadFull(in, content)
 		if n > 0 {
 			if piece, ok := r.piece(c, out, "refused", at, content[:n]); ok {
-				r.reject(content[:n], piece)
+				r.reject(content[:n], piece, why)
 			}
 			at += uint64(n)
 		}
@@ -50,10 +52,10 @@ func (r *receiver) told(m *protocol.Received, err error) bool {
 // once, in bytes.
 const refusedPiece = 256 << 10
 
-// reject hands over bytes that are no record. The chunk is not vouched for before
-// they are durable.
-func (r *receiver) reject(b []byte, c record.Chunk) {
-	c.Encoding = record.EncodingText
+// reject hands over bytes that are no record, and why they are none. The chunk is not
+// vouched for before they are durable.
+func (r *receiver) reject(b []byte, c record.Chunk, why ledger.Reason) {
+	c.Encoding, c.Refusal.Reason = record.EncodingText, string(why)
 	if c.Level != record.LevelMemory {
 		c.Level = record.LevelDelivered
 	}
