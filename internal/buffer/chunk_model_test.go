@@ -145,15 +145,7 @@ func (m *machine) Resend(t *rapid.T) {
 // Divide takes some events out of what is in flight.
 func (m *machine) Divide(t *rapid.T) {
 	s := m.pick(t)
-	var spans []span
-	for i := 0; i < len(s.events); {
-		first := i + rapid.IntRange(0, len(s.events)-i).Draw(t, "stay")
-		i = first + rapid.IntRange(1, len(s.events)).Draw(t, "go")
-		if i <= len(s.events) {
-			spans = append(spans, span{First: first, End: i})
-		}
-	}
-	m.divide(s, spans)
+	m.divide(s, anySpans(t, len(s.events)))
 }
 
 // TestDivide takes spans that begin and end anywhere.

@@ -84,7 +84,8 @@ func TestRejections(t *testing.T) {
 		m.lines(m.streams[1], someday, "dddd", "eeeee", "ffffff")
 		s := m.take(true)
 		m.send(s)
-		m.settle(s, buffer.Fate{Rejected: rejected, Repeated: true})
+		m.repeat(s, []span{{First: 0, End: len(s.events)}})
+		m.settle(s, buffer.Fate{Rejected: rejected})
 		m.checkBooks()
 		m.finish()
 	}

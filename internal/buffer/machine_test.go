@@ -177,7 +177,7 @@ func (m *machine) pick(t *rapid.T) *sending {
 // Settle ends what is in flight in any way.
 func (m *machine) Settle(t *rapid.T) {
 	s := m.pick(t)
-	fate := buffer.Fate{Repeated: rapid.Bool().Draw(t, "repeated")}
+	fate := buffer.Fate{}
 	switch rapid.IntRange(0, 5).Draw(t, "fate") {
 	case 3:
 		if m.over {
@@ -196,6 +196,24 @@ func (m *machine) Settle(t *rapid.T) {
 		}
 	}
 	m.settle(s, fate)
+}
+
+// Repeat has an attempt bring some of what is in flight to the destination, perhaps.
+func (m *machine) Repeat(t *rapid.T) {
+	s := m.pick(t)
+	m.repeat(s, anySpans(t, len(s.events)))
+}
+
+// anySpans draws some of n events.
+func anySpans(t *rapid.T, n int) (spans []span) {
+	for i := 0; i < n; {
+		first := i + rapid.IntRange(0, n-i).Draw(t, "out")
+		i = first + rapid.IntRange(1, n).Draw(t, "in")
+		if i <= n {
+			spans = append(spans, span{First: first, End: i})
+		}
+	}
+	return spans
 }
 
 // Split halves what is in flight.

@@ -78,6 +78,8 @@ type event struct {
 	time int64
 	// index is its place in the request as it was taken.
 	index int
+	// repeated: an earlier attempt may have delivered it.
+	repeated bool
 }
 
 // sending is a request, or a part of one, that is not settled.

@@ -38,26 +38,56 @@ func (b *Buffer) offerFlight() {
 	}
 }
 
-// offeredBefore reports whether a predecessor may have delivered the event at
-// the given index of the block.
-func (b *Buffer) offeredBefore(blk *block, at uint64) bool {
-	return b.disk != nil && blk != nil && blk.stored > 0 && (blk.again || blk.place.Position.Events+at < b.disk.offered)
+// triedBefore is how many events of a batch, from its first on, a process before this
+// one may have delivered. The first has the given index in the block.
+func (b *Buffer) triedBefore(blk *block, at uint64, batch *record.Batch) int {
+	if len(b.unfinished) > 0 && b.comesAgain(batch) {
+		return batch.Count
+	}
+	return max(b.offeredBefore(blk, at, batch.Count), b.fetchedAgain(blk, at, batch))
 }
 
-// fetchedAgain reports whether a batch was admitted by a predecessor already: a source
-// reads a partition again from the last commit, and what was on the disk by then is
-// there, or was delivered. What is recovered is the first of the two.
-func (b *Buffer) fetchedAgain(blk *block, at uint64, batch *record.Batch) bool {
+// offeredBefore is how many of count events from the given index of the block on a
+// predecessor may have delivered.
+func (b *Buffer) offeredBefore(blk *block, at uint64, count int) int {
+	if b.disk == nil || blk == nil || blk.stored == 0 {
+		return 0
+	}
+	place := blk.place.Position.Events + at
+	switch {
+	case blk.again:
+		return count
+	case place >= b.disk.offered:
+		return 0
+	}
+	return int(min(uint64(count), b.disk.offered-place))
+}
+
+// fetchedAgain is how many messages of a batch were admitted by a predecessor already:
+// a source reads a partition again from the last commit, and what was on the disk by
+// then is there, or was delivered. What is recovered is the first of the two.
+func (b *Buffer) fetchedAgain(blk *block, at uint64, batch *record.Batch) (n int) {
 	if b.disk == nil || b.disk.Found == nil || len(b.disk.Found.Partitions) == 0 {
-		return false
+		return 0
 	}
 	if blk != nil && blk.stored > 0 && blk.place.Position.Events+at < b.disk.Found.End.Events {
-		return false
+		return 0
 	}
-	key, first, _, ok := batch.Offsets()
+	key, first, last, ok := batch.Offsets()
 	if !ok {
-		return false
+		return 0
 	}
-	had, known := b.disk.Found.Partitions[key]
-	return known && first <= had
+	switch had, known := b.disk.Found.Partitions[key]; {
+	case !known || first > had:
+	case last <= had:
+		n = batch.Count
+	default:
+		for frames := batch.Frames; ; n++ {
+			var body []byte
+			if body, _, frames = record.Next(frames); record.MessageOffset(body) > had {
+				break
+			}
+		}
+	}
+	return n
 }

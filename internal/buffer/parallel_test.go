@@ -102,7 +102,10 @@ func (p *parallel) send(n int, ended chan struct{}) {
 			r = first
 		}
 		p.check(r)
-		p.b.Settle(r, buffer.Fate{Repeated: i%5 == 0})
+		if i%5 == 0 {
+			r.Repeat([]sink.Span{{End: r.Events()}})
+		}
+		p.b.Settle(r, buffer.Fate{})
 	}
 }
 

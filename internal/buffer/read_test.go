@@ -31,17 +31,17 @@ func (m *model) read(r *buffer.Request, first bool) contents {
 		switch {
 		case late:
 			seen.cost += m.rejectedMarker(f, b, first) + m.cfg.Sink.PerEvent
-			seen.events = append(seen.events, event{f, b.FirstSeq, true, true, b.Time, index})
+			seen.events = append(seen.events, event{flow: f, seq: b.FirstSeq, loss: true, late: true, time: b.Time, index: index})
 		case b.Kind == record.KindLoss:
 			if first && marked[f] && !m.over && len(m.chunks) == 0 { // A chunk is refused though others wait.
 				m.Fatalf("%s: two markers with no record between them in one request", f.Name)
 			}
 			seen.cost += m.marker(f, b, first) + m.cfg.Sink.PerEvent
-			seen.events = append(seen.events, event{f, b.FirstSeq, true, false, b.Time, index})
+			seen.events = append(seen.events, event{flow: f, seq: b.FirstSeq, loss: true, time: b.Time, index: index})
 		default:
 			seen.cost += m.records(f, b, first) + b.Count*m.cfg.Sink.PerEvent
 			for i := range b.Count {
-				seen.events = append(seen.events, event{f, b.FirstSeq + uint64(i), false, false, b.Time, index + i})
+				seen.events = append(seen.events, event{flow: f, seq: b.FirstSeq + uint64(i), time: b.Time, index: index + i})
 			}
 		}
 		marked[f] = b.Kind == record.KindLoss && !late

@@ -17,8 +17,6 @@ type Request struct {
 	runs   []run
 	events int
 	whole  *whole
-	// repeated: an earlier attempt of this process may have delivered some of it.
-	repeated bool
 }
 
 // whole is what a request and the halves it is split into have in common.
@@ -56,6 +54,8 @@ type run struct {
 	skip   int    // records of the first batch that are not in the range
 	events int    // records and markers that are
 	at     uint64 // events of the block before the range
+	// repeated: an earlier attempt of this process may have delivered them.
+	repeated bool
 }
 
 // Events is the number of records and loss markers.
@@ -71,22 +71,50 @@ func (r *Request) Stream(index uint32) *record.Stream {
 // Settled is closed when all of the request is settled.
 func (r *Request) Settled() <-chan struct{} { return r.whole.done }
 
-// Repeated reports whether an earlier attempt may have delivered some of the
-// request; see sink.Request.
-func (r *Request) Repeated() bool {
+// Repeated are the events that an earlier attempt may have delivered; see
+// sink.Request.
+func (r *Request) Repeated() []sink.Span {
 	r.buffer.mu.Lock()
 	defer r.buffer.unlock()
-	if r.repeated {
-		return true
+	var spans []sink.Span
+	add := func(first, events int) {
+		if last := len(spans) - 1; last >= 0 && spans[last].End == first {
+			spans[last].End += events
+			return
+		}
+		spans = append(spans, sink.Span{First: first, End: first + events})
 	}
-	return slices.ContainsFunc(r.runs, func(n run) bool { return r.buffer.offeredBefore(n.block, n.at) })
+	index := 0
+	for i := range r.runs {
+		n := &r.runs[i]
+		if n.repeated {
+			add(index, n.events)
+			index += n.events
+			continue
+		}
+		at := n.at
+		n.batches(&index, func(first int, batch *record.Batch) bool {
+			if tried := r.buffer.triedBefore(n.block, at, batch); tried > 0 {
+				add(first, tried)
+			}
+			at += uint64(batch.Count)
+			return true
+		})
+	}
+	return spans
 }
 
-// Repeat notes that an attempt ended without an answer.
-func (r *Request) Repeat() {
+// Repeat notes that an attempt may have delivered the events in spans, which are in
+// order and apart, although nobody says so.
+func (r *Request) Repeat(spans []sink.Span) {
+	runs := make([]run, 0, len(r.runs)+2*len(spans))
+	r.pieces(spans, func(piece run, inside bool) {
+		piece.repeated = piece.repeated || inside
+		runs = append(runs, piece)
+	})
 	r.buffer.mu.Lock()
 	defer r.buffer.unlock()
-	r.repeated = true
+	r.runs = runs
 }
 
 // After lists what must be settled before this request is sent, because it
@@ -137,8 +165,8 @@ func (n *run) batches(index *int, yield func(int, *record.Batch) bool) bool {
 // Split cuts the request in two, the first of n events; 0 < n < Events. The
 // request itself must not be used any more.
 func (r *Request) Split(n int) (*Request, *Request) {
-	first := &Request{buffer: r.buffer, whole: r.whole, events: n, repeated: r.repeated}
-	second := &Request{buffer: r.buffer, whole: r.whole, events: r.events - n, repeated: r.repeated}
+	first := &Request{buffer: r.buffer, whole: r.whole, events: n}
+	second := &Request{buffer: r.buffer, whole: r.whole, events: r.events - n}
 	for i, part := range r.runs {
 		if part.events > n {
 			if n > 0 {
@@ -161,31 +189,16 @@ func (r *Request) Split(n int) (*Request, *Request) {
 // order and apart, and the first of all others; one that would be empty is nil.
 // The request itself must not be used any more.
 func (r *Request) Divide(spans []sink.Span) (others, these *Request) {
-	others = &Request{buffer: r.buffer, whole: r.whole, repeated: r.repeated}
-	these = &Request{buffer: r.buffer, whole: r.whole, repeated: r.repeated}
-	index := 0
-	for _, part := range r.runs {
-		for part.events > 0 {
-			n, to := part.events, others
-			for len(spans) > 0 && spans[0].End <= index {
-				spans = spans[1:]
-			}
-			if len(spans) > 0 && spans[0].First <= index {
-				n, to = min(n, spans[0].End-index), these
-			} else if len(spans) > 0 {
-				n = min(n, spans[0].First-index)
-			}
-			head := part
-			head.events = n
-			to.runs = append(to.runs, head)
-			to.events += n
-			index += n
-			if n == part.events {
-				break
-			}
-			part.skipEvents(n)
+	others = &Request{buffer: r.buffer, whole: r.whole}
+	these = &Request{buffer: r.buffer, whole: r.whole}
+	r.pieces(spans, func(piece run, inside bool) {
+		to := others
+		if inside {
+			to = these
 		}
-	}
+		to.runs = append(to.runs, piece)
+		to.events += piece.events
+	})
 	if others.events == 0 {
 		others = nil
 	}
@@ -194,6 +207,33 @@ func (r *Request) Divide(spans []sink.Span) (others, these *Request) {
 	}
 	r.becomes(others, these)
 	return others, these
+}
+
+// pieces calls each for the ranges of the request in order, cut where a span begins
+// or ends, and says whether they are inside of one.
+func (r *Request) pieces(spans []sink.Span, each func(piece run, inside bool)) {
+	index := 0
+	for _, part := range r.runs {
+		for part.events > 0 {
+			n, inside := part.events, false
+			for len(spans) > 0 && spans[0].End <= index {
+				spans = spans[1:]
+			}
+			if len(spans) > 0 && spans[0].First <= index {
+				n, inside = min(n, spans[0].End-index), true
+			} else if len(spans) > 0 {
+				n = min(n, spans[0].First-index)
+			}
+			piece := part
+			piece.events = n
+			each(piece, inside)
+			index += n
+			if n == part.events {
+				break
+			}
+			part.skipEvents(n)
+		}
+	}
 }
 
 // becomes notes what the request was cut into, each of which may be nil.

@@ -17,8 +17,8 @@ type Fate struct {
 	Rejected []sink.Rejection
 	// DeadLettered: what is rejected is kept by the dead letters, durably.
 	DeadLettered bool
-	// Repeated: an earlier attempt ended without an answer, so the destination may
-	// have the delivered ones twice, and what is left to the disk once already.
+	// Repeated: an attempt that does not come back may have delivered all of them,
+	// beside what the request itself says of attempts; see Request.Repeat.
 	Repeated bool
 }
 
@@ -94,14 +94,14 @@ func (t *tally) keep(n *run) {
 		st := t.buffer.streams.at(batch.Stream)
 		st.marked(-1)
 		t.buffer.streams.tells(st)
-		if t.fate.Repeated {
+		if t.mayBeThere(n) {
 			st.again = append(st.again, batch.Loss())
 		} else {
 			st.reject(batch.Loss())
 		}
 		return
 	}
-	if d := t.buffer.disk; t.fate.Repeated {
+	if d := t.buffer.disk; t.mayBeThere(n) {
 		d.doubtful = max(d.doubtful, n.block.place.Position.Events+n.at+uint64(n.events))
 	}
 	t.whole.kept = true
@@ -128,11 +128,12 @@ func (t *tally) run(n *run, index *int) {
 	})
 }
 
+// mayBeThere reports whether an attempt of this process may have delivered a range.
+func (t *tally) mayBeThere(n *run) bool { return n.repeated || t.fate.Repeated }
+
 // repeats reports whether what is delivered of a range may be there twice.
 func (t *tally) repeats(n *run, at uint64, batch *record.Batch) bool {
-	b := t.buffer
-	return !b.cfg.Sink.Idempotent && (t.fate.Repeated || b.offeredBefore(n.block, at) || len(b.unfinished) > 0 && b.comesAgain(batch) ||
-		b.fetchedAgain(n.block, at, batch))
+	return !t.buffer.cfg.Sink.Idempotent && (t.mayBeThere(n) || t.buffer.triedBefore(n.block, at, batch) > 0)
 }
 
 func (t *tally) batch(index int, batch *record.Batch) {

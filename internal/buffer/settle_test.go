@@ -56,6 +56,32 @@ func (m *model) divide(s *sending, spans []span) {
 	}
 }
 
+// repeat notes that an attempt may have delivered some of what is in flight.
+func (m *model) repeat(s *sending, spans []span) {
+	s.request.Repeat(spans)
+	for _, one := range spans {
+		for i := one.First; i < one.End; i++ {
+			s.events[i].repeated = true
+		}
+	}
+}
+
+// repeated holds what a request says of earlier attempts to the model.
+func (m *model) repeated(s *sending) {
+	m.Helper()
+	var want []span
+	for i, e := range s.events {
+		switch last := len(want) - 1; {
+		case !e.repeated:
+		case last >= 0 && want[last].End == i:
+			want[last].End++
+		default:
+			want = append(want, span{First: i, End: i + 1})
+		}
+	}
+	m.diff("what an earlier attempt may have delivered", want, s.request.Repeated())
+}
+
 // settle ends what is in flight, after a last look at whether it is still what
 // it was, and books what must become of it.
 func (m *model) settle(s *sending, fate buffer.Fate) {
@@ -63,6 +89,7 @@ func (m *model) settle(s *sending, fate buffer.Fate) {
 	if now := m.read(s.request, false).events; !slices.EqualFunc(now, s.events, sameRecord) {
 		m.Fatalf("a request of %d events is no longer what it was: %d", len(s.events), len(now))
 	}
+	m.repeated(s)
 	waiting := m.waiting(s)
 	untold := m.buf.Settle(s.request, fate)
 	i := slices.Index(m.flight, s)
@@ -85,7 +112,7 @@ func (m *model) settle(s *sending, fate buffer.Fate) {
 		if why == ledger.Shutdown && !e.loss && waiting[e.flow.handed[e.seq-1].chunk] {
 			why = ledger.Returned
 		}
-		m.book(e, s.whole.arrival, why, fate.Repeated)
+		m.book(e, s.whole.arrival, why, e.repeated)
 	}
 	told := []uint64{}
 	for _, l := range untold {

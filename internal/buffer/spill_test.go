@@ -118,10 +118,11 @@ func (l *lives) settle(i int, fate buffer.Fate) {
 	r := l.flight[i]
 	l.flight = append(l.flight[:i], l.flight[i+1:]...)
 	// What got no answer may be there all the same.
-	if fate.Dropped == ledger.Shutdown && l.random.IntN(2) == 0 {
-		fate.Repeated = true
+	repeated := fate.Dropped == ledger.Shutdown && l.random.IntN(2) == 0
+	if repeated {
+		r.Repeat([]sink.Span{{End: r.Events()}})
 	}
-	if fate.Dropped == "" || fate.Repeated {
+	if fate.Dropped == "" || repeated {
 		for _, b := range r.Batches() {
 			if b.Kind == record.KindLoss {
 				l.told += b.Loss().Lost

@@ -435,13 +435,19 @@ func TestSpillOrdeal(t *testing.T) {
 				return o.random.IntN(len(o.flight))
 			}
 			t.Repeat(map[string]func(*rapid.T){
-				"hand":   func(*rapid.T) { o.hand(1+o.random.IntN(20), 1000) },
-				"burst":  func(*rapid.T) { o.hand(1+o.random.IntN(500), 1000) },
-				"flood":  func(*rapid.T) { o.hand(500+o.random.IntN(4000), 1000) },
-				"long":   func(*rapid.T) { o.hand(1+o.random.IntN(5), o.buf.MaxBody()) },
-				"tiny":   func(*rapid.T) { o.hand(1+o.random.IntN(5000), 1) },
-				"take":   func(*rapid.T) { o.take() },
-				"settle": func(t *rapid.T) { o.settle(any(t), buffer.Fate{Repeated: o.random.IntN(2) == 0}) },
+				"hand":  func(*rapid.T) { o.hand(1+o.random.IntN(20), 1000) },
+				"burst": func(*rapid.T) { o.hand(1+o.random.IntN(500), 1000) },
+				"flood": func(*rapid.T) { o.hand(500+o.random.IntN(4000), 1000) },
+				"long":  func(*rapid.T) { o.hand(1+o.random.IntN(5), o.buf.MaxBody()) },
+				"tiny":  func(*rapid.T) { o.hand(1+o.random.IntN(5000), 1) },
+				"take":  func(*rapid.T) { o.take() },
+				"settle": func(t *rapid.T) {
+					i := any(t)
+					if r := o.flight[i].Request; o.random.IntN(2) == 0 {
+						r.Repeat([]sink.Span{{End: r.Events()}})
+					}
+					o.settle(i, buffer.Fate{})
+				},
 				"settle all": func(t *rapid.T) {
 					for len(o.flight) > 0 {
 						o.settle(o.random.IntN(len(o.flight)), buffer.Fate{})

@@ -9,29 +9,31 @@ import (
 
 	"github.com/spillway/spillway/internal/buffer"
 	"github.com/spillway/spillway/internal/ledger"
+	"github.com/spillway/spillway/internal/sink"
 )
 
 // TestWhatNeverArrivedIsNoDuplicate: of what a process leaves behind in good order,
 // the next one tells as possible duplicates what an attempt may have brought to the
 // destination, and nothing that was only tried.
 func TestWhatNeverArrivedIsNoDuplicate(t *testing.T) {
-	tried, unsure, answered := buffer.Fate{Dropped: ledger.Shutdown}, buffer.Fate{Dropped: ledger.Shutdown, Repeated: true}, buffer.Fate{}
+	type fate string
+	const tried, unsure, answered fate = "tried", "unsure", "answered"
 	for name, c := range map[string]struct {
-		fates []buffer.Fate // of requests of 10 records each
+		fates []fate // of requests of 10 records each
 		// between are how many processes take it over and leave it behind as it is.
 		between  int
 		possible int64
 		left     int64
 	}{
-		"refused connections":         {[]buffer.Fate{tried, tried, tried}, 0, 0, 30},
-		"no answer":                   {[]buffer.Fate{unsure, unsure, unsure}, 0, 30, 30},
-		"the first had no answer":     {[]buffer.Fate{unsure, tried, tried}, 0, 10, 30},
-		"up to the one in the middle": {[]buffer.Fate{tried, unsure, tried}, 0, 20, 30},
-		"the first was delivered":     {[]buffer.Fate{answered, unsure, tried}, 0, 10, 20},
-		"all but one was delivered":   {[]buffer.Fate{answered, answered, tried}, 0, 0, 10},
-		"no answer, and then a rest":  {[]buffer.Fate{unsure, tried, tried}, 2, 10, 30},
+		"refused connections":         {[]fate{tried, tried, tried}, 0, 0, 30},
+		"no answer":                   {[]fate{unsure, unsure, unsure}, 0, 30, 30},
+		"the first had no answer":     {[]fate{unsure, tried, tried}, 0, 10, 30},
+		"up to the one in the middle": {[]fate{tried, unsure, tried}, 0, 20, 30},
+		"the first was delivered":     {[]fate{answered, unsure, tried}, 0, 10, 20},
+		"all but one was delivered":   {[]fate{answered, answered, tried}, 0, 0, 10},
+		"no answer, and then a rest":  {[]fate{unsure, tried, tried}, 2, 10, 30},
 		// What is written once more is told to have been in a request.
-		"one behind it was delivered": {[]buffer.Fate{tried, answered, tried}, 0, 10, 20},
+		"one behind it was delivered": {[]fate{tried, answered, tried}, 0, 10, 20},
 	} {
 		for _, level := range []buffer.Durability{buffer.Memory, buffer.Kernel, buffer.Power} {
 			t.Run(name+", "+string(level), func(t *testing.T) {
@@ -46,7 +48,14 @@ func TestWhatNeverArrivedIsNoDuplicate(t *testing.T) {
 					}
 					l.buf.HandOver()
 					for _, fate := range c.fates {
-						l.buf.Settle(l.flight[0], fate)
+						of := buffer.Fate{Dropped: ledger.Shutdown}
+						switch fate {
+						case unsure:
+							l.flight[0].Repeat([]sink.Span{{End: 10}})
+						case answered:
+							of = buffer.Fate{}
+						}
+						l.buf.Settle(l.flight[0], of)
 						l.flight = l.flight[1:]
 					}
 					for range c.between {
@@ -116,7 +125,8 @@ func TestAMarkerThatComesTwiceIsTheSame(t *testing.T) {
 			}
 		}
 		l.buf.HandOver()
-		l.buf.Settle(l.flight[0], buffer.Fate{Dropped: ledger.Shutdown, Repeated: true})
+		l.flight[0].Repeat([]sink.Span{{End: l.flight[0].Events()}})
+		l.buf.Settle(l.flight[0], buffer.Fate{Dropped: ledger.Shutdown})
 		l.buf.Settle(l.flight[1], buffer.Fate{Dropped: ledger.Shutdown})
 		l.flight = nil
 		if err := l.leave(); err != nil {

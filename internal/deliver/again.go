@@ -23,6 +23,7 @@ func newPauses() *backoff.ExponentialBackOff {
 // again settles what a destination has taken of a request, and returns what it
 // is to be offered once more.
 func (d *Deliverer) again(ctx context.Context, t *try, out sink.Outcome) {
+	t.unsure(&out)
 	rest, again := t.req.Divide(out.Again)
 	t.req = again
 	if rest != nil {
@@ -30,7 +31,6 @@ func (d *Deliverer) again(ctx context.Context, t *try, out sink.Outcome) {
 		done.req = rest
 		d.delivered(ctx, &done, without(out.Rejected, out.Again))
 	}
-	t.unsure(out)
 	if out.Err != nil {
 		pause := max(min(t.pauses.NextBackOff(), longPause), out.RetryAfter)
 		t.to.gate.rest(ctx, pause)
@@ -61,7 +61,7 @@ func without(rejected []sink.Rejection, again []sink.Span) []sink.Rejection {
 // rejected.
 func (d *Deliverer) delivered(ctx context.Context, t *try, rejected []sink.Rejection) {
 	if d.cfg.DeadLetters == nil || len(rejected) == 0 {
-		d.settle(t.req, buffer.Fate{Rejected: rejected, Repeated: t.repeated})
+		d.settle(t.req, buffer.Fate{Rejected: rejected})
 		return
 	}
 	var spans []sink.Span
@@ -76,7 +76,7 @@ func (d *Deliverer) delivered(ctx context.Context, t *try, rejected []sink.Rejec
 	}
 	taken, dead := t.req.Divide(spans)
 	if taken != nil {
-		d.settle(taken, buffer.Fate{Rejected: without(dropped, spans), Repeated: t.repeated})
+		d.settle(taken, buffer.Fate{Rejected: without(dropped, spans)})
 	}
 	if dead != nil {
 		left := *t
@@ -105,9 +105,7 @@ type try struct {
 	to      *destination
 	timeout time.Duration
 	// before is closed when the request that was taken before it is settled.
-	before <-chan struct{}
-	// repeated: an earlier attempt may have delivered it.
-	repeated    bool
+	before      <-chan struct{}
 	attempts    int
 	first, last time.Time
 	pauses      *backoff.ExponentialBackOff
@@ -115,10 +113,22 @@ type try struct {
 	red *gate
 }
 
-// unsure notes an attempt that ended without an answer.
-func (t *try) unsure(out sink.Outcome) {
-	if out.Unsure && t.req != nil {
-		t.repeated = true
-		t.req.Repeat()
+// unsure notes which events an attempt may have delivered, although they are to be
+// tried again. It comes before the request is cut, since the outcome speaks of it as it
+// was sent.
+func (t *try) unsure(out *sink.Outcome) {
+	switch {
+	case !out.Unsure:
+		t.repeat(out.Doubtful)
+	case out.Verdict == sink.Delivered:
+		t.repeat(out.Again)
+	default:
+		t.repeat([]sink.Span{{End: t.req.Events()}})
+	}
+}
+
+func (t *try) repeat(spans []sink.Span) {
+	if len(spans) > 0 {
+		t.req.Repeat(spans)
 	}
 }

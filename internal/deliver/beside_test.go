@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/spillway/spillway/internal/buffer"
 	"github.com/spillway/spillway/internal/deliver"
 	"github.com/spillway/spillway/internal/ledger"
@@ -94,7 +96,7 @@ func TestIdempotent(t *testing.T) {
 	for _, idempotent := range []bool{false, true} {
 		in(t, func(t *testing.T) {
 			s := &script{limits: sink.Limits{InFlight: 1, Idempotent: idempotent}}
-			var repeated []bool
+			var repeated [][]sink.Span
 			s.ask = func(req sink.Request) { repeated = append(repeated, req.Repeated()) }
 			s.answer = func(_ context.Context, n int, a attempt) sink.Outcome {
 				if n == 0 {
@@ -110,8 +112,8 @@ func TestIdempotent(t *testing.T) {
 			if want := map[bool]int64{false: 3, true: 0}[idempotent]; b.PossibleDuplicates != want {
 				t.Errorf("%d are possibly there twice, want %d", b.PossibleDuplicates, want)
 			}
-			if len(repeated) != 3 || repeated[0] || !repeated[1] || repeated[2] {
-				t.Errorf("the requests were tried before: %v", repeated)
+			if diff := cmp.Diff([][]sink.Span{nil, {{First: 0, End: 3}}, nil}, repeated); diff != "" {
+				t.Errorf("what was tried before (-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -241,11 +241,11 @@ func (d *Deliverer) deliver(ctx context.Context, t *try) {
 		a := d.attempt(ctx, t)
 		switch {
 		case a.exchanged:
-			t.unsure(a.out)
+			t.unsure(&a.out)
 			continue
 		case !a.made:
 			t.mark(nil)
-			d.settle(t.req, buffer.Fate{Dropped: ledger.Shutdown, Repeated: t.repeated})
+			d.settle(t.req, buffer.Fate{Dropped: ledger.Shutdown})
 			return
 		}
 		gate, out := t.to.gate, a.out
@@ -265,11 +265,12 @@ func (d *Deliverer) deliver(ctx context.Context, t *try) {
 		case sink.Refuse:
 			t.mark(nil)
 			gate.succeeded(a.pass)
+			t.unsure(&out)
 			d.refused(ctx, t, out)
 			return
 		}
 		gate.failed(a.pass, out)
-		t.unsure(out)
+		t.unsure(&out)
 		if a.timedOut {
 			t.timeout = min(2*t.timeout, 4*t.to.timeout)
 		}

@@ -54,7 +54,7 @@ type gate struct {
 	red    int
 	redWhy string
 
-	already, replaced int64
+	already, replaced, conflicts int64
 }
 
 func newGate(most int, log *slog.Logger, name string) *gate {

@@ -24,6 +24,9 @@ type Health struct {
 	// this process, whatever became of the destination meanwhile.
 	AlreadyThere int64 `json:"already_there,omitempty"`
 	Replaced     int64 `json:"replaced_bytes,omitempty"`
+	// PossibleConflicts are those of AlreadyThere of whose id another record may have
+	// been there before, of which an attempt without an answer left no trace.
+	PossibleConflicts int64 `json:"possible_conflicts,omitempty"`
 	// DeadLetters is why the dead letters do not take what the destination rejects;
 	// those records are pending until they do.
 	DeadLetters string `json:"dead_letters,omitempty"`
@@ -38,6 +41,7 @@ func (g *gate) noted(out sink.Outcome) {
 	defer g.mu.Unlock()
 	g.already += int64(out.AlreadyThere)
 	g.replaced += int64(out.Replaced)
+	g.conflicts += int64(out.PossibleConflicts)
 }
 
 // mark notes whether a request waits for somebody to act: out is the outcome of an
@@ -76,7 +80,7 @@ func (g *gate) health() Health {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	h := g.state
-	h.AlreadyThere, h.Replaced = g.already, g.replaced
+	h.AlreadyThere, h.Replaced, h.PossibleConflicts = g.already, g.replaced, g.conflicts
 	if g.red > 0 {
 		h.Config = true
 		if h.Up {

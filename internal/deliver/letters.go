@@ -34,7 +34,7 @@ func (d *Deliverer) bury(ctx context.Context, t *try, rejected []sink.Rejection)
 			return
 		}
 		if !to.gate.rest(ctx, min(t.pauses.NextBackOff(), longPause)) && to == d.current() {
-			d.settle(t.req, buffer.Fate{Dropped: ledger.Shutdown, Repeated: t.repeated})
+			d.settle(t.req, buffer.Fate{Dropped: ledger.Shutdown})
 			return
 		}
 	}

@@ -53,9 +53,10 @@ type Request interface {
 	// it came by the forward protocol. It may take a lock: ask once for each batch
 	// at most.
 	Stream(index uint32) *record.Stream
-	// Repeated reports whether an earlier attempt, of this process or of one before
-	// it, may have delivered some of it. It may take a lock.
-	Repeated() bool
+	// Repeated are the events that an earlier attempt, of this process or of one before
+	// it, may have delivered, in order and apart. It may take a lock and look at each
+	// batch: ask once for an answer at most.
+	Repeated() []Span
 }
 
 // Sink is one destination. Send may be called by several goroutines at once,
@@ -105,9 +106,11 @@ type Outcome struct {
 	// where Err is nil, since then the sink sent as much as fits, and else after a
 	// pause, as after Retry.
 	Again []Span
-	// Unsure: the attempt ended without an answer, so the destination may have
-	// taken the events all the same.
-	Unsure bool
+	// Unsure: the attempt ended without an answer, so the destination may have taken
+	// the events all the same: all that are to be tried again. Where it may have some of
+	// them alone, these are Doubtful, in order and apart, and Unsure is not set.
+	Unsure   bool
+	Doubtful []Span
 	// Throttled: the destination asks for fewer requests.
 	Throttled bool
 	// RetryAfter is the pause that the destination asked for, or 0.
@@ -119,6 +122,9 @@ type Outcome struct {
 	// Replaced how many of their bytes were replaced because they are no UTF-8, where
 	// that was not known at intake. Both stand beside the balance.
 	AlreadyThere, Replaced int
+	// PossibleConflicts is how many of AlreadyThere have an id that another record may
+	// have, too: an earlier attempt of ours may have brought them there, or that one.
+	PossibleConflicts int
 }
 
 // Rejection is a range of events, by their index in the request, that can never

@@ -57,7 +57,7 @@ func newHeld(ordered bool) *held {
 
 func (h *held) Events() int { return h.events }
 
-func (h *held) Repeated() bool { return false }
+func (h *held) Repeated() []sink.Span { return nil }
 
 func (h *held) Stream(index uint32) *record.Stream { return &record.Stream{Index: index} }
 

@@ -131,7 +131,7 @@ func (v *vanishing) Events() int {
 	return b.Count
 }
 
-func (v *vanishing) Repeated() bool { return false }
+func (v *vanishing) Repeated() []sink.Span { return nil }
 
 func (v *vanishing) Stream(index uint32) *record.Stream { return &record.Stream{Index: index} }
 

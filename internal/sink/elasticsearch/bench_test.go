@@ -22,7 +22,7 @@ type held struct {
 }
 
 func (h *held) Events() int                  { return h.events }
-func (h *held) Repeated() bool               { return false }
+func (h *held) Repeated() []sink.Span        { return nil }
 func (h *held) Stream(uint32) *record.Stream { return &h.stream }
 
 func (h *held) Batches() iter.Seq2[int, *record.Batch] {

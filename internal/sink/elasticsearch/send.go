@@ -62,12 +62,22 @@ func (a *attempt) unanswered(ctx context.Context, err error) sink.Outcome {
 		// The last node that was tried got nothing, nor did those before it.
 		out.Config = isCertificate(err)
 	default:
-		out.Unsure = true
+		out.Doubtful = a.begun()
 		if !errors.Is(ctx.Err(), context.Canceled) {
 			a.sink.size.cutOff(a.size)
 		}
 	}
 	return out
+}
+
+// begun are the events that the transport has begun to send. It reads no more.
+func (a *attempt) begun() []sink.Span {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.taken || a.index == 0 {
+		return nil
+	}
+	return []sink.Span{{End: a.index}}
 }
 
 // judge tells the pool of nodes what an answer says of its node.
@@ -105,8 +115,11 @@ func (a *attempt) refused(resp *http.Response, u *url.URL) sink.Outcome {
 		out.Config = true
 	case busy:
 		out.Throttled = true
-	default:
-		out.Unsure = e.status/100 == 5
+	}
+	if kind := e.status / 100; kind == 5 || kind == 2 {
+		// Somebody on the way may have given up on a node that goes on, or does not tell
+		// what the node said. A request that is refused was not carried out.
+		out.Doubtful = a.begun()
 	}
 	return out
 }
@@ -180,7 +193,7 @@ func (a *attempt) answered(resp *http.Response, u *url.URL) sink.Outcome {
 	}
 	if err != nil {
 		s.nodes.failed(u)
-		return sink.Outcome{Err: fmt.Errorf("the answer of %s says nothing of what was sent: %w", u.Host, err), Unsure: true}
+		return sink.Outcome{Err: fmt.Errorf("the answer of %s says nothing of what was sent: %w", u.Host, err), Doubtful: a.begun()}
 	}
 	s.judge(u, resp.StatusCode)
 	s.size.taken()
@@ -203,12 +216,24 @@ type verdicts struct {
 	first    *answerError // the first of these
 	config   bool
 	busy     bool
-	unsure   bool
 	// failed are the ids of which a record is to be tried again, and whether one of these
 	// deletes.
 	failed    map[uint64]bool
 	deletions int // of the attempt's, how many are behind us
+
+	absent []int   // items that are not there, by their answers
+	doubts []doubt // those of them that may be there all the same
+	// tried are the events that an earlier attempt may have brought there, from the
+	// present one on, and there the ids of items that are there; both once they are asked
+	// for.
+	asked    bool
+	tried    []sink.Span
+	there    map[uint64]bool
+	possible int
 }
+
+// doubt is an event that may be there although its item says otherwise.
+type doubt struct{ item, event int }
 
 // verdicts begins; nothing is encoded any more.
 func (a *attempt) verdicts() *verdicts { return &verdicts{a: a} }
@@ -236,6 +261,9 @@ func (v *verdicts) item(it *item) error {
 	if it.status/100 == 2 && it.err == nil {
 		if v.failed != nil {
 			v.overtaken(n)
+		}
+		if v.there != nil {
+			v.stands(n)
 		}
 		return nil
 	}
@@ -298,14 +326,16 @@ func (v *verdicts) bad(n int, e *answerError) {
 		v.busy = true
 		v.error(n, e)
 	default:
-		v.unsure = v.unsure || e.status/100 == 5
+		if e.status/100 == 5 {
+			v.doubts = append(v.doubts, doubt{n, v.event(n)})
+		}
 		v.error(n, e)
 	}
 }
 
 // conflict takes an item whose id is there already. With an id of ours that is the
 // same record; with another one it is so only where an earlier attempt may have
-// arrived, and of the first record of that id alone: it is what kept the others out.
+// brought it there, and none before it has that id: that is what keeps the others out.
 func (v *verdicts) conflict(n int, e *answerError) {
 	o := &v.a.sink.o
 	switch {
@@ -313,13 +343,87 @@ func (v *verdicts) conflict(n int, e *answerError) {
 		v.error(n, e)
 	case v.failed != nil && v.failed[v.a.marks[n]]: // What is there is still to be deleted.
 		v.error(n, e)
-	case o.ID == IDOrigin || o.ID != IDNone && v.a.req.Repeated() && !slices.Contains(v.a.marks[:n], v.a.marks[n]):
+	case o.ID == IDOrigin:
 		v.already++
+	case o.ID != IDNone && v.triedBefore(n) && !v.thereBefore(n):
+		v.already++
+		v.stands(n)
+		if v.a.sink.ordered {
+			v.possible++
+		}
 	case o.ID == IDHash:
 		v.reject(n, string(ledger.Duplicate), e.status, e.Error(), true)
 	default:
 		v.reject(n, string(ledger.RejectedConflict), e.status, e.Error(), o.DropConflicts)
 	}
+}
+
+// triedBefore reports whether an earlier attempt may have brought an event there.
+func (v *verdicts) triedBefore(n int) bool {
+	if !v.asked {
+		v.asked, v.tried = true, v.a.req.Repeated()
+	}
+	i := v.event(n)
+	for len(v.tried) > 0 && v.tried[0].End <= i {
+		v.tried = v.tried[1:]
+	}
+	return len(v.tried) > 0 && v.tried[0].First <= i
+}
+
+// thereBefore reports whether an item before this one has its id, and is there.
+func (v *verdicts) thereBefore(n int) bool {
+	if v.there == nil {
+		v.there = make(map[uint64]bool)
+		v.eachDone(n, func(mark uint64, deleted bool) { v.there[mark] = !deleted })
+	}
+	return v.there[v.a.marks[n]]
+}
+
+// stands notes that an item is there, or that its deletion is carried out.
+func (v *verdicts) stands(n int) { v.there[v.a.marks[n]] = !v.deletes(n) }
+
+// eachDone calls f for the ids of the items before the n-th that are there, or are
+// deleted.
+func (v *verdicts) eachDone(n int, f func(mark uint64, deleted bool)) {
+	absent, deletes := v.absent, v.a.deletes
+	for i, mark := range v.a.marks[:n] {
+		deleted := len(deletes) > 0 && deletes[0] == i
+		if deleted {
+			deletes = deletes[1:]
+		}
+		if len(absent) > 0 && absent[0] == i {
+			absent = absent[1:]
+			continue
+		}
+		f(mark, deleted)
+	}
+}
+
+// doubtful are the events that may be there although their items say otherwise. Where
+// an id is created once, none is of which the answer has another record that is there.
+func (v *verdicts) doubtful() (spans []sink.Span) {
+	if len(v.doubts) == 0 {
+		return nil
+	}
+	others := make(map[uint64]bool)
+	if o := &v.a.sink.o; o.ID != IDNone && o.Operation == Create {
+		for _, d := range v.doubts {
+			others[v.a.marks[d.item]] = false
+		}
+		v.eachDone(v.at, func(mark uint64, deleted bool) {
+			if _, ok := others[mark]; deleted {
+				delete(others, mark) // What was there before that is gone.
+			} else if ok {
+				others[mark] = true
+			}
+		})
+	}
+	for _, d := range v.doubts {
+		if v.a.sink.o.ID == IDNone || !others[v.a.marks[d.item]] {
+			spans = extended(spans, d.event)
+		}
+	}
+	return spans
 }
 
 // error notes that an event is to be tried again because of an error.
@@ -335,20 +439,24 @@ func (v *verdicts) error(n int, e *answerError) {
 		id := v.a.marks[n]
 		v.failed[id] = v.failed[id] || v.deletes(n)
 	}
+	v.absent = append(v.absent, n)
 	v.retry(n)
 }
 
-func (v *verdicts) retry(n int) {
-	i := v.event(n)
-	if last := len(v.again) - 1; last >= 0 && v.again[last].End == i {
-		v.again[last].End++
-		return
+func (v *verdicts) retry(n int) { v.again = extended(v.again, v.event(n)) }
+
+// extended adds an event behind spans.
+func extended(spans []sink.Span, i int) []sink.Span {
+	if last := len(spans) - 1; last >= 0 && spans[last].End == i {
+		spans[last].End++
+		return spans
 	}
-	v.again = append(v.again, sink.Span{First: i, End: i + 1})
+	return append(spans, sink.Span{First: i, End: i + 1})
 }
 
 func (v *verdicts) reject(n int, reason string, status int, detail string, drop bool) {
 	i := v.event(n)
+	v.absent = append(v.absent, n)
 	v.rejected = append(v.rejected, sink.Rejection{First: i, End: i + 1, Reason: reason, Status: status, Detail: detail, Drop: drop})
 }
 
@@ -356,8 +464,8 @@ func (v *verdicts) reject(n int, reason string, status int, detail string, drop 
 func (v *verdicts) outcome() sink.Outcome {
 	a := v.a
 	out := sink.Outcome{
-		Verdict: sink.Delivered, Again: v.again, Throttled: v.busy, Config: v.config, Unsure: v.unsure,
-		AlreadyThere: v.already, Replaced: a.replaced,
+		Verdict: sink.Delivered, Again: v.again, Throttled: v.busy, Config: v.config, Doubtful: v.doubtful(),
+		AlreadyThere: v.already, PossibleConflicts: v.possible, Replaced: a.replaced,
 	}
 	if v.first != nil {
 		out.Err = &told{of: v.of, items: a.sent, first: v.first}

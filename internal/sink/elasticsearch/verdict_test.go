@@ -63,7 +63,7 @@ func TestItemVerdicts(t *testing.T) {
 		{name: "too large", item: status(413, "too_large", "x", 3), want: sink.Outcome{Rejected: reject(ledger.RejectedTooLong, 413, "413 too_large: x")}},
 		{name: "queue full", item: status(429, "es_rejected_execution_exception", "queue", 3), want: sink.Outcome{Again: again, Throttled: true}, err: "1 of 8 records"},
 		{name: "unavailable", item: status(503, "unavailable_shards_exception", "primary", 3), want: sink.Outcome{Again: again, Throttled: true}, err: "503"},
-		{name: "internal", item: status(500, "x", "y", 3), want: sink.Outcome{Again: again, Unsure: true}, err: "500"},
+		{name: "internal", item: status(500, "x", "y", 3), want: sink.Outcome{Again: again, Doubtful: again}, err: "500"},
 		{name: "unknown", item: status(499, "x", "y", 3), want: sink.Outcome{Again: again}, err: "499"},
 		{name: "disk full", item: status(429, "cluster_block_exception", "flood", 3), want: sink.Outcome{Again: again, Config: true}, err: "cluster_block"},
 		{name: "read-only", item: status(403, "cluster_block_exception", "index read-only", 3), want: sink.Outcome{Again: again, Config: true}, err: "403"},
@@ -106,6 +106,7 @@ func TestItemVerdicts(t *testing.T) {
 
 // What a whole request is answered.
 func TestWholeVerdicts(t *testing.T) {
+	whole := []sink.Span{{First: 0, End: 4}}
 	for _, c := range []struct {
 		name   string
 		status int
@@ -122,9 +123,10 @@ func TestWholeVerdicts(t *testing.T) {
 		{name: "413 of one", status: 413, n: 1,
 			want: sink.Outcome{Verdict: sink.Delivered, Rejected: []sink.Rejection{{First: 0, End: 1, Reason: "rejected-too-long", Status: 413, Detail: "413"}}}},
 		{name: "429", status: 429, header: "7", n: 4, want: sink.Outcome{Throttled: true, RetryAfter: 7 * time.Second, Status: 429}},
-		{name: "503", status: 503, n: 4, want: sink.Outcome{Throttled: true, Status: 503}},
-		{name: "502", status: 502, body: "<html>", n: 4, want: sink.Outcome{Unsure: true, Status: 502}},
-		{name: "500", status: 500, n: 4, want: sink.Outcome{Unsure: true, Status: 500}},
+		{name: "503", status: 503, n: 4, want: sink.Outcome{Throttled: true, Status: 503, Doubtful: whole}},
+		{name: "502", status: 502, body: "<html>", n: 4, want: sink.Outcome{Status: 502, Doubtful: whole}},
+		{name: "500", status: 500, n: 4, want: sink.Outcome{Status: 500, Doubtful: whole}},
+		{name: "202", status: 202, n: 4, want: sink.Outcome{Config: true, Status: 202, Doubtful: whole}},
 		{name: "401", status: 401, n: 4, want: sink.Outcome{Config: true, Status: 401}},
 		{name: "403", status: 403, n: 4, want: sink.Outcome{Config: true, Status: 403}},
 		{name: "404", status: 404, n: 4, want: sink.Outcome{Config: true, Status: 404}},
@@ -195,7 +197,7 @@ func TestBadAnswers(t *testing.T) {
 				return true
 			}
 			out := sinkTo(t, s, nil).Send(t.Context(), lines(8))
-			if out.Verdict != sink.Retry || out.Err == nil || !out.Unsure || len(out.Rejected) > 0 {
+			if out.Verdict != sink.Retry || out.Err == nil || !slices.Equal(out.Doubtful, []sink.Span{{First: 0, End: 8}}) || len(out.Rejected) > 0 {
 				t.Errorf("the outcome is %+v, want that all is tried again", out)
 			}
 		})
@@ -305,15 +307,15 @@ func TestConflicts(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		change   func(*Options)
-		repeated bool
+		repeated []sink.Span
 		want     string
 	}{
-		{"field", func(o *Options) { o.ID, o.IDFieldName = IDField, "id" }, false, "rejected-conflict false"},
-		{"field, dropped", func(o *Options) { o.ID, o.IDFieldName, o.DropConflicts = IDField, "id", true }, false, "rejected-conflict true"},
-		{"field, repeated", func(o *Options) { o.ID, o.IDFieldName = IDField, "id" }, true, "already there"},
-		{"hash", func(o *Options) { o.ID = IDHash }, false, "duplicate true"},
-		{"hash, repeated", func(o *Options) { o.ID = IDHash }, true, "already there"},
-		{"field, upsert", func(o *Options) { o.ID, o.IDFieldName, o.Operation = IDField, "id", Upsert }, false, "again"},
+		{"field", func(o *Options) { o.ID, o.IDFieldName = IDField, "id" }, nil, "rejected-conflict false"},
+		{"field, dropped", func(o *Options) { o.ID, o.IDFieldName, o.DropConflicts = IDField, "id", true }, nil, "rejected-conflict true"},
+		{"field, repeated", func(o *Options) { o.ID, o.IDFieldName = IDField, "id" }, []sink.Span{{End: 1}}, "already there"},
+		{"hash", func(o *Options) { o.ID = IDHash }, nil, "duplicate true"},
+		{"hash, repeated", func(o *Options) { o.ID = IDHash }, []sink.Span{{End: 1}}, "already there"},
+		{"field, upsert", func(o *Options) { o.ID, o.IDFieldName, o.Operation = IDField, "id", Upsert }, nil, "again"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newServer(t)
@@ -344,7 +346,7 @@ func TestConflictsOfOneID(t *testing.T) {
 		return sinktest.Event{Time: time.Unix(1_700_000_000, 0), Packed: "\x92\x01\x82\xa2id\xa1x\xa1v\xa1" + v}
 	}
 	r := sinktest.NewRequest(event("1"), event("2"))
-	r.Again = true
+	r.Again = []sink.Span{{End: 2}}
 	out := sinkTo(t, s, func(o *Options) { o.ID, o.IDFieldName = IDField, "id" }).Send(t.Context(), r)
 	if out.AlreadyThere != 1 || len(out.Rejected) != 1 || out.Rejected[0].First != 1 || out.Rejected[0].Reason != "rejected-conflict" {
 		t.Errorf("%+v, want the first to be there already and the second to be rejected", out)
@@ -380,7 +382,7 @@ func TestBrokenOffBehindANodeThatIsGone(t *testing.T) {
 	s := newServer(t)
 	s.answer = func(http.ResponseWriter, []*op) bool { panic(http.ErrAbortHandler) }
 	made := sinkTo(t, s, func(o *Options) { o.Hosts = append(sinkTo(t, gone, nil).o.Hosts, o.Hosts...) })
-	if out := made.Send(t.Context(), lines(3)); out.Verdict != sink.Retry || out.Err == nil || !out.Unsure {
+	if out := made.Send(t.Context(), lines(3)); out.Verdict != sink.Retry || out.Err == nil || !slices.Equal(out.Doubtful, []sink.Span{{First: 0, End: 3}}) {
 		t.Errorf("%+v, want that the records may have arrived", out)
 	}
 }
@@ -399,7 +401,7 @@ func TestNodes(t *testing.T) {
 		}
 	}
 	alone := sinkTo(t, gone, nil)
-	if out := alone.Send(t.Context(), lines(3)); out.Verdict != sink.Retry || out.Unsure || out.Err == nil {
+	if out := alone.Send(t.Context(), lines(3)); out.Verdict != sink.Retry || out.Doubtful != nil || out.Err == nil {
 		t.Errorf("with no node: %+v", out)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

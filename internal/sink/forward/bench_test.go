@@ -24,7 +24,7 @@ type held struct {
 
 func (h *held) Events() int { return h.events }
 
-func (h *held) Repeated() bool { return false }
+func (h *held) Repeated() []sink.Span { return nil }
 
 var benchStream = record.Stream{Name: "app.access", Incarnation: [12]byte{1}}
 

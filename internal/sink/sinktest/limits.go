@@ -71,10 +71,11 @@ func (e *env) failed(out sink.Outcome, events []Event, r *Request) error {
 	if out.Err == nil {
 		return errors.New("a failing attempt has no cause")
 	}
-	if e.Exact && out.Unsure {
+	unsure := out.Unsure || len(out.Doubtful) > 0
+	if e.Exact && unsure {
 		return fmt.Errorf("the outcome is unsure, which this sink need not be: %w", out.Err)
 	}
-	if !out.Unsure {
+	if !unsure {
 		if err := e.compare(); err != nil {
 			return fmt.Errorf("a failing attempt (%w) left something: %w", out.Err, err)
 		}
@@ -82,7 +83,7 @@ func (e *env) failed(out sink.Outcome, events []Event, r *Request) error {
 	if err := delivered(e.Sink.Send(e.ctx, r)); err != nil {
 		return fmt.Errorf("the attempt after a failing one (%w): %w", out.Err, err)
 	}
-	e.unsure = e.unsure || out.Unsure
+	e.unsure = e.unsure || unsure
 	e.sent = append(e.sent, events...)
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/internal/record"
+	"github.com/spillway/spillway/internal/sink"
 )
 
 // Event describes one event of a request: a record, or the loss marker where
@@ -186,15 +187,15 @@ func newStream(index uint32, name string) *record.Stream {
 type Request struct {
 	batches [][]byte
 	events  int
-	// Again says that an earlier attempt may have arrived.
-	Again bool
+	// Again are the events of which an earlier attempt may have arrived.
+	Again []sink.Span
 }
 
 // Events implements sink.Request.
 func (r *Request) Events() int { return r.events }
 
 // Repeated implements sink.Request.
-func (r *Request) Repeated() bool { return r.Again }
+func (r *Request) Repeated() []sink.Span { return r.Again }
 
 // Batches implements sink.Request.
 func (r *Request) Batches() iter.Seq2[int, *record.Batch] {

@@ -231,7 +231,7 @@ func millisecond(ns int64) int64 {
 func (c *call) Events() int { return c.last - c.first }
 
 // Repeated implements sink.Request; the sink of one log stream does not ask.
-func (c *call) Repeated() bool { return false }
+func (c *call) Repeated() []sink.Span { return nil }
 
 // Stream implements sink.Request.
 func (c *call) Stream(uint32) *record.Stream { return &record.Stream{} }
