@@ -12,7 +12,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"pgregory.net/rapid"
 
@@ -23,11 +26,18 @@ import (
 	"github.com/spillway/spillway/internal/record"
 )
 
+// tb is what a test and a property have in common.
+type tb interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // world is a node with documents by id, of which other clients write some, and records
 // on their way to it. It is the model of what may become of records whose ids come from
 // a field: what it does to each is known, whatever it answers.
 type world struct {
-	*rapid.T
+	tb
 	buf     *buffer.Buffer
 	deliver *deliver.Deliverer
 	ended   chan struct{}
@@ -71,10 +81,7 @@ var (
 
 // anyWorld draws a node and what happens there; after that it takes everything.
 func anyWorld(t *rapid.T, operation Operation) *world {
-	w := &world{
-		T: t, docs: map[string]string{}, history: map[string][]string{}, doubt: map[string]bool{}, dead: map[string]string{},
-		ended: make(chan struct{}), flight: map[string]int{},
-	}
+	w := newWorld(t)
 	for range rapid.IntRange(0, 12).Draw(t, "bad answers") {
 		a := answered{how: rapid.SampledFrom(wholeAnswers).Draw(t, "answer"), pause: time.Duration(rapid.IntRange(0, 300).Draw(t, "ms")) * time.Millisecond}
 		if a.how == "items" {
@@ -89,16 +96,30 @@ func anyWorld(t *rapid.T, operation Operation) *world {
 			w.others = append(w.others, foreign{rapid.IntRange(0, 6).Draw(t, "before attempt"), rapid.SampledFrom(someIDs).Draw(t, "foreign id")})
 		}
 	}
+	w.start(operation, rapid.IntRange(1, 6).Draw(t, "events"), rapid.IntRange(1, 4).Draw(t, "in flight"))
+	return w
+}
+
+func newWorld(t tb) *world {
+	return &world{
+		tb: t, docs: map[string]string{}, history: map[string][]string{}, doubt: map[string]bool{}, dead: map[string]string{},
+		ended: make(chan struct{}), flight: map[string]int{},
+	}
+}
+
+// start begins to deliver, so many records in a request and so many requests at once.
+func (w *world) start(operation Operation, events, inFlight int) {
+	w.Helper()
 	index, err := indexname.Parse("logs", nil)
 	if err != nil {
-		t.Fatal(err)
+		w.Fatal(err)
 	}
 	s, err := New(Options{
 		Hosts: []*url.URL{{Scheme: "http", Host: "node"}}, Transport: w, Index: index, Operation: operation, ID: IDField, IDFieldName: "id",
-		RequestSize: 8 << 10, Events: rapid.IntRange(1, 6).Draw(t, "events"), InFlight: rapid.IntRange(1, 4).Draw(t, "in flight"),
+		RequestSize: 8 << 10, Events: events, InFlight: inFlight,
 	})
 	if err != nil {
-		t.Fatal(err)
+		w.Fatal(err)
 	}
 	w.buf = buffer.New(buffer.Config{Limit: 1 << 20, Mode: buffer.Blocking, Sink: s.Limits(), NoLossMarkers: true}, ledger.New())
 	w.deliver = deliver.New(deliver.Config{Name: "node", DeadLetters: w, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}, w.buf, s)
@@ -106,7 +127,6 @@ func anyWorld(t *rapid.T, operation Operation) *world {
 		defer close(w.ended)
 		w.deliver.Run(context.Background())
 	}()
-	return w
 }
 
 // Put implements deliver.DeadLetters.
@@ -290,4 +310,56 @@ func TestCreateIsNeverASilentLoss(t *testing.T) {
 			}
 		})
 	})
+}
+
+// What a conflict means, for records of one id in a request and in two.
+func TestConflictsInChain(t *testing.T) {
+	once := func(how string, items ...string) answered { return answered{how: how, items: items} }
+	for _, c := range []struct {
+		name     string
+		ids      []string
+		events   int // of a request
+		answers  []answered
+		foreign  string // an id that another client has by the second attempt
+		dead     []string
+		possible int64
+	}{
+		{name: "nothing was tried", ids: []string{"a", "a"}, events: 1, dead: []string{"1"}},
+		{name: "it arrived", ids: []string{"a"}, events: 1, answers: []answered{{how: "reset", applied: 1}}, possible: 1},
+		{name: "it arrived behind a gateway", ids: []string{"a"}, events: 1, answers: []answered{{how: "503", applied: 1}}, possible: 1},
+		{name: "a request was refused", ids: []string{"a", "b"}, events: 2, answers: []answered{once("429")}, foreign: "a", dead: []string{"0"}},
+		{name: "the queue was full", ids: []string{"a", "b"}, events: 2, answers: []answered{once("items", "429", "ok")}, foreign: "a", dead: []string{"0"}},
+		{name: "another item had an error", ids: []string{"a", "b"}, events: 2, answers: []answered{once("items", "429", "500")}, foreign: "a", dead: []string{"0"}},
+		{name: "it had an error itself", ids: []string{"a", "b"}, events: 2, answers: []answered{once("items", "500", "ok")}, foreign: "a", possible: 1},
+		{name: "it had an error, and the next has its id", ids: []string{"a", "a"}, events: 2, answers: []answered{once("items", "500", "ok")}, dead: []string{"0"}},
+		{name: "both may have arrived", ids: []string{"a", "a"}, events: 2, answers: []answered{{how: "reset", applied: 2}}, dead: []string{"1"}, possible: 1},
+		{name: "both had errors, and the second arrived", ids: []string{"a", "a"}, events: 2, answers: []answered{once("items", "429", "500 and done")},
+			dead: []string{"0"}, possible: 1},
+		{name: "the first arrived, the second was not tried", ids: []string{"a", "a"}, events: 1, answers: []answered{{how: "reset", applied: 1}},
+			dead: []string{"1"}, possible: 1},
+		{name: "halved", ids: []string{"a", "b", "c", "a"}, events: 4, answers: []answered{{how: "503", applied: 1}, once("400")}, dead: []string{"3"}, possible: 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.answers = c.answers
+				if c.foreign != "" {
+					w.others = []foreign{{1, c.foreign}}
+				}
+				w.start(Create, c.events, 2)
+				w.hand(c.ids...)
+				w.end()
+				var dead []string
+				for value := range w.dead {
+					dead = append(dead, value)
+				}
+				if diff := cmp.Diff(c.dead, dead); diff != "" {
+					t.Errorf("dead letters (-want +got):\n%s", diff)
+				}
+				if h := w.deliver.Health(); h.PossibleConflicts != c.possible {
+					t.Errorf("%d possible conflicts are told, want %d", h.PossibleConflicts, c.possible)
+				}
+			})
+		})
+	}
 }

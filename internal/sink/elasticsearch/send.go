@@ -70,14 +70,26 @@ func (a *attempt) unanswered(ctx context.Context, err error) sink.Outcome {
 	return out
 }
 
-// begun are the events that the transport has begun to send. It reads no more.
-func (a *attempt) begun() []sink.Span {
+// begun are the events that may be there, since the transport has begun to send them.
+// It reads no more. Of those that are created with one id the first is there, if any.
+func (a *attempt) begun() (spans []sink.Span) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.taken || a.index == 0 {
 		return nil
 	}
-	return []sink.Span{{End: a.index}}
+	if !a.sink.ordered || a.sink.o.Operation != Create || len(a.deletes) > 0 {
+		return []sink.Span{{End: a.index}}
+	}
+	v := a.verdicts()
+	seen := make(map[uint64]struct{}, a.sent)
+	for n, mark := range a.marks[:a.sent] {
+		if _, ok := seen[mark]; !ok {
+			seen[mark] = struct{}{}
+			spans = extended(spans, v.event(n))
+		}
+	}
+	return spans
 }
 
 // judge tells the pool of nodes what an answer says of its node.
