@@ -234,7 +234,13 @@ var layers = []layer{
 		"internal/convert", []string{"internal/timepattern"}, []string{"github.com/magiconair/properties"},
 		"from foreign files to text; what the text means is the configuration's business",
 	},
+	{
+		"internal/sandbox/cloudwatch/cloudwatchtest",
+		[]string{"internal/awsauth", "internal/sandbox/cloudwatch", "internal/sandbox/host/hosttest", "internal/sink/sinktest"},
+		[]string{"github.com/aws/aws-sdk-go-v2/aws"}, "what the tests of those who send there have in common",
+	},
 	{"internal/sandbox/host", nil, nil, "the life of a server; what it answers is the sandboxes' business"},
+	{"internal/sandbox/host/hosttest", nil, nil, "a server for as long as a test runs"},
 	{
 		"internal/sandbox/elasticsearch", []string{"internal/sandbox/host"},
 		[]string{"github.com/cespare/xxhash/", "github.com/docker/go-units", "github.com/klauspost/compress/gzip"},

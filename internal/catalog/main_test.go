@@ -1,10 +1,6 @@
 package catalog
 
 import (
-	"context"
-	"io"
-	"log"
-	"net"
 	"os"
 	"strings"
 	"testing"
@@ -14,6 +10,7 @@ import (
 
 	"github.com/spillway/spillway/internal/config"
 	sandbox "github.com/spillway/spillway/internal/sandbox/cloudwatch"
+	"github.com/spillway/spillway/internal/sandbox/cloudwatch/cloudwatchtest"
 	"github.com/spillway/spillway/internal/sink"
 	"github.com/spillway/spillway/internal/sink/sinktest"
 )
@@ -83,22 +80,5 @@ func deliver(t *testing.T, d *Destination, line string) {
 // checks signatures.
 func newSandbox(t *testing.T) (*sandbox.Server, string) {
 	t.Helper()
-	s, err := sandbox.New(sandbox.Options{VerifyPayload: true, ErrorLog: log.New(io.Discard, "", 0)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Serve(ctx, ln) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	return s, "http://" + ln.Addr().String()
+	return cloudwatchtest.New(t, sandbox.Options{VerifyPayload: true})
 }

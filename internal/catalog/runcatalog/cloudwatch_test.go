@@ -2,9 +2,6 @@ package runcatalog
 
 import (
 	"context"
-	"io"
-	"log"
-	"net"
 	"testing"
 	"time"
 
@@ -14,40 +11,15 @@ import (
 	"github.com/spillway/spillway/internal/awsauth"
 	"github.com/spillway/spillway/internal/config/runfile"
 	sandbox "github.com/spillway/spillway/internal/sandbox/cloudwatch"
+	"github.com/spillway/spillway/internal/sandbox/cloudwatch/cloudwatchtest"
 	"github.com/spillway/spillway/internal/sink"
 	"github.com/spillway/spillway/internal/sink/sinktest"
 )
 
-// keys are the sandbox's, with which it checks signatures.
-type keys struct{}
-
-func (keys) Retrieve(context.Context) (aws.Credentials, error) {
-	return aws.Credentials{
-		AccessKeyID: sandbox.AccessKeyID, SecretAccessKey: sandbox.SecretAccessKey, SessionToken: sandbox.SessionToken,
-	}, nil
-}
-
 // newSandbox serves CloudWatch Logs until the test ends.
 func newSandbox(t *testing.T) (*sandbox.Server, string) {
 	t.Helper()
-	s, err := sandbox.New(sandbox.Options{VerifyPayload: true, ErrorLog: log.New(io.Discard, "", 0)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Serve(ctx, l) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("serve the sandbox: %v", err)
-		}
-	})
-	return s, "http://" + l.Addr().String()
+	return cloudwatchtest.New(t, sandbox.Options{VerifyPayload: true})
 }
 
 // openSink makes the one sink of a file.
@@ -74,7 +46,7 @@ func openSink(t *testing.T, s *Surroundings, options string) sink.Sink {
 func TestCloudWatch(t *testing.T) {
 	server, url := newSandbox(t)
 	s := &Surroundings{
-		Provider: func(awsauth.Options) (aws.CredentialsProvider, error) { return keys{}, nil },
+		Provider: func(awsauth.Options) (aws.CredentialsProvider, error) { return cloudwatchtest.Credentials{}, nil },
 		Region:   func(context.Context, awsauth.Options) (string, error) { return "eu-central-1", nil },
 	}
 	now := time.Now()

@@ -5,12 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/spillway/spillway/internal/sandbox/host/hosttest"
 )
 
 // now is a moment that event times in tests are relative to; servers of tests think it is now.
@@ -39,20 +40,7 @@ func newStream(t testing.TB, o Options) *Server {
 // serve runs a server on a loopback port until the test ends and returns its address.
 func serve(t *testing.T, s *Server) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Serve(ctx, ln) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Serve: %v", err)
-		}
-	})
-	return "http://" + ln.Addr().String()
+	return hosttest.Serve(t, s)
 }
 
 const signedForm = "AWS4-HMAC-SHA256 Credential=AKID/20261120/us-east-1/logs/aws4_request, " +

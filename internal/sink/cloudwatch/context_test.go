@@ -10,6 +10,7 @@ import (
 	"time"
 
 	sandbox "github.com/spillway/spillway/internal/sandbox/cloudwatch"
+	"github.com/spillway/spillway/internal/sandbox/cloudwatch/cloudwatchtest"
 	"github.com/spillway/spillway/internal/sink"
 )
 
@@ -74,7 +75,7 @@ func (hangingSigner) Invalidate() {}
 // TestNothingIsSentTooLate: a context that has ended makes no request.
 func TestNothingIsSentTooLate(t *testing.T) {
 	server, url := newSandbox(t, sandbox.Options{})
-	makeStream(t, url)
+	cloudwatchtest.Make(t, url, testGroup, testStream)
 	s := newSink(t, url, createsNothing)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

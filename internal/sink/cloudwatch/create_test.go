@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	sandbox "github.com/spillway/spillway/internal/sandbox/cloudwatch"
+	"github.com/spillway/spillway/internal/sandbox/cloudwatch/cloudwatchtest"
 	"github.com/spillway/spillway/internal/sink"
 )
 
@@ -36,7 +37,7 @@ func checkCalls(t *testing.T, got, want map[string]int) {
 // callFor creates or deletes the log group or stream behind the sink's back.
 func callFor(t *testing.T, url, operation string) {
 	t.Helper()
-	if err := ask(t.Context(), url, operation, map[string]string{"logGroupName": testGroup, "logStreamName": testStream}, nil); err != nil {
+	if err := cloudwatchtest.Ask(t.Context(), url, operation, map[string]string{"logGroupName": testGroup, "logStreamName": testStream}, nil); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -105,7 +106,7 @@ func TestWhatIsDeletedIsMadeAgain(t *testing.T) {
 	}
 	t.Run("not allowed", func(t *testing.T) {
 		server, url := newSandbox(t, sandbox.Options{})
-		makeStream(t, url)
+		cloudwatchtest.Make(t, url, testGroup, testStream)
 		s := newSink(t, url, createsNothing)
 		deliver(t, s, request("before"))
 		callFor(t, url, "DeleteLogStream")
@@ -223,11 +224,11 @@ func TestCheck(t *testing.T) {
 			for i, name := range c.there {
 				names := map[string]string{"logGroupName": testGroup, "logStreamName": name}
 				if i == 0 {
-					if err := ask(t.Context(), url, "CreateLogGroup", names, nil); err != nil {
+					if err := cloudwatchtest.Ask(t.Context(), url, "CreateLogGroup", names, nil); err != nil {
 						t.Fatal(err)
 					}
 				}
-				if err := ask(t.Context(), url, "CreateLogStream", names, nil); err != nil {
+				if err := cloudwatchtest.Ask(t.Context(), url, "CreateLogStream", names, nil); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -2,21 +2,18 @@ package cloudwatch
 
 import (
 	"context"
-	"io"
 	"iter"
-	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"go.uber.org/goleak"
 
 	"github.com/spillway/spillway/internal/awsauth"
 	"github.com/spillway/spillway/internal/record"
 	sandbox "github.com/spillway/spillway/internal/sandbox/cloudwatch"
+	"github.com/spillway/spillway/internal/sandbox/cloudwatch/cloudwatchtest"
 	"github.com/spillway/spillway/internal/sink"
 	"github.com/spillway/spillway/internal/sink/sinktest"
 )
@@ -26,42 +23,16 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const (
 	testGroup  = "g"
 	testStream = "s"
-	testRegion = "eu-central-1"
 	userAgent  = "spillway/test"
 )
-
-// credentials are those of the sandbox, with which it checks signatures.
-type credentials struct{}
-
-func (credentials) Retrieve(context.Context) (aws.Credentials, error) {
-	return aws.Credentials{
-		AccessKeyID: sandbox.AccessKeyID, SecretAccessKey: sandbox.SecretAccessKey, SessionToken: sandbox.SessionToken,
-	}, nil
-}
 
 // newSandbox serves an endpoint that computes every signature, payload hash
 // included, until the test ends.
 func newSandbox(t testing.TB, o sandbox.Options) (*sandbox.Server, string) {
 	t.Helper()
-	o.VerifyPayload, o.ErrorLog = true, log.New(io.Discard, "", 0)
-	s, err := sandbox.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Serve(ctx, ln) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("serve the sandbox: %v", err)
-		}
-	})
-	return s, "http://" + ln.Addr().String() + "/"
+	o.VerifyPayload = true
+	s, url := cloudwatchtest.New(t, o)
+	return s, url + "/"
 }
 
 // newServer serves a handler of the test's own.
@@ -83,19 +54,13 @@ func newSink(t testing.TB, url string, change ...func(*Config)) *Sink {
 	cfg := Config{
 		Group: testGroup, Stream: testStream, CreateGroup: true, CreateStream: true, Client: client, UserAgent: userAgent,
 		Resolve: func(context.Context) (Destination, error) {
-			return Destination{URL: url, Signer: awsauth.NewSigner(credentials{}, testRegion)}, nil
+			return Destination{URL: url, Signer: cloudwatchtest.Signer()}, nil
 		},
 	}
 	for _, c := range change {
 		c(&cfg)
 	}
-	s := New(cfg)
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Errorf("close the sink: %v", err)
-		}
-	})
-	return s
+	return sinktest.Opened(t, New(cfg), nil)
 }
 
 // createsNothing is a sink whose group and stream must be there.

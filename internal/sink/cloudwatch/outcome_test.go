@@ -13,9 +13,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/spillway/spillway/internal/awsauth"
 	"github.com/spillway/spillway/internal/ledger"
 	sandbox "github.com/spillway/spillway/internal/sandbox/cloudwatch"
+	"github.com/spillway/spillway/internal/sandbox/cloudwatch/cloudwatchtest"
 	"github.com/spillway/spillway/internal/sink"
 )
 
@@ -32,7 +32,7 @@ func (w *watched) Invalidate() {
 
 // watch makes a sink sign by the signer that it returns.
 func watch(url string) (*watched, func(*Config)) {
-	w := &watched{Signer: awsauth.NewSigner(credentials{}, testRegion)}
+	w := &watched{Signer: cloudwatchtest.Signer()}
 	return w, func(c *Config) {
 		c.Resolve = func(context.Context) (Destination, error) { return Destination{URL: url, Signer: w}, nil }
 	}
@@ -116,7 +116,7 @@ func TestOutcomes(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			server, url := newSandbox(t, sandbox.Options{})
-			makeStream(t, url)
+			cloudwatchtest.Make(t, url, testGroup, testStream)
 			signer, signs := watch(url)
 			s := newSink(t, url, signs, createsNothing)
 			server.Script(func(op string, _ int) *sandbox.Answer {
@@ -235,7 +235,7 @@ func answerAndCutOff(w http.ResponseWriter, status int) {
 func TestWhoCannotBeAskedNeedsAction(t *testing.T) {
 	_, url := newSandbox(t, sandbox.Options{})
 	broken := errors.New("no region")
-	signer := &mayFail{Signer: awsauth.NewSigner(credentials{}, testRegion), err: errors.New("no credentials")}
+	signer := &mayFail{Signer: cloudwatchtest.Signer(), err: errors.New("no credentials")}
 	s := newSink(t, url, func(c *Config) {
 		c.Resolve = func(context.Context) (Destination, error) { return Destination{URL: url, Signer: signer}, broken }
 	})

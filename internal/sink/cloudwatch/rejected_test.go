@@ -19,6 +19,7 @@ import (
 	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/record"
 	sandbox "github.com/spillway/spillway/internal/sandbox/cloudwatch"
+	"github.com/spillway/spillway/internal/sandbox/cloudwatch/cloudwatchtest"
 	"github.com/spillway/spillway/internal/sink"
 	"github.com/spillway/spillway/internal/sink/sinktest"
 )
@@ -170,7 +171,7 @@ func TestSortingKeepsTheOrderOfAdmission(t *testing.T) {
 	for _, e := range events {
 		want = append(want, sinktest.Entry{Time: e.Time, Text: e.Body})
 	}
-	got, err := readBack(t.Context(), url)
+	got, err := cloudwatchtest.Read(t.Context(), url, testGroup, testStream)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +207,7 @@ func TestTimesOutsideTheServicesWindow(t *testing.T) {
 	if diff := cmp.Diff(want, reasons()); diff != "" {
 		t.Errorf("rejected otherwise (-want +got):\n%s", diff)
 	}
-	got, err := readBack(t.Context(), url)
+	got, err := cloudwatchtest.Read(t.Context(), url, testGroup, testStream)
 	if err != nil || len(got) != 2 || got[0].Text != "now" || got[1].Text != "now too" {
 		t.Errorf("the service has %v (%v), want the two of now", got, err)
 	}

@@ -39,35 +39,12 @@ func options(t testing.TB, path string) Options {
 func open(t testing.TB, o Options, d disk) *Sink {
 	t.Helper()
 	s, err := newSink(o, d)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Errorf("close: %v", err)
-		}
-	})
-	return s
-}
-
-// send delivers events in one request.
-func send(t testing.TB, s *Sink, events ...sinktest.Event) {
-	t.Helper()
-	out := s.Send(t.Context(), sinktest.NewRequest(events...))
-	if out.Verdict != sink.Delivered || len(out.Rejected)+len(out.Again) > 0 {
-		t.Fatalf("send %d events: %+v", len(events), out)
-	}
+	return sinktest.Opened(t, s, err)
 }
 
 var second = time.Unix(1_700_000_000, 0).UTC()
 
-func lines(bodies ...string) []sinktest.Event {
-	events := make([]sinktest.Event, len(bodies))
-	for i, b := range bodies {
-		events[i] = sinktest.Event{Time: second.Add(time.Duration(i)), Body: b}
-	}
-	return events
-}
+func lines(bodies ...string) []sinktest.Event { return sinktest.Lines(second, bodies...) }
 
 // packed makes events of whole entries.
 func packed(entries ...string) []sinktest.Event {
@@ -76,15 +53,6 @@ func packed(entries ...string) []sinktest.Event {
 		events[i] = sinktest.Event{Time: second, Packed: e}
 	}
 	return events
-}
-
-func content(t testing.TB, path string) string {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
 }
 
 // names are the files below dir.
@@ -139,7 +107,7 @@ func conformance(t *testing.T) sinktest.Destination {
 	return sinktest.Destination{
 		Sink:   s,
 		Read:   func() ([]sinktest.Entry, error) { return readBack(path) },
-		Fail:   func() { d.fail(d.done + 1) },
+		Fail:   func() { d.Fail(1) },
 		Traits: sinktest.Traits{Exact: true},
 	}
 }
@@ -194,7 +162,7 @@ func TestFormatsOfMessages(t *testing.T) {
 		if diff := cmp.Diff(c.rejected, given); diff != "" || result.Verdict != sink.Delivered {
 			t.Errorf("format %d: %+v (-want +got):\n%s", c.format, result, diff)
 		}
-		if diff := cmp.Diff(strings.Join(c.want, "\n")+"\n", content(t, path)); diff != "" {
+		if diff := cmp.Diff(strings.Join(c.want, "\n")+"\n", sinktest.Content(t, path)); diff != "" {
 			t.Errorf("format %d (-want +got):\n%s", c.format, diff)
 		}
 	}
@@ -245,8 +213,8 @@ func TestFormats(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "f")
 		o := options(t, path)
 		o.Format = c.format
-		send(t, open(t, o, osDisk{}), events...)
-		if diff := cmp.Diff(strings.Join(c.want, "\n")+"\n", content(t, path)); diff != "" {
+		sinktest.Deliver(t, open(t, o, osDisk{}), events...)
+		if diff := cmp.Diff(strings.Join(c.want, "\n")+"\n", sinktest.Content(t, path)); diff != "" {
 			t.Errorf("format %d (-want +got):\n%s", c.format, diff)
 		}
 	}
@@ -259,12 +227,12 @@ func TestPathsByTagAndTime(t *testing.T) {
 		when := second.Add(time.Duration(h) * time.Hour)
 		return sinktest.Event{Stream: 1, Time: when, Packed: sinktest.Packed(when, fmt.Sprint("at ", h))}
 	}
-	send(t, s, at(0), at(1), at(0), at(2), at(-1))
+	sinktest.Deliver(t, s, at(0), at(1), at(0), at(2), at(-1))
 	want := []string{"2023-11-14/stderr/21.log", "2023-11-14/stderr/22.log", "2023-11-14/stderr/23.log", "2023-11-15/stderr/00.log"}
 	if diff := cmp.Diff(want, names(t, dir)); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
-	if n := strings.Count(content(t, dir+"/2023-11-14/stderr/22.log"), "at 0"); n != 2 {
+	if n := strings.Count(sinktest.Content(t, dir+"/2023-11-14/stderr/22.log"), "at 0"); n != 2 {
 		t.Errorf("%d lines in the hour of two", n)
 	}
 }
@@ -363,7 +331,7 @@ func TestOneFileThatCannotBeOpenedHoldsUpNoOther(t *testing.T) {
 	if out := s.Send(t.Context(), toTags("b")); out.Verdict != sink.Retry || out.Err == nil || !out.Config || out.Unsure {
 		t.Errorf("alone: %+v", out)
 	}
-	if content(t, dir+"/a.log") == "" || content(t, dir+"/c.log") == "" {
+	if sinktest.Content(t, dir+"/a.log") == "" || sinktest.Content(t, dir+"/c.log") == "" {
 		t.Error("the others are empty")
 	}
 }
@@ -441,7 +409,7 @@ func TestOneFileThatTakesNothingBackHoldsUpNoOther(t *testing.T) {
 			t.Errorf("at the end: %+v", out)
 		}
 		for name, want := range map[string]int{"a.log": 3, "b.log": 1, "c.log": 3} {
-			if got := strings.Count(content(t, dir+"/"+name), "\n"); got != want {
+			if got := strings.Count(sinktest.Content(t, dir+"/"+name), "\n"); got != want {
 				t.Errorf("%s has %d lines, want %d", name, got, want)
 			}
 		}
@@ -451,11 +419,11 @@ func TestOneFileThatTakesNothingBackHoldsUpNoOther(t *testing.T) {
 func TestTwoSinksDoNotShareAFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "one")
 	first, second := open(t, options(t, path), osDisk{}), open(t, options(t, path), osDisk{})
-	send(t, first, lines("mine")...)
+	sinktest.Deliver(t, first, lines("mine")...)
 	if out := second.Send(t.Context(), sinktest.NewRequest(lines("not yours")...)); out.Verdict != sink.Retry || out.Err == nil {
 		t.Errorf("%+v", out)
 	}
-	if got := content(t, path); strings.Count(got, "\n") != 1 {
+	if got := sinktest.Content(t, path); strings.Count(got, "\n") != 1 {
 		t.Errorf("%q", got)
 	}
 }
@@ -470,8 +438,8 @@ func TestWhatAKillCutOffIsRemoved(t *testing.T) {
 		}
 		o := options(t, path)
 		o.Format = Text
-		send(t, open(t, o, osDisk{}), lines("next")...)
-		if got := content(t, path); got != c.kept+"next\n" {
+		sinktest.Deliver(t, open(t, o, osDisk{}), lines("next")...)
+		if got := sinktest.Content(t, path); got != c.kept+"next\n" {
 			t.Errorf("%.20q became %q", c.before, got)
 		}
 	}
@@ -482,12 +450,12 @@ func TestAFileThatSomebodyMovedIsMadeAnew(t *testing.T) {
 	o := options(t, path)
 	o.Format = Text
 	s := open(t, o, osDisk{})
-	send(t, s, lines("first")...)
+	sinktest.Deliver(t, s, lines("first")...)
 	if err := os.Rename(path, path+".moved"); err != nil {
 		t.Fatal(err)
 	}
-	send(t, s, lines("second")...)
-	if a, b := content(t, path+".moved"), content(t, path); a != "first\n" || b != "second\n" {
+	sinktest.Deliver(t, s, lines("second")...)
+	if a, b := sinktest.Content(t, path+".moved"), sinktest.Content(t, path); a != "first\n" || b != "second\n" {
 		t.Errorf("%q and %q", a, b)
 	}
 }
@@ -499,7 +467,7 @@ func TestWhatIsNoEntryIsRefused(t *testing.T) {
 	if out.Verdict != sink.Delivered || len(out.Rejected) != 1 || out.Rejected[0].First != 1 || out.Rejected[0].Reason != "rejected-invalid" {
 		t.Errorf("%+v", out)
 	}
-	if n := strings.Count(content(t, path), "\n"); n != 2 {
+	if n := strings.Count(sinktest.Content(t, path), "\n"); n != 2 {
 		t.Errorf("%d lines", n)
 	}
 }

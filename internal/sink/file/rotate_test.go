@@ -47,7 +47,7 @@ func TestRotationBySize(t *testing.T) {
 		o.MaxSize, o.Compress, o.Format = 100, c.compress, Text
 		s := open(t, o, osDisk{})
 		for i := range 10 {
-			send(t, s, lines(strings.Repeat("x", 60), fmt.Sprint("second ", i), strings.Repeat("y", 60))...)
+			sinktest.Deliver(t, s, lines(strings.Repeat("x", 60), fmt.Sprint("second ", i), strings.Repeat("y", 60))...)
 		}
 		s.settled()
 		total := 0
@@ -91,12 +91,12 @@ func TestOldFilesGo(t *testing.T) {
 	o.MaxSize, o.MaxFile, o.Format = 1, 3, Text
 	s := open(t, o, osDisk{})
 	for i := range 6 {
-		send(t, s, lines(fmt.Sprint(i))...)
+		sinktest.Deliver(t, s, lines(fmt.Sprint(i))...)
 		s.settled()
 	}
 	var got []string
 	for _, name := range names(t, dir) {
-		got = append(got, strings.TrimSpace(content(t, filepath.Join(dir, name))))
+		got = append(got, strings.TrimSpace(sinktest.Content(t, filepath.Join(dir, name))))
 	}
 	// other, stdout.log, two rotated ones by age, stdout.log.old
 	if diff := cmp.Diff([]string{"x", "5", "3", "4", "x"}, got); diff != "" {
@@ -116,13 +116,13 @@ func TestRotationByTheClock(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := open(t, o, osDisk{})
-	send(t, s, lines("first")...)
-	if got := content(t, path); got != "first\n" {
+	sinktest.Deliver(t, s, lines("first")...)
+	if got := sinktest.Content(t, path); got != "first\n" {
 		t.Errorf("%q", got)
 	}
 	s.files.open[path].period-- // an hour later
-	send(t, s, lines("second", "third")...)
-	if got, all := content(t, path), names(t, filepath.Dir(path)); got != "second\nthird\n" || len(all) != 3 {
+	sinktest.Deliver(t, s, lines("second", "third")...)
+	if got, all := sinktest.Content(t, path), names(t, filepath.Dir(path)); got != "second\nthird\n" || len(all) != 3 {
 		t.Errorf("%q in %q", got, all)
 	}
 }
@@ -130,9 +130,8 @@ func TestRotationByTheClock(t *testing.T) {
 // faulty is a disk on which chosen operations fail; they are counted from 1.
 type faulty struct {
 	disk
-	mu   sync.Mutex // files are synced at the same time
-	done int
-	bad  map[int]bool
+	sinktest.Faults
+	mu sync.Mutex // files are synced at the same time
 	// What a power cut would take: files with what was not synced, and folders.
 	unsynced map[any]bool
 }
@@ -151,25 +150,8 @@ func (d *faulty) dirty(what any, dirty bool) {
 	}
 }
 
-func (d *faulty) fail(operations ...int) {
-	d.bad = make(map[int]bool)
-	for _, n := range operations {
-		d.bad[n] = true
-	}
-}
-
-// count counts an operation, and fails it if it was chosen.
-func (d *faulty) count() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.done++; d.bad[d.done] {
-		return syscall.ENOSPC
-	}
-	return nil
-}
-
 func (d *faulty) open(path string, fileMode, dirMode os.FileMode) (handle, about, error) {
-	if err := d.count(); err != nil {
+	if err := d.Count(); err != nil {
 		return nil, about{}, err
 	}
 	f, a, err := d.disk.open(path, fileMode, dirMode)
@@ -185,7 +167,7 @@ func (d *faulty) open(path string, fileMode, dirMode os.FileMode) (handle, about
 func (d *faulty) same(h handle, path string) bool { return d.disk.same(h.(*faultyFile).handle, path) }
 
 func (d *faulty) rename(from, to string) error {
-	if err := d.count(); err != nil {
+	if err := d.Count(); err != nil {
 		return err
 	}
 	d.dirty(filepath.Dir(to), true)
@@ -193,7 +175,7 @@ func (d *faulty) rename(from, to string) error {
 }
 
 func (d *faulty) syncDir(dir string) error {
-	if err := d.count(); err != nil {
+	if err := d.Count(); err != nil {
 		return err
 	}
 	d.dirty(dir, false)
@@ -207,7 +189,7 @@ type faultyFile struct {
 
 // Write fails after it has written a half.
 func (f *faultyFile) Write(p []byte) (int, error) {
-	if err := f.disk.count(); err != nil {
+	if err := f.disk.Count(); err != nil {
 		n, wrong := f.handle.Write(p[:len(p)/2])
 		return n, errors.Join(err, wrong)
 	}
@@ -216,7 +198,7 @@ func (f *faultyFile) Write(p []byte) (int, error) {
 }
 
 func (f *faultyFile) Truncate(size int64) error {
-	if err := f.disk.count(); err != nil {
+	if err := f.disk.Count(); err != nil {
 		return err
 	}
 	return f.handle.Truncate(size)
@@ -224,7 +206,7 @@ func (f *faultyFile) Truncate(size int64) error {
 
 // Datasync is not worth the time of a real one.
 func (f *faultyFile) Datasync() error {
-	if err := f.disk.count(); err != nil {
+	if err := f.disk.Count(); err != nil {
 		return err
 	}
 	f.disk.dirty(f, false)
@@ -273,7 +255,7 @@ func TestFaultsAnywhere(t *testing.T) {
 		o.Format = Text
 		o.MaxSize = rapid.SampledFrom([]int64{0, 1, 30, 300}).Draw(rt, "max-size")
 		d := &faulty{disk: osDisk{}}
-		d.fail(rapid.SliceOfN(rapid.IntRange(1, 40), 0, 12).Draw(rt, "failing")...)
+		d.Fail(rapid.SliceOfN(rapid.IntRange(1, 40), 0, 12).Draw(rt, "failing")...)
 		s, err := newSink(o, d)
 		if err != nil {
 			rt.Fatal(err)

@@ -167,15 +167,7 @@ func open(t testing.TB, o Options, to ...*receiver) *Sink {
 		o.Servers = append(o.Servers, r.server())
 	}
 	s, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Errorf("close: %v", err)
-		}
-	})
-	return s
+	return sinktest.Opened(t, s, err)
 }
 
 // send delivers a request.

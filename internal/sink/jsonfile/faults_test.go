@@ -20,31 +20,15 @@ import (
 	"github.com/spillway/spillway/internal/sink/sinktest"
 )
 
-// faulty is a disk on which chosen operations fail; they are counted from 1.
+// faulty is a disk on which chosen operations fail.
 type faulty struct {
 	disk
-	done   int
-	bad    map[int]bool
+	sinktest.Faults
 	writes int
 }
 
-func (d *faulty) fail(operations ...int) {
-	d.bad = make(map[int]bool)
-	for _, n := range operations {
-		d.bad[n] = true
-	}
-}
-
-// count counts an operation, and fails it if it was chosen.
-func (d *faulty) count() error {
-	if d.done++; d.bad[d.done] {
-		return syscall.ENOSPC
-	}
-	return nil
-}
-
 func (d *faulty) open(path string) (appendfile.File, int64, error) {
-	if err := d.count(); err != nil {
+	if err := d.Count(); err != nil {
 		return nil, 0, err
 	}
 	f, size, err := d.disk.open(path)
@@ -52,11 +36,11 @@ func (d *faulty) open(path string) (appendfile.File, int64, error) {
 }
 
 func (d *faulty) rename(from, to string) error {
-	return errors.Join(d.count(), d.disk.rename(from, to))
+	return errors.Join(d.Count(), d.disk.rename(from, to))
 }
 
 func (d *faulty) remove(path string) error {
-	if err := d.count(); err != nil {
+	if err := d.Count(); err != nil {
 		return err
 	}
 	return d.disk.remove(path)
@@ -72,7 +56,7 @@ type faultyFile struct {
 // Write fails after it has written a half.
 func (f *faultyFile) Write(p []byte) (int, error) {
 	f.disk.writes++
-	if err := f.disk.count(); err != nil {
+	if err := f.disk.Count(); err != nil {
 		n, wrong := f.File.Write(p[:len(p)/2])
 		return n, errors.Join(err, wrong)
 	}
@@ -80,7 +64,7 @@ func (f *faultyFile) Write(p []byte) (int, error) {
 }
 
 func (f *faultyFile) Truncate(size int64) error {
-	if err := f.disk.count(); err != nil {
+	if err := f.disk.Count(); err != nil {
 		return err
 	}
 	return f.File.Truncate(size)
@@ -186,7 +170,7 @@ func TestFaultsAnywhere(t *testing.T) {
 		o.MaxFile = 100 // so that nothing is deleted
 		o.MaxSize = rapid.Int64Range(1, 1500).Draw(rt, "max-size")
 		d := &faulty{disk: osDisk{}}
-		d.fail(rapid.SliceOfN(rapid.IntRange(1, 40), 0, 12).Draw(rt, "failing")...)
+		d.Fail(rapid.SliceOfN(rapid.IntRange(1, 40), 0, 12).Draw(rt, "failing")...)
 		s, err := newSink(o, d)
 		if err != nil {
 			rt.Fatal(err)
@@ -235,12 +219,11 @@ func TestABodyLongerThanTheBufferIsTakenBack(t *testing.T) {
 	d := &faulty{disk: osDisk{}}
 	o := options(filepath.Join(t.TempDir(), "c.log"))
 	s := open(t, o, d)
-	send(t, s, lines("before")...)
-	before := content(t, o.Path)
+	sinktest.Deliver(t, s, lines("before")...)
+	before := sinktest.Content(t, o.Path)
 	long := sinktest.NewRequest(lines("short", strings.Repeat("\x01", maxBody-5))...)
 	for nth := 1; ; nth++ {
-		start := d.done
-		d.fail(start + nth)
+		d.Fail(nth)
 		out := s.Send(t.Context(), long)
 		if out.Verdict == sink.Delivered {
 			if nth < 6 {
@@ -248,7 +231,7 @@ func TestABodyLongerThanTheBufferIsTakenBack(t *testing.T) {
 			}
 			break
 		}
-		if content(t, o.Path) != before || out.Unsure {
+		if sinktest.Content(t, o.Path) != before || out.Unsure {
 			t.Fatalf("write %d failed (%v) and left something", nth, out.Err)
 		}
 	}
@@ -266,17 +249,17 @@ func TestAFileThatCannotBeCompressedIsKept(t *testing.T) {
 	if err := os.Mkdir(blocker, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	send(t, s, lines("first", "second")...)
+	sinktest.Deliver(t, s, lines("first", "second")...)
 	<-s.log.packing.done
 	if s.log.packing.err == nil {
 		t.Fatal("the compression did not fail")
 	}
-	send(t, s, lines("third")...)
+	sinktest.Deliver(t, s, lines("third")...)
 	<-s.log.packing.done
 	if err := os.Remove(blocker); err != nil {
 		t.Fatal(err)
 	}
-	send(t, s, lines("fourth")...)
+	sinktest.Deliver(t, s, lines("fourth")...)
 	<-s.log.packing.done
 	for n := 1; n <= 3; n++ {
 		if _, err := os.Stat(fmt.Sprintf("%s.%d%s", o.Path, n, gzipped)); err != nil {
@@ -293,13 +276,13 @@ func TestAFileCutByOthersIsNotMadeLonger(t *testing.T) {
 	d := &faulty{disk: osDisk{}}
 	o := options(filepath.Join(t.TempDir(), "c.log"))
 	s := open(t, o, d)
-	send(t, s, lines("first")...)
+	sinktest.Deliver(t, s, lines("first")...)
 	if err := os.Truncate(o.Path, 0); err != nil {
 		t.Fatal(err)
 	}
-	d.fail(d.done + 1)
+	d.Fail(1)
 	out := s.Send(t.Context(), sinktest.NewRequest(lines("second")...))
-	if got := content(t, o.Path); out.Verdict != sink.Retry || strings.ContainsRune(got, 0) {
+	if got := sinktest.Content(t, o.Path); out.Verdict != sink.Retry || strings.ContainsRune(got, 0) {
 		t.Errorf("outcome %+v, file %q", out, got)
 	}
 }
@@ -310,8 +293,8 @@ func TestARotationThatFailsGoesOnWhereItStopped(t *testing.T) {
 		o := options(filepath.Join(t.TempDir(), "c.log"))
 		o.MaxSize, o.MaxFile = 1, 3
 		s := open(t, o, d)
-		send(t, s, lines("first", "second", "third")...)
-		d.fail(d.done+nth, d.done+nth+1)
+		sinktest.Deliver(t, s, lines("first", "second", "third")...)
+		d.Fail(nth, nth+1)
 		for out := (sink.Outcome{}); out.Verdict != sink.Delivered; {
 			out = s.Send(t.Context(), sinktest.NewRequest(lines("fourth")...))
 		}
@@ -326,9 +309,9 @@ func TestOnlyARotationStartsACompression(t *testing.T) {
 	o := options(filepath.Join(t.TempDir(), "c.log"))
 	o.MaxSize, o.MaxFile, o.Compress = 200, 3, true
 	s := open(t, o, osDisk{})
-	send(t, s, lines("1", "2", "3", "4", "5")...)
+	sinktest.Deliver(t, s, lines("1", "2", "3", "4", "5")...)
 	first := s.log.packing
-	send(t, s, lines("6")...)
+	sinktest.Deliver(t, s, lines("6")...)
 	if first == nil || s.log.packing != first {
 		t.Errorf("the compression is %p after a rotation and %p after none", first, s.log.packing)
 	}

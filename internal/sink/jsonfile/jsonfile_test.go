@@ -34,40 +34,11 @@ func options(path string) Options {
 func open(t testing.TB, o Options, d disk) *Sink {
 	t.Helper()
 	s, err := newSink(o, d)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Errorf("close: %v", err)
-		}
-	})
-	return s
-}
-
-// send delivers events in one request.
-func send(t testing.TB, s *Sink, events ...sinktest.Event) {
-	t.Helper()
-	if out := s.Send(t.Context(), sinktest.NewRequest(events...)); out.Verdict != sink.Delivered {
-		t.Fatalf("send %d events: %+v", len(events), out)
-	}
+	return sinktest.Opened(t, s, err)
 }
 
 func lines(bodies ...string) []sinktest.Event {
-	events := make([]sinktest.Event, len(bodies))
-	for i, b := range bodies {
-		events[i] = sinktest.Event{Time: time.Unix(1_700_000_000, int64(i)).UTC(), Body: b}
-	}
-	return events
-}
-
-func content(t testing.TB, path string) string {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
+	return sinktest.Lines(time.Unix(1_700_000_000, 0).UTC(), bodies...)
 }
 
 // entry is a line of the file, as anybody's JSON decoder sees it.
@@ -165,7 +136,7 @@ func TestConformance(t *testing.T) {
 						}
 						return readBack(o.Path)
 					},
-					Fail:   func() { d.fail(d.done + 1) },
+					Fail:   func() { d.Fail(1) },
 					Traits: sinktest.Traits{Exact: true},
 				}
 			})
@@ -179,7 +150,7 @@ func TestEntriesAreThoseOfDocker(t *testing.T) {
 	s := open(t, o, osDisk{})
 	at := time.Date(2026, 11, 20, 19, 3, 15, 120_000_000, time.FixedZone("", 3600))
 	part := func(n uint32, last bool) record.Part { return record.Part{Ordinal: n, Last: last} }
-	send(t, s,
+	sinktest.Deliver(t, s,
 		sinktest.Event{Time: at, Body: "plain"},
 		sinktest.Event{Time: at, Body: "", Stream: 1},
 		sinktest.Event{Time: at, Body: "<a href=\"x\">\t&\u2028\xff\\\x01\r"},
@@ -194,7 +165,7 @@ func TestEntriesAreThoseOfDocker(t *testing.T) {
 {"log":"two\n","stream":"stdout","attrs":{"tag":"web"},"time":"2026-11-20T18:03:15Z"}
 {"log":"spillway-loss {\"lost\":2,\"bytes\":9,\"first_seq\":5,\"last_seq\":6,\"first_time\":\"2026-11-20T18:03:15.12Z\",\"last_time\":\"2026-11-20T18:03:15.12Z\",\"reason\":\"overflow-newest\"}\n","stream":"stdout","attrs":{"tag":"web"},"time":"2026-11-20T18:03:15.12Z"}
 `
-	if diff := cmp.Diff(want, content(t, o.Path)); diff != "" {
+	if diff := cmp.Diff(want, sinktest.Content(t, o.Path)); diff != "" {
 		t.Errorf("file (-want +got):\n%s", diff)
 	}
 }
@@ -208,7 +179,7 @@ func TestARequestIsOneWrite(t *testing.T) {
 		many[i] = body
 	}
 	before := d.writes
-	send(t, s, lines(many...)...)
+	sinktest.Deliver(t, s, lines(many...)...)
 	if n := d.writes - before; n != 1 {
 		t.Errorf("%d writes for a request of %d bytes", n, 1000*len(body))
 	}
@@ -221,7 +192,7 @@ func TestModesWhateverTheUmask(t *testing.T) {
 	o.MaxSize, o.MaxFile, o.Compress = 10, 3, true
 	s := open(t, o, osDisk{})
 	for range 3 {
-		send(t, s, lines("a line")...)
+		sinktest.Deliver(t, s, lines("a line")...)
 	}
 	<-s.log.packing.done
 	want := map[string]fs.FileMode{
@@ -252,12 +223,12 @@ func TestAnExistingFileIsContinued(t *testing.T) {
 			if err := os.WriteFile(o.Path, []byte(old), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			send(t, open(t, o, osDisk{}), lines("new")...)
+			sinktest.Deliver(t, open(t, o, osDisk{}), lines("new")...)
 			if old != "" {
 				old = strings.TrimSuffix(old, "\n") + "\n"
 			}
-			if want := old + `{"log":"new\n","stream":"stdout","time":"2023-11-14T22:13:20Z"}` + "\n"; content(t, o.Path) != want {
-				t.Errorf("got %q, want %q", content(t, o.Path), want)
+			if want := old + `{"log":"new\n","stream":"stdout","time":"2023-11-14T22:13:20Z"}` + "\n"; sinktest.Content(t, o.Path) != want {
+				t.Errorf("got %q, want %q", sinktest.Content(t, o.Path), want)
 			}
 		})
 	}

@@ -146,15 +146,7 @@ func send(t *testing.T, s *Sink, req sink.Request) sink.Outcome {
 func open(t *testing.T, o Options) *Sink {
 	t.Helper()
 	s, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
+	return sinktest.Opened(t, s, err)
 }
 
 // TestParts: key, headers, time and a missing value go with the value; what is no record

@@ -16,11 +16,10 @@ import (
 	"github.com/spillway/spillway/internal/sink/sinktest"
 )
 
-// faulty is a folder in which chosen operations fail; they are counted from 1.
+// faulty is a folder in which chosen operations fail.
 type faulty struct {
 	folder
-	done  int
-	bad   map[int]bool
+	sinktest.Faults
 	dirty bool // something was written and not synced
 }
 
@@ -33,41 +32,26 @@ func openFaulty(t testing.TB, o Options) (*Sink, *faulty) {
 	if o.MaxSize == 0 {
 		o.MaxSize = DefaultMaxSize
 	}
-	d := &faulty{folder: root}
+	d := &faulty{folder: root, Faults: sinktest.Faults{Err: syscall.EIO}}
 	return newSink(o, d, func(f *os.File) segmentFile { return &faultyFile{syncedFile{f}, d} }), d
 }
 
-func (d *faulty) fail(operations ...int) {
-	d.bad = make(map[int]bool)
-	for _, n := range operations {
-		d.bad[n] = true
-	}
-}
-
-// count counts an operation, and fails it if it was chosen.
-func (d *faulty) count() error {
-	if d.done++; d.bad[d.done] {
-		return syscall.EIO
-	}
-	return nil
-}
-
 func (d *faulty) OpenFile(name string, flag int, mode fs.FileMode) (*os.File, error) {
-	if err := d.count(); err != nil {
+	if err := d.Count(); err != nil {
 		return nil, err
 	}
 	return d.folder.OpenFile(name, flag, mode)
 }
 
 func (d *faulty) Rename(from, to string) error {
-	if err := d.count(); err != nil {
+	if err := d.Count(); err != nil {
 		return err
 	}
 	return d.folder.Rename(from, to)
 }
 
 func (d *faulty) Remove(name string) error {
-	if err := d.count(); err != nil {
+	if err := d.Count(); err != nil {
 		return err
 	}
 	return d.folder.Remove(name)
@@ -81,7 +65,7 @@ type faultyFile struct {
 // Write fails after it has written a half.
 func (f *faultyFile) Write(p []byte) (int, error) {
 	f.disk.dirty = true
-	if err := f.disk.count(); err != nil {
+	if err := f.disk.Count(); err != nil {
 		n, wrong := f.syncedFile.Write(p[:len(p)/2])
 		return n, errors.Join(err, wrong)
 	}
@@ -89,7 +73,7 @@ func (f *faultyFile) Write(p []byte) (int, error) {
 }
 
 func (f *faultyFile) Truncate(size int64) error {
-	if err := f.disk.count(); err != nil {
+	if err := f.disk.Count(); err != nil {
 		return err
 	}
 	return f.syncedFile.Truncate(size)
@@ -98,7 +82,7 @@ func (f *faultyFile) Truncate(size int64) error {
 // Datasync fails after everything has been written. It does nothing else, to save
 // time: no power is cut here.
 func (f *faultyFile) Datasync() error {
-	if err := f.disk.count(); err != nil {
+	if err := f.disk.Count(); err != nil {
 		return err
 	}
 	f.disk.dirty = false
@@ -114,7 +98,7 @@ func TestFaultsAnywhere(t *testing.T) {
 		o := options(dir)
 		o.MaxSize = 40 << 10 // smaller than New would take, so that much expires
 		s, d := openFaulty(t, o)
-		d.fail(rapid.SliceOfN(rapid.IntRange(1, 200), 0, 60).Draw(rt, "failing")...)
+		d.Fail(rapid.SliceOfN(rapid.IntRange(1, 200), 0, 60).Draw(rt, "failing")...)
 		var sent []string
 		for n := range 40 {
 			var events []sinktest.Event
@@ -141,7 +125,7 @@ func TestFaultsAnywhere(t *testing.T) {
 			}
 			sent = append(sent, bodies...)
 		}
-		d.fail()
+		d.Fail()
 		if err := s.Close(); err != nil {
 			rt.Fatal(err)
 		}

@@ -48,13 +48,6 @@ func open(t testing.TB, o Options) *Sink {
 	return s
 }
 
-func send(t testing.TB, s *Sink, events ...sinktest.Event) {
-	t.Helper()
-	if out := s.Send(t.Context(), sinktest.NewRequest(events...)); out.Verdict != sink.Delivered {
-		t.Fatalf("send %d events: %+v", len(events), out)
-	}
-}
-
 var epoch = time.Date(2026, 11, 20, 18, 0, 0, 0, time.UTC)
 
 // at is a line of that second.
@@ -111,7 +104,7 @@ func TestConformance(t *testing.T) {
 				s, d := openFaulty(t, o)
 				return sinktest.Destination{
 					Sink:   s,
-					Fail:   func() { d.fail(d.done + 1) },
+					Fail:   func() { d.Fail(1) },
 					Traits: sinktest.Traits{Bytes: true, Exact: true},
 					Read: func() (all []sinktest.Entry, err error) {
 						err = Read(context.Background(), o.Dir, Query{}, func(e Entry) error {
@@ -132,7 +125,7 @@ func TestLinesAreThoseThatAreDocumented(t *testing.T) {
 	part := sinktest.Event{Time: epoch, Body: "<half", Part: record.Part{Ordinal: 1}}
 	older := at(-2, "late")
 	older.Stream = 1
-	send(t, s, at(0, `a "line"`), at(0, "\xff\x00"), part, older,
+	sinktest.Deliver(t, s, at(0, `a "line"`), at(0, "\xff\x00"), part, older,
 		sinktest.Event{Time: epoch.Add(1500 * time.Millisecond), Loss: &record.Loss{Lost: 2, Bytes: 9, Reason: "shutdown"}})
 	wanted := `{"time":"2026-11-20T18:00:00Z","run":"test","stream":"stdout","seq":1,"text":"a \"line\""}
 {"time":"2026-11-20T18:00:00Z","run":"test","stream":"stdout","seq":2,"base64":"/wA="}
@@ -186,7 +179,7 @@ func TestLinesAreThoseThatAreDocumented(t *testing.T) {
 func TestModes(t *testing.T) {
 	dir := filepath.Join(tempDir(t), "state", "local")
 	s := open(t, options(dir))
-	send(t, s, at(0, "x"))
+	sinktest.Deliver(t, s, at(0, "x"))
 	info, err := os.Stat(dir)
 	if err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("the folder is %v, %v", info.Mode(), err)
@@ -242,12 +235,12 @@ func TestAFailedAttemptLeavesNoTime(t *testing.T) {
 	dir := tempDir(t)
 	s, d := openFaulty(t, options(dir))
 	defer s.Close()
-	send(t, s, at(1, "one"))
-	d.fail(d.done + 1)
+	sinktest.Deliver(t, s, at(1, "one"))
+	d.Fail(1)
 	if out := s.Send(t.Context(), sinktest.NewRequest(at(9, "never"))); out.Verdict != sink.Retry {
 		t.Fatalf("the outcome is %+v", out)
 	}
-	send(t, s, at(2, "two"))
+	sinktest.Deliver(t, s, at(2, "two"))
 	if err := Read(t.Context(), dir, Query{}, func(e Entry) error {
 		if e.sort != e.Time.UnixNano() {
 			t.Errorf("the place of %s is not its time", e.Line)

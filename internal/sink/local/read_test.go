@@ -66,7 +66,7 @@ func TestReadWithoutAStore(t *testing.T) {
 func TestWhatAKilledWriterLeaves(t *testing.T) {
 	dir := tempDir(t)
 	s := small(t, dir, "killed")
-	send(t, s, at(1, "one"), at(2, "two"))
+	sinktest.Deliver(t, s, at(1, "one"), at(2, "two"))
 	name := kill(t, s)
 	appendTo(t, dir, name, `{"time":"2026-11-20T18:00:03Z","run":"ki`)
 	for _, tail := range []int{0, 2, 9} {
@@ -78,7 +78,7 @@ func TestWhatAKilledWriterLeaves(t *testing.T) {
 	}
 	// The next writer names the segment and begins one of its own.
 	next := small(t, dir, "next")
-	send(t, next, at(4, "four"))
+	sinktest.Deliver(t, next, at(4, "four"))
 	if err := next.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -96,10 +96,10 @@ func TestWhatAKilledWriterLeaves(t *testing.T) {
 func TestDamageInTheMiddleIsLeftOut(t *testing.T) {
 	dir := tempDir(t)
 	s := small(t, dir, "damaged")
-	send(t, s, at(1, "one"))
+	sinktest.Deliver(t, s, at(1, "one"))
 	long := strings.Repeat("x", maxLine+200_000)
 	appendTo(t, dir, s.segment.name(), "\x00\x00\x00\n"+long+"\n{}\n")
-	send(t, s, at(2, "two"))
+	sinktest.Deliver(t, s, at(2, "two"))
 	var sizes []int64
 	for _, tail := range []int{0, 5} {
 		sizes = nil
@@ -161,8 +161,8 @@ func TestASegmentThatIsNamedOrDeletedMeanwhile(t *testing.T) {
 	for _, tail := range []int{0, 9} {
 		dir := tempDir(t)
 		named, deleted := small(t, dir, "named"), small(t, dir, "deleted")
-		send(t, named, at(1, "named"))
-		send(t, deleted, at(2, "deleted"))
+		sinktest.Deliver(t, named, at(1, "named"))
+		sinktest.Deliver(t, deleted, at(2, "deleted"))
 		var got []string
 		r := reading(t, dir, Query{Tail: tail}, &got)
 		if err := errors.Join(named.Close(), os.Remove(filepath.Join(dir, deleted.segment.name()))); err != nil {
@@ -183,13 +183,13 @@ func TestASegmentThatIsNamedOrDeletedMeanwhile(t *testing.T) {
 func TestWhatIsWrittenMeanwhileIsNotOfTheTail(t *testing.T) {
 	dir := tempDir(t)
 	s := small(t, dir, "run")
-	send(t, s, at(1, "one"), at(2, "two"))
+	sinktest.Deliver(t, s, at(1, "one"), at(2, "two"))
 	var got []string
 	r := reading(t, dir, Query{Tail: 2}, &got)
 	if err := r.seekTail(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	send(t, s, at(3, "three"))
+	sinktest.Deliver(t, s, at(3, "three"))
 	if err := r.merge(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestWhatIsWrittenMeanwhileIsNotOfTheTail(t *testing.T) {
 func TestALineThatIsCompletedMeanwhile(t *testing.T) {
 	dir := tempDir(t)
 	s := small(t, dir, "run")
-	send(t, s, at(1, "one"))
+	sinktest.Deliver(t, s, at(1, "one"))
 	appendTo(t, dir, s.segment.name(), `{"time":`)
 	var got []string
 	r := reading(t, dir, Query{}, &got)
@@ -219,7 +219,7 @@ func TestALineThatIsCompletedMeanwhile(t *testing.T) {
 func TestALineThatIsBeingWrittenIsNoDamage(t *testing.T) {
 	dir := tempDir(t)
 	s := small(t, dir, "alive")
-	send(t, s, at(1, "one"))
+	sinktest.Deliver(t, s, at(1, "one"))
 	appendTo(t, dir, s.segment.name(), `{"time":`)
 	for _, tail := range []int{0, 5} {
 		want(t, texts(t, dir, Query{Tail: tail, Damaged: func(d Damage) { t.Errorf("damage %+v", d) }}), "one")
@@ -328,7 +328,7 @@ func TestFollow(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			dir := tempDir(t)
 			s := small(t, dir, "first")
-			send(t, s, at(1, "old"), at(2, "last"))
+			sinktest.Deliver(t, s, at(1, "old"), at(2, "last"))
 			wanted := map[int][]string{0: {"old", "last"}, 1: {"last"}, NoTail: nil}[tail]
 
 			ctx, cancel := context.WithCancel(t.Context())
@@ -346,16 +346,16 @@ func TestFollow(t *testing.T) {
 				want(t, got, wanted...)
 			}
 			step()
-			send(t, s, at(3, "new"))
+			sinktest.Deliver(t, s, at(3, "new"))
 			step("new")
 			for i := range 9 { // Into further segments.
 				body := fmt.Sprint(i, strings.Repeat(".", 300))
-				send(t, s, at(4+i, body))
+				sinktest.Deliver(t, s, at(4+i, body))
 				wanted = append(wanted, body)
 			}
 			step()
 			other := small(t, dir, "other")
-			send(t, other, at(5, "of another"))
+			sinktest.Deliver(t, other, at(5, "of another"))
 			step("of another")
 			appendTo(t, dir, other.segment.name(), `{"time":`)
 			step()
@@ -366,7 +366,7 @@ func TestFollow(t *testing.T) {
 			}
 			kill(t, other)
 			third := small(t, dir, "third")
-			send(t, third, at(6, "of a third"))
+			sinktest.Deliver(t, third, at(6, "of a third"))
 			step("of a third")
 			cancel()
 			if err := <-done; !errors.Is(err, context.Canceled) {
@@ -381,7 +381,7 @@ func TestFollowEndsAtUntil(t *testing.T) {
 		dir := tempDir(t)
 		s := small(t, dir, "run")
 		now := time.Now()
-		send(t, s, sinktest.Event{Time: now, Body: "in time"}, sinktest.Event{Time: now.Add(time.Hour), Body: "too late"})
+		sinktest.Deliver(t, s, sinktest.Event{Time: now, Body: "in time"}, sinktest.Event{Time: now.Add(time.Hour), Body: "too late"})
 		want(t, texts(t, dir, Query{Follow: true, Until: now.Add(time.Minute)}), "in time")
 		if waited := time.Since(now); waited < time.Minute || waited > time.Minute+2*pollInterval {
 			t.Errorf("it took %v", waited)
@@ -392,7 +392,7 @@ func TestFollowEndsAtUntil(t *testing.T) {
 func TestAnErrorOfTheCallerEndsTheReading(t *testing.T) {
 	dir := tempDir(t)
 	s := small(t, dir, "run")
-	send(t, s, at(1, "one"), at(2, "two"))
+	sinktest.Deliver(t, s, at(1, "one"), at(2, "two"))
 	enough, n := errors.New("enough"), 0
 	err := Read(t.Context(), dir, Query{}, func(Entry) error { n++; return enough })
 	if !errors.Is(err, enough) || n != 1 {
@@ -412,8 +412,8 @@ func TestMarkersKeepTheirPlace(t *testing.T) {
 	a, b := small(t, dir, "a"), small(t, dir, "b")
 	// The marker is older than what was written before it.
 	marker := sinktest.Event{Time: at(2, "").Time, Stream: 1, Loss: &record.Loss{Lost: 1, Reason: "max-block"}}
-	send(t, a, at(1, "a1"), at(5, "a5"), marker, at(5, "a5 again"))
-	send(t, b, at(3, "b3"), at(6, "b6"))
+	sinktest.Deliver(t, a, at(1, "a1"), at(5, "a5"), marker, at(5, "a5 again"))
+	sinktest.Deliver(t, b, at(3, "b3"), at(6, "b6"))
 	got := texts(t, dir, Query{})
 	for i := range got {
 		got[i], _, _ = strings.Cut(got[i], " {")

@@ -62,7 +62,7 @@ func TestTheBound(t *testing.T) {
 		for n := range 6 {
 			r := live[n%2]
 			body := fmt.Sprintf("%d %12000d", len(r.bodies), n)
-			send(t, r.sink, at(0, body))
+			sinktest.Deliver(t, r.sink, at(0, body))
 			r.bodies = append(r.bodies, body)
 			delivered, bytes = delivered+1, bytes+int64(len(body))
 		}
@@ -118,10 +118,10 @@ func TestTheBound(t *testing.T) {
 func TestASegmentInUseIsNotDeleted(t *testing.T) {
 	dir := tempDir(t)
 	idle := small(t, dir, "idle")
-	send(t, idle, at(0, "the oldest"))
+	sinktest.Deliver(t, idle, at(0, "the oldest"))
 	busy := small(t, dir, "busy")
 	for n := range 300 {
-		send(t, busy, at(1+n, strings.Repeat("x", 300)))
+		sinktest.Deliver(t, busy, at(1+n, strings.Repeat("x", 300)))
 	}
 	if got := texts(t, dir, Query{}); got[0] != "the oldest" || len(got) > 200 {
 		t.Errorf("%d entries, the first is %q", len(got), got[0])
@@ -133,7 +133,7 @@ func TestASegmentInUseIsNotDeleted(t *testing.T) {
 		t.Fatal(err)
 	}
 	for n := range 10 {
-		send(t, busy, at(301+n, strings.Repeat("x", 300)))
+		sinktest.Deliver(t, busy, at(301+n, strings.Repeat("x", 300)))
 	}
 	if got := texts(t, dir, Query{}); got[0] == "the oldest" {
 		t.Error("a segment that is not in use any more is kept though it is the oldest")
@@ -145,14 +145,14 @@ func TestRoomIsLeftForSegmentsInUse(t *testing.T) {
 	var idle []*Sink
 	for range 20 {
 		idle = append(idle, small(t, dir, "idle"))
-		send(t, idle[len(idle)-1], at(0, "x"))
+		sinktest.Deliver(t, idle[len(idle)-1], at(0, "x"))
 	}
 	busy := small(t, dir, "busy")
 	for n := range 300 {
-		send(t, busy, at(n, strings.Repeat("x", 300)))
+		sinktest.Deliver(t, busy, at(n, strings.Repeat("x", 300)))
 	}
 	for _, s := range idle {
-		send(t, s, at(0, strings.Repeat("x", 100)))
+		sinktest.Deliver(t, s, at(0, strings.Repeat("x", 100)))
 	}
 	if held := size(t, dir); held > busy.store.maxSize {
 		t.Errorf("the store holds %d bytes, %d are allowed", held, busy.store.maxSize)
@@ -164,7 +164,7 @@ func TestTheNumberOfSegmentsIsBounded(t *testing.T) {
 	for n := range 20 {
 		s := small(t, dir, "run")
 		s.store.leastSize = s.store.maxSize / 10
-		send(t, s, at(n, "x"))
+		sinktest.Deliver(t, s, at(n, "x"))
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -220,7 +220,7 @@ func TestADamagedCountIsTold(t *testing.T) {
 func TestADeletionThatWasInterrupted(t *testing.T) {
 	dir := tempDir(t)
 	s := small(t, dir, "old")
-	send(t, s, at(1, "counted already"))
+	sinktest.Deliver(t, s, at(1, "counted already"))
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -235,7 +235,7 @@ func TestADeletionThatWasInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := small(t, dir, "next")
-	send(t, next, at(2, "x"))
+	sinktest.Deliver(t, next, at(2, "x"))
 	if _, err := os.Stat(filepath.Join(dir, old)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%s is still there: %v", old, err)
 	}

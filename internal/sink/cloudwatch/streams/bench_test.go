@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spillway/spillway/internal/sandbox/cloudwatch/cloudwatchtest"
 	"github.com/spillway/spillway/internal/sink"
 	"github.com/spillway/spillway/internal/sink/cloudwatch"
 	"github.com/spillway/spillway/internal/sink/sinktest"
@@ -27,7 +28,7 @@ func BenchmarkSend(b *testing.B) {
 			s := open(b, "http://nobody/", "g", "{tag}", func(o *Options) {
 				o.Service.Client, o.LogKey = &http.Client{Transport: swallow{}}, ""
 				o.Service.Resolve = func(context.Context) (cloudwatch.Destination, error) {
-					return cloudwatch.Destination{URL: "http://nobody/", Signer: signer()}, nil
+					return cloudwatch.Destination{URL: "http://nobody/", Signer: cloudwatchtest.Signer()}, nil
 				}
 			})
 			line := strings.Repeat(`203.0.113.195 "GET /shop/articles/4711" 200 18231 `, 5)[:220]

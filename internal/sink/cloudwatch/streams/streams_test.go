@@ -1,16 +1,9 @@
 package streams
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"log"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -19,13 +12,12 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
-	"github.com/spillway/spillway/internal/awsauth"
 	"github.com/spillway/spillway/internal/record"
 	sandbox "github.com/spillway/spillway/internal/sandbox/cloudwatch"
+	"github.com/spillway/spillway/internal/sandbox/cloudwatch/cloudwatchtest"
 	"github.com/spillway/spillway/internal/sink"
 	"github.com/spillway/spillway/internal/sink/cloudwatch"
 	"github.com/spillway/spillway/internal/sink/sinktest"
@@ -34,39 +26,16 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// credentials are those of the sandbox.
-type credentials struct{}
-
-func (credentials) Retrieve(context.Context) (aws.Credentials, error) {
-	return aws.Credentials{
-		AccessKeyID: sandbox.AccessKeyID, SecretAccessKey: sandbox.SecretAccessKey, SessionToken: sandbox.SessionToken,
-	}, nil
-}
-
-func signer() cloudwatch.Signer { return awsauth.NewSigner(credentials{}, "eu-central-1") }
-
 // newSandbox serves an endpoint until the test ends.
 func newSandbox(t testing.TB, o sandbox.Options) (*sandbox.Server, string) {
 	t.Helper()
-	o.ErrorLog = log.New(io.Discard, "", 0)
-	s, err := sandbox.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Serve(ctx, ln) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("serve the sandbox: %v", err)
-		}
-	})
-	return s, "http://" + ln.Addr().String() + "/"
+	s, url := cloudwatchtest.New(t, o)
+	return s, url + "/"
+}
+
+// read reads a log stream beside the sink.
+func read(url, group, stream string) ([]sinktest.Entry, error) {
+	return cloudwatchtest.Read(context.Background(), url, group, stream)
 }
 
 func parse(t testing.TB, text string) *template.Template {
@@ -84,77 +53,14 @@ func open(t testing.TB, url, group, stream string, change ...func(*Options)) *Si
 	o := Options{Group: parse(t, group), Stream: parse(t, stream), LogKey: "log", Service: cloudwatch.Config{
 		CreateGroup: true, CreateStream: true, Client: &http.Client{Transport: &http.Transport{}},
 		Resolve: func(context.Context) (cloudwatch.Destination, error) {
-			return cloudwatch.Destination{URL: url, Signer: signer()}, nil
+			return cloudwatch.Destination{URL: url, Signer: cloudwatchtest.Signer()}, nil
 		},
 	}}
 	for _, c := range change {
 		c(&o)
 	}
 	s, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Errorf("close: %v", err)
-		}
-	})
-	return s
-}
-
-// ask makes a call of the service's API, beside the sink.
-func ask(url, operation string, params, into any) error {
-	body, err := json.Marshal(params)
-	if err != nil {
-		return err
-	}
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, url, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/x-amz-json-1.1")
-	req.Header.Set("X-Amz-Target", "Logs_20140328."+operation)
-	sum := sha256.Sum256(body)
-	if err := signer().Sign(context.Background(), req, hex.EncodeToString(sum[:]), time.Now()); err != nil {
-		return err
-	}
-	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
-	if err != nil {
-		return err
-	}
-	reply, err := io.ReadAll(resp.Body)
-	if err = errors.Join(err, resp.Body.Close()); err != nil {
-		return err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s %s", operation, resp.Status, reply)
-	}
-	return json.Unmarshal(reply, into)
-}
-
-// read reads a log stream as its readers do, page by page.
-func read(url, group, stream string) ([]sinktest.Entry, error) {
-	var all []sinktest.Entry
-	params := map[string]any{"logGroupName": group, "logStreamName": stream, "startFromHead": true}
-	for {
-		var page struct {
-			Events []struct {
-				Timestamp int64
-				Message   string
-			} `json:"events"`
-			Next string `json:"nextForwardToken"`
-		}
-		if err := ask(url, "GetLogEvents", params, &page); err != nil {
-			return nil, err
-		}
-		for _, e := range page.Events {
-			all = append(all, sinktest.Entry{Time: time.UnixMilli(e.Timestamp), Text: e.Message})
-		}
-		if page.Next == params["nextToken"] {
-			return all, nil
-		}
-		params["nextToken"] = page.Next
-	}
+	return sinktest.Opened(t, s, err)
 }
 
 func TestConformance(t *testing.T) {
@@ -383,7 +289,7 @@ func TestFindingTheServiceIsTriedAgain(t *testing.T) {
 			if asked++; asked == 1 {
 				return cloudwatch.Destination{}, errors.New("no region yet")
 			}
-			return cloudwatch.Destination{URL: url, Signer: signer()}, nil
+			return cloudwatch.Destination{URL: url, Signer: cloudwatchtest.Signer()}, nil
 		}
 	})
 	if err := s.Check(t.Context()); err == nil {
