@@ -31,6 +31,7 @@ var layers = []layer{
 	},
 	{"internal/jsontext", nil, nil, "bytes to bytes"},
 	{"internal/jsonscan", []string{"internal/jsontext"}, nil, "bytes to bytes; what becomes of a value that is no object is its callers' business"},
+	{"internal/tlserror", nil, nil, "errors into words; who is on the other side its callers know"},
 	{"internal/version", nil, nil, "one string"},
 	{"internal/statedir", nil, nil, "names of files, nothing of what is in them"},
 	{"internal/tag", nil, nil, "templates of foreign text, kept away from everything"},
@@ -82,7 +83,7 @@ var layers = []layer{
 		},
 		[]string{"github.com/tinylib/msgp/", "github.com/twmb/franz-go/"}, "a source never imports the buffer, nor the routes to it",
 	},
-	{"internal/kafkaclient", nil, []string{"github.com/twmb/franz-go/pkg/"}, "the way to a cluster, for source and sink; what they do there, it need not know"},
+	{"internal/kafkaclient", []string{"internal/tlserror"}, []string{"github.com/twmb/franz-go/pkg/"}, "the way to a cluster, for source and sink; what they do there, it need not know"},
 	{"internal/source/sourcetest", []string{"internal/record"}, nil, "the conformance suite knows the contract alone"},
 	{"internal/ecs", nil, nil, "one question to the node's agent"},
 	{"internal/route", []string{"internal/ledger", "internal/record"}, nil, "it joins sources and legs by contracts, so it knows neither"},
@@ -107,7 +108,7 @@ var layers = []layer{
 		"internal/sink/elasticsearch",
 		[]string{
 			"internal/entry", "internal/indexname", "internal/jsonscan", "internal/jsontext", "internal/ledger", "internal/record",
-			"internal/sink",
+			"internal/sink", "internal/tlserror",
 		},
 		[]string{"github.com/elastic/elastic-transport-go/", "github.com/klauspost/compress/gzip"},
 		"a sink neither retries nor counts; bodies and verdicts are its own, and signing comes in by an interface",
@@ -122,7 +123,7 @@ var layers = []layer{
 	},
 	{
 		"internal/sink/forward",
-		[]string{"forward", "internal/entry", "internal/ledger", "internal/record", "internal/sink"}, nil,
+		[]string{"forward", "internal/entry", "internal/ledger", "internal/record", "internal/sink", "internal/tlserror"}, nil,
 		"a sink neither retries nor counts, so it drives connections and not the client, which does both",
 	},
 	{

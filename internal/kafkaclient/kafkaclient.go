@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"net"
 	"strconv"
-	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -21,6 +20,8 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/oauth"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"github.com/spillway/spillway/internal/tlserror"
 )
 
 // Mechanism is a way to show who one is.
@@ -89,13 +90,13 @@ func (o *Options) mechanism() (sasl.Mechanism, error) {
 	case ScramSHA512:
 		return scram.Auth{User: o.User, Pass: o.Password}.AsSha512Mechanism(), nil
 	case OAuthBearer:
-		return oauth.Oauth(func(ctx context.Context) (oauth.Auth, error) {
+		return bearer{oauth.Oauth(func(ctx context.Context) (oauth.Auth, error) {
 			token, err := o.Token(ctx)
 			if err != nil {
 				return oauth.Auth{}, fmt.Errorf("find a token for OAUTHBEARER: %w", err)
 			}
 			return oauth.Auth{Token: token, Extensions: o.Extensions}, nil
-		}), nil
+		})}, nil
 	case AWSMSKIAM:
 		return aws.ManagedStreamingIAM(func(ctx context.Context) (aws.Auth, error) {
 			keys, err := o.Keys(ctx)
@@ -108,22 +109,52 @@ func (o *Options) mechanism() (sasl.Mechanism, error) {
 	return nil, fmt.Errorf("found the SASL mechanism %q, expected PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or AWS_MSK_IAM", o.Mechanism)
 }
 
-// ConnectError says why there is no connection to a broker.
+// bearer keeps what a broker says of a token that it does not take, which the library
+// does not.
+type bearer struct{ sasl.Mechanism }
+
+// Authenticate implements sasl.Mechanism.
+func (b bearer) Authenticate(ctx context.Context, host string) (sasl.Session, []byte, error) {
+	session, first, err := b.Mechanism.Authenticate(ctx, host)
+	return bearerSession{session}, first, err
+}
+
+type bearerSession struct{ sasl.Session }
+
+// Challenge implements sasl.Session. What a broker answers to a token that it takes is
+// empty; else it is JSON that says why not (RFC 7628, section 3.2.2).
+func (b bearerSession) Challenge(answer []byte) (bool, []byte, error) {
+	if len(answer) > 0 {
+		return false, nil, &tokenError{string(answer[:min(len(answer), maxAnswer)])}
+	}
+	return b.Session.Challenge(answer)
+}
+
+// maxAnswer bounds what is told of a broker's words, in bytes.
+const maxAnswer = 300
+
+type tokenError struct{ answer string }
+
+func (e *tokenError) Error() string { return fmt.Sprintf("it answers %q", e.answer) }
+
+// ConnectError says why there is no connection to a broker. What to do comes first:
+// what is shown of it may be cut short.
 func ConnectError(meta kgo.BrokerMetadata, err error) error {
 	at := net.JoinHostPort(meta.Host, strconv.Itoa(int(meta.Port)))
 	var eof *kgo.ErrFirstReadEOF
-	var unknown *tls.CertificateVerificationError
+	var token *tokenError
 	switch {
 	case errors.As(err, &eof):
 		return fmt.Errorf("the broker %s closes each new connection: it expects TLS or SASL where none is configured, or not the one that is: %w", at, err)
+	case errors.As(err, &token):
+		return fmt.Errorf("the broker %s refuses the token: have another one put into its place, a file is read again for each connection: %w", at, err)
 	case errors.Is(err, kerr.SaslAuthenticationFailed):
 		return fmt.Errorf("the broker %s refuses the user or the password: %w", at, err)
 	case errors.Is(err, kerr.UnsupportedSaslMechanism):
 		return fmt.Errorf("the broker %s does not take this SASL mechanism: %w", at, err)
-	case errors.As(err, &unknown):
-		return fmt.Errorf("the broker %s has a certificate that is not trusted: %w; name its authority with tls-ca-file", at, err)
-	case strings.Contains(err.Error(), "first record does not look like a TLS handshake"):
-		return fmt.Errorf("the broker %s does not speak TLS at this port: %w", at, err)
+	}
+	if said := tlserror.Explain("the broker "+at, err); said != nil {
+		return said
 	}
 	return fmt.Errorf("connect to the broker %s: %w", at, err)
 }

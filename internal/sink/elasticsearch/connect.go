@@ -10,6 +10,8 @@ import (
 	"net/http"
 
 	"github.com/elastic/elastic-transport-go/v8/elastictransport"
+
+	"github.com/spillway/spillway/internal/tlserror"
 )
 
 // connect makes the client. Its retries are off: only internal/deliver retries.
@@ -77,6 +79,9 @@ func (s *Sink) perform(ctx context.Context, request func(context.Context) (*http
 		resp, err := s.client.Perform(r)
 		if err == nil {
 			return resp, r, nil
+		}
+		if said := tlserror.Explain("the node "+r.URL.Host, err); said != nil {
+			err = said // The transport does not say which node it was.
 		}
 		errs = append(errs, err)
 		if ctx.Err() != nil || !unreached(err) {

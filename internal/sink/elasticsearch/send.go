@@ -12,6 +12,7 @@ import (
 
 	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/sink"
+	"github.com/spillway/spillway/internal/tlserror"
 )
 
 // Send implements sink.Sink.
@@ -56,11 +57,11 @@ func (a *attempt) unanswered(ctx context.Context, err error) sink.Outcome {
 	out := sink.Outcome{Err: err}
 	var credentials *credentialsError
 	switch {
-	case errors.As(err, &credentials):
+	case errors.As(err, &credentials), tlserror.OfCertificate(err):
+		// Of a body that was on its way when the handshake failed, nothing is read.
 		out.Config = true
 	case !a.taken:
 		// The last node that was tried got nothing, nor did those before it.
-		out.Config = isCertificate(err)
 	default:
 		out.Doubtful = a.begun()
 		if !errors.Is(ctx.Err(), context.Canceled) {

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -16,6 +14,7 @@ import (
 	"sync/atomic"
 
 	"github.com/spillway/spillway/internal/sink"
+	"github.com/spillway/spillway/internal/tlserror"
 )
 
 // Setup is what is put before the first record, in this order. What is there
@@ -91,7 +90,7 @@ func (s *Sink) ready(ctx context.Context) (sink.Outcome, bool) {
 		case errors.As(err, &e):
 			out.Throttled, out.RetryAfter = e.status == http.StatusTooManyRequests, e.retryAfter
 			out.Config = e.status/100 == 4 && !out.Throttled
-		case errors.As(err, &credentials), isCertificate(err):
+		case errors.As(err, &credentials), tlserror.OfCertificate(err):
 			out.Config = true
 		}
 		return out, false
@@ -232,13 +231,4 @@ func (s *Sink) forgetCredentials() {
 	if s.signer.got != nil {
 		s.signer.got.Invalidate()
 	}
-}
-
-// isCertificate reports whether a server's certificate, or ours, was refused.
-func isCertificate(err error) bool {
-	var verification *tls.CertificateVerificationError
-	var unknown x509.UnknownAuthorityError
-	var name x509.HostnameError
-	var alert tls.AlertError
-	return errors.As(err, &verification) || errors.As(err, &unknown) || errors.As(err, &name) || errors.As(err, &alert)
 }

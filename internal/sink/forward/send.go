@@ -11,6 +11,7 @@ import (
 	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/record"
 	"github.com/spillway/spillway/internal/sink"
+	"github.com/spillway/spillway/internal/tlserror"
 )
 
 // chunk is one message of an attempt: so many events, and what became of it.
@@ -190,5 +191,5 @@ func needsAction(err error) bool {
 			return true
 		}
 	}
-	return isCertificate(err)
+	return tlserror.OfCertificate(err)
 }

@@ -2,8 +2,6 @@ package forward
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -267,13 +265,4 @@ func (v *server) close() error {
 		errs = append(errs, c.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// isCertificate reports whether a server's certificate, or ours, was refused.
-func isCertificate(err error) bool {
-	var verification *tls.CertificateVerificationError
-	var unknown x509.UnknownAuthorityError
-	var name x509.HostnameError
-	var alert tls.AlertError
-	return errors.As(err, &verification) || errors.As(err, &unknown) || errors.As(err, &name) || errors.As(err, &alert)
 }

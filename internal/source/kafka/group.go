@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/spillway/spillway/internal/kafkaclient"
 )
 
 // metadataAge is how soon new topics and partitions are seen.
@@ -183,6 +185,11 @@ func (s *Source) drainPolls() {
 		fetches.EachError(func(topic string, number int32, err error) {
 			if number < 0 || topic == "" {
 				number = -1
+			}
+			if topic == "" {
+				err = kafkaclient.GroupError(s.cfg.Group, err)
+			} else {
+				err = kafkaclient.TopicError(topic, needs, err)
 			}
 			s.troubled("group", place{topic, number}, err)
 		})
