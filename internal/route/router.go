@@ -157,6 +157,14 @@ func (r *Router) MaxBody(tag string) int {
 	return most
 }
 
+// Route is the name of the route that a tag has now, for sources that keep apart what
+// waits for different ones.
+func (r *Router) Route(tag string) string {
+	t := r.enter()
+	defer t.leave()
+	return t.route(tag).Name
+}
+
 // Takes reports whether a route matches a tag.
 func (r *Router) Takes(tag string) bool {
 	t := r.enter()

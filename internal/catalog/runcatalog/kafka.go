@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -17,6 +20,7 @@ import (
 	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/run"
 	"github.com/spillway/spillway/internal/source/kafka"
+	"github.com/spillway/spillway/internal/statedir"
 	"github.com/spillway/spillway/internal/timepattern"
 	"github.com/spillway/spillway/internal/version"
 )
@@ -126,8 +130,15 @@ func (s *Surroundings) kafkaSource(plan *runfile.Source, o run.SourceOptions) (r
 		Start: kafkaStart(p), CommitEvery: p.CommitInterval, Tag: kafkaTags(p.Tag), MaxRecord: int(p.MaxRecordSize), MaxAhead: p.MaxAhead,
 		Memory: o.Memory, Router: o.Router, Level: acks[p.Ack], Report: newKafkaReporter(s.Log, plan.Name).report,
 	}
+	cfg.Dial, cluster.TLS = kafka.Dial(cluster.TLS), nil // The source looks into its connections.
 	if cfg.Client, err = cluster.Library(); err != nil {
 		return nil, err
+	}
+	if s.StateDir != "" {
+		cfg.Spool = filepath.Join(s.StateDir, statedir.Spool)
+		if err := os.Mkdir(cfg.Spool, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, fmt.Errorf("make the directory for large batches: %w", err)
+		}
 	}
 	if cfg.Convert, err = kafkaConvert(p); err != nil {
 		return nil, err

@@ -43,6 +43,10 @@ type builder struct {
 func (b *builder) begin(pc *piece) bool {
 	pc.mu.Lock()
 	defer pc.mu.Unlock()
+	if pc.stream == pc.partition.stream && pc.from != pc.walked {
+		// What is between them would be passed over.
+		pc.goBack(pc.walked)
+	}
 	if cap(b.bodies) > keptChunk || b.bodies == nil {
 		b.bodies = make([]byte, 0, chunkSize+chunkSize/8)
 	}
@@ -54,6 +58,9 @@ func (b *builder) begin(pc *piece) bool {
 
 // take takes a record.
 func (w *worker) take(rec *wire.Record) {
+	if w.over {
+		return // What it points to may be gone.
+	}
 	m := &w.msg
 	*m = record.Message{Time: rec.Time * int64(time.Millisecond), Offset: rec.Offset}
 	if rec.TooLarge {
@@ -184,6 +191,7 @@ func (w *worker) flush() {
 	w.counts.records.Add(int64(w.count))
 	w.counts.bytes.Add(int64(len(w.bodies)))
 	w.counts.chunks.Add(1)
+	w.line.wait(w.next)
 	if w.why.Known() {
 		if c.Level != record.LevelMemory {
 			c.Level = record.LevelDelivered
@@ -192,6 +200,10 @@ func (w *worker) flush() {
 	} else {
 		w.cfg.Router.Admit(c)
 	}
+	w.line.goOn()
+	p.mu.Lock()
+	w.over = w.pc.stream != p.stream || p.stopped // The rest of the piece may have been given up.
+	p.mu.Unlock()
 	w.bodies, w.count, w.of = w.bodies[:0], 0, nil
 	if cap(w.bodies) > keptChunk {
 		w.bodies = make([]byte, 0, chunkSize+chunkSize/8)

@@ -9,70 +9,70 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/spillway/spillway/internal/kafkaclient"
+	"github.com/spillway/spillway/internal/source/kafka/wire"
 )
 
-// feed asks one broker for the partitions that it leads: while one answer is handed
-// over, it fetches the next.
+// feed asks one broker for the partitions that it leads, and has what it gets handed
+// over while it asks for more.
 type feed struct {
 	*Source
 	broker int32
-	work   chan *answer
 	pause  time.Duration
 	// several says that there are other feeds.
 	several bool
 }
-
-// answer is what a broker has sent; it takes a slot until it is handed over.
-type answer struct{ pieces []piece }
 
 // feed starts the feed of a broker, where there is none. The lock is held.
 func (s *Source) feed(broker int32) {
 	if s.feeds[broker] != nil || s.stopped {
 		return
 	}
-	f := &feed{Source: s, broker: broker, work: make(chan *answer)}
+	f := &feed{Source: s, broker: broker}
 	s.feeds[broker] = f
 	s.reading.Go(f.run)
-	s.reading.Go(f.hand)
 }
 
 // run fetches until the source stops.
 func (f *feed) run() {
-	defer close(f.work)
 	for {
 		wants, ok := f.await()
 		if !ok {
 			return
 		}
-		select {
-		case f.slots <- struct{}{}:
-		case <-f.ctx.Done():
+		waited, ok := f.reserve()
+		if !ok {
 			return
 		}
-		pieces := f.ask(wants)
-		if len(pieces) == 0 {
-			<-f.slots
-			continue
+		if waited {
+			wants, _, _ = f.wants() // Much may have happened meanwhile.
 		}
-		select {
-		case f.work <- &answer{pieces}:
-		case <-f.ctx.Done():
-			<-f.slots
-			return
+		if len(wants) > 0 {
+			f.push(f.ask(wants))
 		}
+		f.memory.give(f.room)
 	}
 }
 
-// hand hands answers over, in their order.
-func (f *feed) hand() {
-	w := newWorker(f.Source)
-	defer w.close()
-	for a := range f.work {
-		for i := range a.pieces {
-			w.piece(&a.pieces[i])
-			a.pieces[i] = piece{} // Its memory is not needed any more.
+// reserve takes the memory for an answer, and says whether it had to wait for that. Where
+// there is none, what waits for a route without room is given up.
+func (f *feed) reserve() (waited, ok bool) {
+	for {
+		taken, freed := f.memory.take(f.room)
+		if taken {
+			return waited, true
 		}
-		<-f.slots
+		waited = true
+		next := f.relieve()
+		var timeout <-chan time.Time
+		if next > 0 {
+			timeout = time.After(next)
+		}
+		select {
+		case <-freed:
+		case <-timeout:
+		case <-f.ctx.Done():
+			return waited, false
+		}
 	}
 }
 
@@ -107,21 +107,50 @@ func (f *feed) await() (wants []want, ok bool) {
 func (f *feed) wants() (wants []want, wait time.Duration, woken <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.handing.Lock()
+	defer f.handing.Unlock()
 	now := time.Now()
 	f.several = len(f.feeds) > 1
 	for _, p := range f.partitions {
 		if p.leader != f.broker {
 			continue
 		}
+		l := f.lineFor(p.tag, f.broker)
+		if l.mayWait() == 0 || p.waiting > 0 && p.line != l {
+			continue
+		}
 		w, ok, later := p.wanted(now, f.cfg.MaxAhead)
 		if ok {
+			w.line = l
 			wants = append(wants, w)
 		} else if later > 0 && (wait == 0 || later < wait) {
 			wait = later
 		}
 	}
+	f.divide(wants)
 	return wants, wait, f.woken
 }
+
+// divide says how much of each partition is asked for: less where a line is slow. A
+// batch that is larger is needed whole. Both locks are held.
+func (f *feed) divide(wants []want) {
+	each := make(map[*line]int64)
+	for i := range wants {
+		each[wants[i].line]++
+	}
+	for i := range wants {
+		w := &wants[i]
+		share := int64(maxPartition)
+		if w.line.allowed > 0 {
+			share = max(w.line.mayWait()/each[w.line], leastPartition)
+		}
+		w.most = min(max(w.most, share), f.fetch())
+	}
+}
+
+// fetch is how much is asked for at once, in bytes: blocks are somewhat larger than what
+// they hold.
+func (s *Source) fetch() int64 { return s.room - s.room/blockWaste }
 
 // fetchRequest asks by name where the topics have no ids.
 type fetchRequest struct {
@@ -134,7 +163,7 @@ func (r *fetchRequest) MaxVersion() int16 {
 	if r.byName {
 		return 12
 	}
-	return r.FetchRequest.MaxVersion()
+	return min(r.FetchRequest.MaxVersion(), wire.MaxAnswerVersion)
 }
 
 const (
@@ -144,6 +173,8 @@ const (
 	sharedWait = 100 * time.Millisecond
 	// maxPartition is what is asked for of one partition at once, in bytes.
 	maxPartition = 1 << 20
+	// leastPartition is what is asked for where a line is slow, in bytes.
+	leastPartition = 16 << 10
 )
 
 // request asks for all wants. The order of a map is another each time, and the broker
@@ -154,7 +185,11 @@ func (f *feed) request(wants []want) *fetchRequest {
 	if f.several {
 		wait = sharedWait
 	}
-	req.MaxWaitMillis, req.MinBytes, req.MaxBytes = int32(wait.Milliseconds()), 1, f.fetch
+	most := int64(0)
+	for i := range wants {
+		most += wants[i].most
+	}
+	req.MaxWaitMillis, req.MinBytes, req.MaxBytes = int32(wait.Milliseconds()), 1, int32(min(most, f.fetch()))
 	if f.cfg.ReadCommitted {
 		req.IsolationLevel = 1
 	}
@@ -170,7 +205,7 @@ func (f *feed) request(wants []want) *fetchRequest {
 			req.Topics = append(req.Topics, t)
 		}
 		p := kmsg.NewFetchRequestTopicPartition()
-		p.Partition, p.FetchOffset, p.PartitionMaxBytes = w.number, w.at, min(maxPartition, f.fetch)
+		p.Partition, p.FetchOffset, p.PartitionMaxBytes = w.number, w.at, int32(w.most)
 		p.CurrentLeaderEpoch, p.LastFetchedEpoch = w.leaderEpoch, w.epoch
 		req.Topics[i].Partitions = append(req.Topics[i].Partitions, p)
 	}
@@ -178,16 +213,21 @@ func (f *feed) request(wants []want) *fetchRequest {
 }
 
 // ask fetches, and returns what there is to hand over.
-func (f *feed) ask(wants []want) []piece {
+func (f *feed) ask(wants []want) []*piece {
 	answered, err := f.client.Broker(int(f.broker)).Request(f.ctx, f.request(wants))
 	resp, isFetch := answered.(*kmsg.FetchResponse)
 	if err == nil && !isFetch {
 		err = fmt.Errorf("found an answer of another kind, %T", answered)
 	}
+	var blocks map[*kmsg.FetchResponseTopicPartition]*block
+	if err == nil {
+		blocks, err = f.redeem(resp)
+	}
 	if err == nil {
 		err = kerr.ErrorForCode(resp.ErrorCode)
 	}
 	if err != nil {
+		release(blocks)
 		f.failed(err)
 		return nil
 	}
@@ -197,16 +237,57 @@ func (f *feed) ask(wants []want) []piece {
 	f.pause = 0
 	f.trouble.clear(f.reason())
 	f.counts.fetches.Add(1)
-	var pieces []piece
+	if len(blocks) == 0 {
+		f.memory.rest()
+	}
+	var pieces []*piece
 	for i := range resp.Topics {
 		t := &resp.Topics[i]
 		for j := range t.Partitions {
-			if w := wanted(wants, t, t.Partitions[j].Partition); w != nil {
-				pieces = f.read(pieces, w, &t.Partitions[j])
+			got := &t.Partitions[j]
+			if w := wanted(wants, t, got.Partition); w != nil {
+				if p := f.read(w, got, blocks[got]); p != nil {
+					pieces = append(pieces, p)
+					delete(blocks, got)
+				}
 			}
 		}
 	}
+	release(blocks)
 	return pieces
+}
+
+// redeem puts batches in the place of their tokens.
+func (f *feed) redeem(resp *kmsg.FetchResponse) (blocks map[*kmsg.FetchResponseTopicPartition]*block, err error) {
+	for i := range resp.Topics {
+		for j := range resp.Topics[i].Partitions {
+			p := &resp.Topics[i].Partitions[j]
+			if len(p.RecordBatches) == 0 {
+				continue
+			}
+			token, ok := wire.Token(p.RecordBatches)
+			b := f.memory.redeem(token)
+			if !ok || b == nil {
+				return blocks, errLost
+			}
+			if blocks == nil {
+				blocks = make(map[*kmsg.FetchResponseTopicPartition]*block)
+			}
+			if blocks[p] = b; b.mapped {
+				f.counts.putAside.Add(1)
+			}
+			p.RecordBatches = b.data
+		}
+	}
+	return blocks, nil
+}
+
+var errLost = errors.New("the connection ended as the answer came")
+
+func release(blocks map[*kmsg.FetchResponseTopicPartition]*block) {
+	for _, b := range blocks {
+		b.release()
+	}
 }
 
 func (f *feed) reason() string { return fmt.Sprintf("fetch from broker %d", f.broker) }
@@ -238,27 +319,25 @@ func wanted(wants []want, t *kmsg.FetchResponseTopic, number int32) *want {
 	return nil
 }
 
-// read takes the answer for one partition.
-func (f *feed) read(pieces []piece, w *want, got *kmsg.FetchResponseTopicPartition) []piece {
+// read takes the answer for one partition. It returns nil where there is nothing to hand
+// over.
+func (f *feed) read(w *want, got *kmsg.FetchResponseTopicPartition, b *block) *piece {
 	if err := kerr.ErrorForCode(got.ErrorCode); err != nil {
 		f.refused(w, err)
-		return pieces
+		return nil
 	}
 	if got.DivergingEpoch.EndOffset >= 0 && got.DivergingEpoch.Epoch >= 0 {
 		// What was read is not in the log of the new leader, which ends before it.
 		f.restart(w.partition, min(got.DivergingEpoch.EndOffset, w.at))
-		return pieces
+		return nil
 	}
-	p := newPiece(w, got)
-	end := got.HighWatermark
+	p := newPiece(w, got, b)
+	p.end = got.HighWatermark
 	if f.cfg.ReadCommitted && got.LastStableOffset >= 0 {
-		end = got.LastStableOffset
+		p.end = got.LastStableOffset
 	}
 	f.trouble.clear(partitionReason(w.place))
-	if p.next == w.at || !w.expect(w, &p, end) {
-		return pieces
-	}
-	return append(pieces, p)
+	return p
 }
 
 func partitionReason(at place) string { return fmt.Sprintf("%s/%d", at.topic, at.number) }

@@ -22,7 +22,7 @@ func (s *Source) options() []kgo.Opt {
 		kgo.SessionTimeout(c.SessionTimeout), kgo.HeartbeatInterval(c.SessionTimeout/5), kgo.RebalanceTimeout(max(rebalanceTimeout, 2*c.RebalanceWait)),
 		kgo.MetadataMaxAge(metadataAge), kgo.MetadataMinAge(250*time.Millisecond), kgo.DisableClientMetrics(),
 		kgo.AdjustFetchOffsetsFn(s.assigned), kgo.OnPartitionsAssigned(s.joined), kgo.OnPartitionsRevoked(s.revoked), kgo.OnPartitionsLost(s.lost),
-		kgo.BrokerMaxReadBytes(maxAnswer), kgo.WithHooks(hooks{s}), kgo.WithLogger(logger{s}), kgo.WithContext(context.Background()),
+		kgo.BrokerMaxReadBytes(maxAnswer), kgo.Dialer(s.dial), kgo.WithHooks(hooks{s}), kgo.WithLogger(logger{s}), kgo.WithContext(context.Background()),
 	)
 	if c.InstanceID != "" {
 		opts = append(opts, kgo.InstanceID(c.InstanceID))

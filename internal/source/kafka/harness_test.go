@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -102,8 +103,23 @@ func start(t *testing.T, cfg Config) *Source {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
+		s.checkMemory(t)
 	})
 	return s
+}
+
+// checkMemory: a source that has ended has given everything back.
+func (s *Source) checkMemory(t *testing.T) {
+	t.Helper()
+	m := s.memory
+	if m.free != m.all || len(m.placed) != 0 {
+		t.Errorf("of %d bytes %d are free, %d blocks are in answers that nobody has read", m.all, m.free, len(m.placed))
+	}
+	for i, l := range s.lines {
+		if l.waits != 0 || l.busy || l.now != nil || l.held || len(l.queue) != 0 {
+			t.Errorf("line %d has %d bytes waiting, and %d pieces; busy %t, held %t", i, l.waits, len(l.queue), l.busy, l.held)
+		}
+	}
 }
 
 // await waits until something holds, which must not depend on how often it is asked.
@@ -145,7 +161,9 @@ type sink struct {
 	t  *testing.T
 	mu sync.Mutex
 	// hold keeps chunks until release; fate decides what others are told.
-	hold     bool
+	hold bool
+	// gate has chunks of a route wait until it is closed.
+	gate     map[string]chan struct{}
 	fate     func([]message) bool
 	held     []held
 	taken    []message // told true
@@ -160,10 +178,19 @@ func (k *sink) Miss(tag string, _, n int64) {
 	k.missed = append(k.missed, fmt.Sprintf("%s %d", tag, n))
 }
 
+// Route tells tags apart by what stands before the first dot.
+func (k *sink) Route(tag string) string {
+	route, _, _ := strings.Cut(tag, ".")
+	return route
+}
+
 func (k *sink) Admit(c *record.Chunk)  { k.take(c, false) }
 func (k *sink) Reject(c *record.Chunk) { k.take(c, true) }
 
 func (k *sink) take(c *record.Chunk, refused bool) {
+	if gate := k.gate[k.Route(c.Tag)]; gate != nil {
+		<-gate
+	}
 	var all []message
 	b := record.Batch{Encoding: c.Encoding}
 	for rest := c.Bodies; len(rest) > 0; {

@@ -18,6 +18,7 @@ package kafka
 
 import (
 	"context"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,13 +37,18 @@ type Router interface {
 	Reject(c *record.Chunk)
 	// Miss tells of n records of a tag that were gone before they could be read.
 	Miss(tag string, t, n int64)
+	// Route tells where a tag goes: those that go the same way wait for each other.
+	Route(tag string) string
 }
 
 // Config says how a source is made.
 type Config struct {
 	Name string
 	// Client are the options of the connection: brokers, TLS, SASL, the client's id.
+	// They have no dialer, and no TLS.
 	Client []kgo.Opt
+	// Dial connects to a broker, over TLS where that is wanted; nil is without.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	// Group is the consumer group. InstanceID makes its member static: the group keeps
 	// the partitions of a member that comes back within SessionTimeout. Empty is none.
@@ -69,8 +75,11 @@ type Config struct {
 	// MaxRecord is the largest record, in bytes; MaxAhead how many records a partition
 	// may run past the first that is not settled.
 	MaxRecord, MaxAhead int
-	// Memory is what answers of brokers may take, in bytes.
+	// Memory is what answers of brokers may take, in bytes, with what hands them over.
 	Memory int64
+	// Spool is the directory for batches that are larger than that; empty is the system's
+	// for temporary files.
+	Spool string
 
 	// Router is where it hands over, Level what a record must reach before its offset
 	// is committed.
@@ -136,8 +145,14 @@ type Source struct {
 	// a partition that has gone is in no commit that is under way.
 	committing sync.Mutex
 
-	slots   chan struct{} // one for each answer that may be held
-	fetch   int32         // bytes of one answer
+	memory *memory
+	room   int64 // bytes of memory that one answer may take
+	// handing guards what waits to be handed over. It comes behind mu, and before the lock
+	// of a partition.
+	handing sync.Mutex
+	lines   []*line
+	routes  map[string]int // numbers of routes, as they came
+	workers chan *worker   // those that have nothing to do
 	trouble troubles
 	idle    atomic.Int32  // feeds that wait, or are about to
 	ready   chan struct{} // closed when there is a client
@@ -166,16 +181,25 @@ type place struct {
 	number int32
 }
 
-// Sizes of what is asked for, in bytes.
+// Sizes in bytes: of what one answer may take, of what one that hands over has beside
+// that, and of the memory for which there is one of those.
 const (
-	minFetch = 128 << 10
-	maxFetch = 8 << 20
+	minRoom    = 128 << 10
+	maxRoom    = 8 << 20
+	workerSize = 512 << 10
+	lineShare  = 2 << 20
+)
+
+// How many lines there are, for as many routes.
+const (
+	minLines = 2
+	maxLines = 32
 )
 
 // New makes a source. It connects to nobody before Start.
 func New(cfg Config) (*Source, error) {
 	s := &Source{
-		cfg: cfg, partitions: make(map[place]*partition), feeds: make(map[int32]*feed), reborn: make(map[string]bool), woken: make(chan struct{}),
+		cfg: cfg, partitions: make(map[place]*partition), feeds: make(map[int32]*feed), reborn: make(map[string]bool), routes: make(map[string]int), woken: make(chan struct{}),
 		locate: make(chan struct{}, 1), due: make(chan struct{}, 1), closed: make(chan struct{}), ready: make(chan struct{}),
 	}
 	if s.counts = new(counts); cfg.Instead != nil {
@@ -183,10 +207,14 @@ func New(cfg Config) (*Source, error) {
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.answering, s.answered = context.WithCancel(context.Background())
-	// One answer is worked on while the next one comes, and what the collector has not
-	// taken back yet counts like a third and a fourth.
-	s.fetch = int32(min(max(cfg.Memory/4, minFetch), maxFetch))
-	s.slots = make(chan struct{}, max(2, cfg.Memory/int64(s.fetch)/2))
+	// One answer is handed over while another waits for that and a third one comes.
+	lines := min(max(cfg.Memory/lineShare, minLines), maxLines)
+	all := max(cfg.Memory-lines*workerSize, 4*minRoom)
+	s.memory, s.room = newMemory(all, cfg.Spool), min(all/4, maxRoom)
+	s.workers = make(chan *worker, lines)
+	for range lines {
+		s.lines = append(s.lines, &line{Source: s})
+	}
 	if _, err := newConverter(&s.cfg); err != nil {
 		return nil, err
 	}
@@ -252,6 +280,7 @@ func (s *Source) Stop() {
 func (s *Source) Wait() {
 	s.Stop()
 	s.reading.Wait()
+	s.endWorkers()
 }
 
 // Close ends the source, once all that was handed over is told of and committed.
@@ -311,4 +340,5 @@ type counts struct {
 	invalid, tooLarge, tombstones, unreadable atomic.Int64
 	missed, late, lost, aborted, noTime       atomic.Int64
 	rebalances, commits, fetches              atomic.Int64
+	givenUp, putAside                         atomic.Int64
 }

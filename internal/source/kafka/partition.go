@@ -18,6 +18,11 @@ type partition struct {
 	// The feed of its leader is where it is asked for. Guarded by the source's lock.
 	leader, leaderEpoch int32
 
+	// waiting are pieces that wait in a line, or are handed over there: no other line
+	// gets any meanwhile, so that their order stays. Guarded by the source's handing.
+	line    *line
+	waiting int
+
 	mu sync.Mutex
 	tracker
 	// fetchAt is the offset that is asked for next; stream changes when it goes back,
@@ -41,6 +46,7 @@ type partition struct {
 	// counted is the offset before which tombstones that go nowhere are counted.
 	counted int64
 	damaged int   // how often what stands at fetchAt could not be read
+	need    int   // bytes of the batch at fetchAt, where it did not fit into an answer
 	lag     int64 // records behind the end, of what may be read
 }
 
@@ -130,10 +136,12 @@ func (p *partition) settle(s *span, ok bool) (commit, again, late bool) {
 // want is what a feed asks for.
 type want struct {
 	*partition
+	line        *line
 	at          int64
 	stream      uint32
 	leaderEpoch int32
 	epoch       int32
+	most        int64 // bytes of it
 }
 
 // wanted reports what is to be asked for at the given time, or how long to wait until
@@ -159,7 +167,7 @@ func (p *partition) wanted(now time.Time, maxAhead int) (w want, ok bool, wait t
 	if p.losses == 0 && p.held >= maxAhead {
 		return w, false, 0
 	}
-	return want{partition: p, at: p.fetchAt, stream: p.stream, leaderEpoch: p.leaderEpoch, epoch: p.epoch}, true, 0
+	return want{partition: p, at: p.fetchAt, stream: p.stream, leaderEpoch: p.leaderEpoch, epoch: p.epoch, most: int64(p.need)}, true, 0
 }
 
 // goBack has an offset asked for next that is not the one behind what was asked for.

@@ -16,16 +16,19 @@ import (
 // piece is what an answer has of one partition: offsets from from up to next.
 type piece struct {
 	*partition
+	want       *want
 	stream     uint32
 	from, next int64
+	end        int64 // the offset behind all that may be read
 	epoch      int32 // of the leader that wrote its last batch
-	batches    []byte
+	block      *block
+	batches    []byte            // in the block
 	aborted    map[int64][]int64 // by producer, where its aborted transactions begin
 }
 
 // newPiece finds out how far an answer goes, without a look into its batches.
-func newPiece(w *want, got *kmsg.FetchResponseTopicPartition) piece {
-	p := piece{partition: w.partition, stream: w.stream, from: w.at, next: w.at, epoch: -1, batches: got.RecordBatches}
+func newPiece(w *want, got *kmsg.FetchResponseTopicPartition, b *block) *piece {
+	p := &piece{partition: w.partition, want: w, stream: w.stream, from: w.at, next: w.at, epoch: -1, block: b, batches: got.RecordBatches}
 	for rest := got.RecordBatches; ; {
 		batch, after, ok := wire.Split(rest)
 		if !ok {
@@ -59,15 +62,21 @@ func lastOffset(batch []byte) (int64, bool) {
 	return wire.OldOffset(batch), true
 }
 
-// expect notes that what is behind a piece is asked for next. end is the offset behind
-// all that may be read. It reports whether the piece is still wanted.
-func (p *partition) expect(w *want, pc *piece, end int64) bool {
+// expect notes that what is behind a piece is asked for next. It reports whether the
+// piece is still wanted, and has something.
+func (pc *piece) expect() bool {
+	p := pc.partition
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.stream != w.stream || p.stopped {
+	if p.stream != pc.stream || p.stopped {
 		return false
 	}
-	p.fetchAt, p.epoch, p.lag = pc.next, pc.epoch, max(end-pc.next, 0)
+	if p.lag = max(pc.end-pc.next, 0); pc.next == pc.from {
+		// A batch that is larger than what was asked for is cut off.
+		p.need = wire.SizeOf(pc.batches)
+		return false
+	}
+	p.fetchAt, p.epoch, p.need = pc.next, pc.epoch, 0
 	return true
 }
 
@@ -75,6 +84,7 @@ func (p *partition) expect(w *want, pc *piece, end int64) bool {
 type worker struct {
 	*Source
 	*converter
+	line    *line
 	records wire.Records
 	builder
 }

@@ -27,7 +27,7 @@ func tryRealBroker(t *testing.T, broker *parts.KafkaBroker) {
 		t.Fatal(err)
 	}
 	library, err := (&kafkaclient.Options{
-		Brokers: []string{broker.SASLTLSAddr}, ClientID: "test", TLS: secure, Mechanism: kafkaclient.ScramSHA256, User: parts.KafkaUser, Password: parts.KafkaPassword,
+		Brokers: []string{broker.SASLTLSAddr}, ClientID: "test", Mechanism: kafkaclient.ScramSHA256, User: parts.KafkaUser, Password: parts.KafkaPassword,
 	}).Library()
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +48,7 @@ func tryRealBroker(t *testing.T, broker *parts.KafkaBroker) {
 	write(0, each/2)
 	k := &sink{t: t}
 	cfg := Config{
-		Name: "test", Client: library, Group: "group", Topics: []string{"t"}, SessionTimeout: 10 * time.Second, RebalanceWait: time.Second,
+		Name: "test", Client: library, Dial: Dial(secure), Group: "group", Topics: []string{"t"}, SessionTimeout: 10 * time.Second, RebalanceWait: time.Second,
 		CommitEvery: 50 * time.Millisecond, ReadCommitted: true, Tag: func(topic string, _ int32) string { return topic }, MaxRecord: 1 << 20,
 		MaxAhead: 1_000_000, Memory: 4 << 20, Router: k,
 	}

@@ -128,6 +128,11 @@ type Counts struct {
 	Assignments int64 `json:"assignments"`
 	Commits     int64 `json:"commits"`
 	Fetches     int64 `json:"fetches"`
+	// GivenUp is how often fetched records were given up, to be fetched again, because a
+	// route had no room for them for a while and others wanted the memory. PutAside are
+	// batches for which there was no memory: they went through a file.
+	GivenUp  int64 `json:"given_up"`
+	PutAside int64 `json:"put_aside"`
 	// Partitions are those that are assigned now.
 	Partitions []PartitionCounts `json:"partitions"`
 	// Trouble is what is wrong, and Since since when.
@@ -154,7 +159,7 @@ func (s *Source) Counts() Counts {
 	out := Counts{
 		Records: c.records.Load(), Bytes: c.bytes.Load(), Chunks: c.chunks.Load(), Invalid: c.invalid.Load(), TooLarge: c.tooLarge.Load(),
 		Unreadable: c.unreadable.Load(), Tombstones: c.tombstones.Load(), Untimed: c.noTime.Load(), Missed: c.missed.Load(), Aborted: c.aborted.Load(),
-		Lost: c.lost.Load(), Late: c.late.Load(), Assignments: c.rebalances.Load(), Commits: c.commits.Load(), Fetches: c.fetches.Load(),
+		Lost: c.lost.Load(), Late: c.late.Load(), Assignments: c.rebalances.Load(), Commits: c.commits.Load(), Fetches: c.fetches.Load(), GivenUp: c.givenUp.Load(), PutAside: c.putAside.Load(),
 		Partitions: []PartitionCounts{},
 	}
 	s.mu.Lock()

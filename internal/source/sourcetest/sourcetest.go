@@ -101,6 +101,9 @@ func (r *Router) MaxBody(string) int { return 64 << 10 }
 // Miss hears of records that are gone.
 func (r *Router) Miss(string, int64, int64) {}
 
+// Route is the same for all tags.
+func (r *Router) Route(string) string { return "" }
+
 // Reject takes what is no record.
 func (r *Router) Reject(c *record.Chunk) {
 	r.mu.Lock()

@@ -1,0 +1,126 @@
+package kafka
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+// inOrder checks that of each partition every record was handed over once, in its order.
+func (k *sink) inOrder(t *testing.T, each int, partitions ...string) {
+	t.Helper()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	next := make(map[string]int)
+	for _, m := range k.admitted {
+		i := strings.LastIndexByte(m.at, '/')
+		if at := m.at[:i]; m.at[i+1:] == fmt.Sprint(next[at]) {
+			next[at]++
+		} else {
+			t.Fatalf("%s is handed over, expected %d", m.at, next[at])
+		}
+	}
+	for _, at := range partitions {
+		if next[at] != each {
+			t.Errorf("%d of %d records of %s were handed over", next[at], each, at)
+		}
+	}
+}
+
+// TestFullRoute: a route without room stops no other one, however much there is for it,
+// and holds no memory for ever; when it has room again, everything of it is handed over once
+// and in order.
+func TestFullRoute(t *testing.T) {
+	const each, full = 150, 5
+	topics := []string{"open"}
+	k := &sink{t: t, gate: make(map[string]chan struct{})}
+	for i := range full {
+		topic := fmt.Sprint("full", i)
+		topics = append(topics, topic)
+		k.gate[topic] = make(chan struct{})
+	}
+	c := newCluster(t, kfake.SeedTopics(1, topics...))
+	long := strings.Repeat("x", 40_000)
+	for i := range each {
+		for _, topic := range topics {
+			c.put(topic, 0, fmt.Sprint(i, long))
+		}
+	}
+	cfg := c.config(k, topics...)
+	cfg.Memory = 16 << 20
+	cfg.Convert.Format = FormatText
+	start(t, cfg)
+	await(t, "everything of the route that has room", k.has(each))
+	await(t, "its commit", func() bool { return c.committed("group", "open", 0) == each })
+	for i := range full {
+		close(k.gate[fmt.Sprint("full", i)])
+	}
+	await(t, "the rest", k.has(each*len(topics)))
+	var partitions []string
+	for _, topic := range topics {
+		partitions = append(partitions, topic+"/0")
+		await(t, "the commits", func() bool { return c.committed("group", topic, 0) == each })
+	}
+	k.inOrder(t, each, partitions...)
+}
+
+// TestGivenUp: where memory is wanted, what waits for a route without room is given up,
+// and fetched again.
+func TestGivenUp(t *testing.T) {
+	const partitions, each = 8, 60
+	k := &sink{t: t, gate: map[string]chan struct{}{"full": make(chan struct{})}}
+	c := newCluster(t, kfake.NumBrokers(4), kfake.SeedTopics(partitions, "full", "open"))
+	long := strings.Repeat("x", 10_000)
+	write := func(topic string) (all []string) {
+		for p := range int32(partitions) {
+			for i := range each {
+				c.put(topic, p, fmt.Sprint(i, long))
+			}
+			all = append(all, fmt.Sprintf("%s/%d", topic, p))
+		}
+		return all
+	}
+	all := write("full")
+	cfg := c.config(k, "full", "open")
+	cfg.Memory, cfg.Convert.Format = 1, FormatText
+	s := start(t, cfg)
+	await(t, "memory that is wanted", func() bool { return s.Counts().GivenUp > 0 })
+	all = append(all, write("open")...)
+	await(t, "the route that has room", k.has(partitions*each))
+	close(k.gate["full"])
+	await(t, "the other one", k.has(2*partitions*each))
+	k.inOrder(t, each, all...)
+	for p := range int32(partitions) {
+		await(t, "the commits", func() bool { return c.committed("group", "full", p) == each && c.committed("group", "open", p) == each })
+	}
+}
+
+// TestFullRouteEnds: a source stops while routes have no room, once they give back what
+// waits for them.
+func TestFullRouteEnds(t *testing.T) {
+	k := &sink{t: t, gate: map[string]chan struct{}{"full": make(chan struct{})}}
+	c := newCluster(t, kfake.SeedTopics(1, "full", "open"))
+	c.put("full", 0, values(0, 10)...)
+	cfg := c.config(k, "full", "open")
+	s := start(t, cfg)
+	await(t, "the wait", func() bool {
+		s.handing.Lock()
+		defer s.handing.Unlock()
+		for _, l := range s.lines {
+			if !l.since.IsZero() {
+				return true
+			}
+		}
+		return false
+	})
+	c.put("open", 0, values(0, 10)...)
+	await(t, "the others", k.has(10))
+	s.Stop()
+	close(k.gate["full"])
+	s.Wait()
+	if admitted, _, _ := k.counts(); admitted != 20 {
+		t.Errorf("%d records were handed over, expected 20", admitted)
+	}
+}

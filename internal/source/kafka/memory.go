@@ -1,0 +1,158 @@
+package kafka
+
+import (
+	"math/bits"
+	"sync"
+)
+
+// memory is what answers of brokers may take, and the blocks that hold their batches.
+// Blocks are used again: an answer that is allocated anew each time would be cleared
+// by the runtime, page by page, before a broker's bytes overwrite that, and collected
+// after it. Its methods may be called by several goroutines at once.
+type memory struct {
+	// all is the whole, and spool the directory for what is larger than memory has room for.
+	all   int64
+	spool string
+
+	mu    sync.Mutex
+	free  int64
+	freed chan struct{} // closed and made anew when there is more
+	// spare are blocks that are in use no more, by size, and inSpare their bytes.
+	spare   map[int][][]byte
+	inSpare int64
+	// placed are blocks that stand in an answer which nobody has read yet, by their tokens.
+	placed map[uint64]*block
+	token  uint64
+}
+
+// block holds batches of one partition: in memory, or mapped from a file that has no
+// name any more.
+type block struct {
+	data   []byte
+	in     *memory
+	whole  []byte // what data is the beginning of, to be used again
+	size   int64  // what it counts
+	mapped bool
+}
+
+func newMemory(all int64, spool string) *memory {
+	return &memory{
+		all: all, free: all, spool: spool, freed: make(chan struct{}), spare: make(map[int][][]byte), placed: make(map[uint64]*block),
+	}
+}
+
+// take takes n bytes, if there are as many. Else freed is closed when it is worth while
+// to ask again.
+func (m *memory) take(n int64) (ok bool, freed <-chan struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.free < n {
+		return false, m.freed
+	}
+	m.free -= n
+	return true, nil
+}
+
+// give gives bytes back.
+func (m *memory) give(n int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.free += n
+	close(m.freed)
+	m.freed = make(chan struct{})
+}
+
+// leastKept is the smallest block that is kept for another use, in bytes.
+const leastKept = 32 << 10
+
+// blockWaste says how much of a block may be of no use: an eighth of what it holds, a
+// ninth of the whole.
+const blockWaste = 9
+
+// class is the size of the blocks that hold n bytes, so that there are few sizes.
+func class(n int) int {
+	if n <= leastKept {
+		return n
+	}
+	step := 1 << (bits.Len(uint(n-1)) - 4)
+	return (n + step - 1) &^ (step - 1)
+}
+
+// block returns one for n bytes. Who asks for it has taken what it counts, or more;
+// that is given back beside it.
+func (m *memory) block(n int) *block {
+	size := class(n)
+	b := &block{in: m, size: int64(size)}
+	m.mu.Lock()
+	m.free -= b.size
+	if kept := m.spare[size]; len(kept) > 0 {
+		last := len(kept) - 1
+		b.whole, m.spare[size] = kept[last], kept[:last]
+		m.inSpare -= b.size
+	}
+	m.trim(m.free)
+	m.mu.Unlock()
+	if b.whole == nil {
+		b.whole = make([]byte, size)
+	}
+	b.data = b.whole[:n]
+	return b
+}
+
+// trim lets go of spare blocks until they are at most so many bytes. The lock is held.
+func (m *memory) trim(most int64) {
+	for size, kept := range m.spare {
+		for len(kept) > 0 && m.inSpare > most {
+			last := len(kept) - 1
+			kept[last] = nil
+			kept = kept[:last]
+			m.inSpare -= int64(size)
+		}
+		m.spare[size] = kept
+	}
+}
+
+// rest lets go of what is not in use: nothing has come for a while.
+func (m *memory) rest() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.trim(0)
+}
+
+// release gives a block back; nil is none.
+func (b *block) release() {
+	if b == nil {
+		return
+	}
+	m, keep := b.in, b.whole
+	if b.mapped {
+		unmap(b.data)
+		keep = nil
+	}
+	b.data, b.whole = nil, nil
+	m.mu.Lock()
+	if len(keep) > leastKept && m.inSpare+b.size <= m.free+b.size {
+		m.spare[len(keep)] = append(m.spare[len(keep)], keep)
+		m.inSpare += b.size
+	}
+	m.mu.Unlock()
+	m.give(b.size)
+}
+
+// place notes a block that stands in an answer, and returns its token.
+func (m *memory) place(b *block) uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.token++
+	m.placed[m.token] = b
+	return m.token
+}
+
+// redeem returns the block of a token, nil where there is none any more.
+func (m *memory) redeem(token uint64) *block {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	b := m.placed[token]
+	delete(m.placed, token)
+	return b
+}

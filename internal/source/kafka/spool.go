@@ -1,0 +1,81 @@
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// put reads n bytes of batches into a block. room is what was taken for them: what is
+// larger, as a batch is that a broker sends whole, is held in memory where there is
+// more, and else in a file.
+func (m *memory) put(in io.Reader, n int, room int64) (*block, error) {
+	if int64(class(n)) > room && !m.more(int64(class(n))-room) {
+		return m.putAside(in, n)
+	}
+	b := m.block(n)
+	if _, err := io.ReadFull(in, b.data); err != nil {
+		b.release()
+		return nil, err
+	}
+	return b, nil
+}
+
+// more reports whether there are n bytes more; a block takes them at once.
+func (m *memory) more(n int64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.free >= n
+}
+
+// putAside is put for what memory has no room for. What of it is not looked at just now
+// is nowhere but in the file, and is no memory of this process.
+func (m *memory) putAside(in io.Reader, n int) (b *block, err error) {
+	f, err := os.CreateTemp(m.spool, "batch-*")
+	if err != nil {
+		return nil, fmt.Errorf("put aside a batch of %d bytes, for which there is no memory: %w", n, err)
+	}
+	defer func() {
+		if err = errors.Join(err, f.Close()); err != nil {
+			err = fmt.Errorf("put aside a batch of %d bytes, for which there is no memory: %w", n, err)
+		}
+	}()
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, err
+	}
+	if _, err := io.CopyBuffer(struct{ io.Writer }{f}, in, make([]byte, 128<<10)); err != nil {
+		return nil, err
+	}
+	data, err := unix.Mmap(int(f.Fd()), 0, n, unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return nil, err
+	}
+	// It counts as half of all, so that at most two are there at a time.
+	b = &block{data: data, in: m, size: m.all / 2, mapped: true}
+	m.mu.Lock()
+	m.free -= b.size
+	m.trim(m.free)
+	m.mu.Unlock()
+	return b, nil
+}
+
+// strideMapped is how much of a mapped block is looked at before its pages are given
+// back, in bytes.
+const strideMapped = 1 << 20
+
+// passed gives back the pages of a mapped block: who looks at them again reads them from
+// the file.
+func (b *block) passed() {
+	// What cannot be given back is given back with the block.
+	_ = unix.Madvise(b.data, unix.MADV_DONTNEED)
+}
+
+// unmap ends a mapping, which cannot fail for one that is there.
+func unmap(data []byte) {
+	if err := unix.Munmap(data); err != nil {
+		panic("BUG: unmap a block: " + err.Error())
+	}
+}
