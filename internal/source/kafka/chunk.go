@@ -13,8 +13,10 @@ import (
 // is larger is a chunk of its own.
 const chunkSize = 256 << 10
 
-// keptChunk is the largest memory for chunks that is kept, in bytes.
+// keptChunk is the largest chunk for which there need be no word, in bytes.
 const keptChunk = 1 << 20
+
+func newBodies() []byte { return make([]byte, 0, chunkSize+chunkSize/8) }
 
 // builder gathers messages of one piece into chunks.
 type builder struct {
@@ -47,8 +49,8 @@ func (b *builder) begin(pc *piece) bool {
 		// What is between them would be passed over.
 		pc.goBack(pc.walked)
 	}
-	if cap(b.bodies) > keptChunk || b.bodies == nil {
-		b.bodies = make([]byte, 0, chunkSize+chunkSize/8)
+	if b.bodies == nil {
+		b.bodies = newBodies()
 	}
 	pc.read(pc.from)
 	b.pc, b.head, b.over, b.of, b.count, b.bodies = pc, pc.head, false, nil, 0, b.bodies[:0]
@@ -133,7 +135,10 @@ func (w *worker) put(m *record.Message, why record.Refusal) {
 			of, _ = w.span(m.Offset)
 		}
 	}
-	w.why, w.of, w.next = why, of, m.Offset+1
+	if w.why, w.of, w.next = why, of, m.Offset+1; size > keptChunk && cap(w.bodies) < size {
+		w.enlarge(size)
+		w.bodies = make([]byte, 0, size)
+	}
 	w.bodies = record.AppendMessage(w.bodies, m)
 	w.count++
 }
@@ -205,7 +210,4 @@ func (w *worker) flush() {
 	w.over = w.pc.stream != p.stream || p.stopped // The rest of the piece may have been given up.
 	p.mu.Unlock()
 	w.bodies, w.count, w.of = w.bodies[:0], 0, nil
-	if cap(w.bodies) > keptChunk {
-		w.bodies = make([]byte, 0, chunkSize+chunkSize/8)
-	}
 }

@@ -153,6 +153,8 @@ type Source struct {
 	lines   []*line
 	routes  map[string]int // numbers of routes, as they came
 	workers chan *worker   // those that have nothing to do
+	// largest is held by the worker that has records that are larger than usual.
+	largest sync.Mutex
 	trouble troubles
 	idle    atomic.Int32  // feeds that wait, or are about to
 	ready   chan struct{} // closed when there is a client

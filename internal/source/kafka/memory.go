@@ -62,6 +62,15 @@ func (m *memory) give(n int64) {
 	m.freed = make(chan struct{})
 }
 
+// overdraw takes n bytes whether they are there or not: nothing more is fetched until
+// there is memory again.
+func (m *memory) overdraw(n int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.free -= n
+	m.trim(max(m.free, 0))
+}
+
 // leastKept is the smallest block that is kept for another use, in bytes.
 const leastKept = 32 << 10
 
@@ -84,14 +93,13 @@ func (m *memory) block(n int) *block {
 	size := class(n)
 	b := &block{in: m, size: int64(size)}
 	m.mu.Lock()
-	m.free -= b.size
 	if kept := m.spare[size]; len(kept) > 0 {
 		last := len(kept) - 1
 		b.whole, m.spare[size] = kept[last], kept[:last]
 		m.inSpare -= b.size
 	}
-	m.trim(m.free)
 	m.mu.Unlock()
+	m.overdraw(b.size)
 	if b.whole == nil {
 		b.whole = make([]byte, size)
 	}

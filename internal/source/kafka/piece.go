@@ -3,6 +3,7 @@ package kafka
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -87,6 +88,9 @@ type worker struct {
 	line    *line
 	records wire.Records
 	builder
+	// large is what a record of this worker takes that is larger than usual, in bytes; 0
+	// where it has none.
+	large int64
 }
 
 func newWorker(s *Source) *worker {
@@ -94,7 +98,9 @@ func newWorker(s *Source) *worker {
 	if err != nil {
 		panic("BUG: New has made one of the same: " + err.Error())
 	}
-	return &worker{Source: s, converter: c, records: wire.Records{Max: s.cfg.MaxRecord}}
+	w := &worker{Source: s, converter: c, records: wire.Records{Max: s.cfg.MaxRecord}}
+	w.records.Large = w.enlarge
+	return w
 }
 
 func (w *worker) close() { w.records.Close() }
@@ -106,6 +112,11 @@ func (w *worker) piece(pc *piece) {
 		return
 	}
 	defer w.tellDropped()
+	defer w.shrink()
+	if w.records.Passed = nil; pc.block.mapped {
+		w.records.Passed = pc.block.passed
+		defer w.guard(pc)()
+	}
 	w.now = time.Now().UnixNano()
 	for rest := pc.batches; !w.over; {
 		batch, after, ok := wire.Split(rest)
@@ -118,6 +129,7 @@ func (w *worker) piece(pc *piece) {
 		} else if at, err := w.batch(pc, batch); err != nil && !w.damage(pc, batch, at, err) {
 			return
 		}
+		w.shrink()
 	}
 	w.flush()
 	if w.over {
@@ -139,12 +151,60 @@ func (w *worker) piece(pc *piece) {
 	}
 }
 
+// enlarge is called before a record of so many bytes is held that is larger than usual.
+// One worker at a time has any: what is to hold many small ones would have to hold many
+// large ones.
+func (w *worker) enlarge(size int) {
+	if w.large == 0 {
+		w.largest.Lock()
+	}
+	w.large += int64(size)
+	w.memory.overdraw(int64(size))
+}
+
+// shrink lets go of what large records have taken.
+func (w *worker) shrink() {
+	if w.large == 0 {
+		return
+	}
+	w.flush()
+	w.records.Trim()
+	w.bodies, w.value = newBodies(), nil
+	w.memory.give(w.large)
+	w.large = 0
+	w.largest.Unlock()
+}
+
+// guard has a mapped block that cannot be read, as of a disk that fails, end the piece
+// alone: it is asked for again.
+func (w *worker) guard(pc *piece) (end func()) {
+	before := debug.SetPanicOnFault(true)
+	return func() {
+		debug.SetPanicOnFault(before)
+		found := recover()
+		if found == nil {
+			return
+		}
+		fault, ok := found.(interface {
+			error
+			Addr() uintptr
+		})
+		if !ok {
+			panic(found)
+		}
+		w.count, w.over = 0, true
+		pc.giveUp(pc.from)
+		pc.standstill(time.Now())
+		w.troubled("damage", pc.place, fmt.Errorf("read the batches from offset %d on where they were put aside: %w; they are asked for again", pc.from, fault))
+	}
+}
+
 // batch hands the records of a batch over. Where it cannot be read, at is the offset of
 // the first record that was not.
 func (w *worker) batch(pc *piece, batch []byte) (at int64, err error) {
 	var h wire.Head
 	first, _, ok := wire.Bounds(batch)
-	if err := wire.ReadHead(batch, &h); err != nil || !ok {
+	if err := w.records.ReadHead(batch, &h); err != nil || !ok {
 		return first, err
 	}
 	if err := w.records.Begin(batch, &h); err != nil {

@@ -55,16 +55,9 @@ func (m *memory) putAside(in io.Reader, n int) (b *block, err error) {
 	}
 	// It counts as half of all, so that at most two are there at a time.
 	b = &block{data: data, in: m, size: m.all / 2, mapped: true}
-	m.mu.Lock()
-	m.free -= b.size
-	m.trim(m.free)
-	m.mu.Unlock()
+	m.overdraw(b.size)
 	return b, nil
 }
-
-// strideMapped is how much of a mapped block is looked at before its pages are given
-// back, in bytes.
-const strideMapped = 1 << 20
 
 // passed gives back the pages of a mapped block: who looks at them again reads them from
 // the file.

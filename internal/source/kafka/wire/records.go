@@ -30,17 +30,34 @@ type Record struct {
 type Records struct {
 	// Max is the largest record, in bytes with its key and headers.
 	Max int
+	// Passed is called when another Stride bytes of a batch were read, or so: what is
+	// before them is not looked at any more. It may be nil.
+	Passed func()
+	// Large is called before more than Usual bytes are held of what is unpacked, for a
+	// record of that size. It may be nil.
+	Large func(size int)
 
 	head   Head
 	left   int
 	window window
 	unpack unpackers
+	told   int // how far the batch was when Passed was called
 	err    error
 }
 
+// Stride is how often Passed is called, and Usual how large a window may be without
+// a word, in bytes.
+const (
+	Stride = 1 << 20
+	Usual  = keptSize
+)
+
+// ReadHead is the function of that name, for a batch of which Passed is to be told.
+func (r *Records) ReadHead(batch []byte, h *Head) error { return readHead(batch, h, r.Passed) }
+
 // Begin turns to another batch, whose header was read from it.
 func (r *Records) Begin(batch []byte, h *Head) error {
-	r.head, r.left, r.err = *h, h.Count, nil
+	r.head, r.left, r.err, r.told = *h, h.Count, nil, 0
 	body := batch[headSize:]
 	if h.Compression == None {
 		r.window = window{buf: body, end: len(body), kept: r.window.keep()}
@@ -74,7 +91,28 @@ func (r *Records) Next(rec *Record) bool {
 		return false
 	}
 	r.left--
+	if r.Passed != nil {
+		r.pass()
+	}
 	return true
+}
+
+// pass tells how far the batch was read. A record that lies in it is still to be looked at.
+func (r *Records) pass() {
+	at := r.window.begin
+	if r.window.in != nil {
+		at = int(r.unpack.src.Size()) - r.unpack.src.Len()
+	}
+	if at-r.told >= Stride {
+		r.told = at
+		r.Passed()
+	}
+}
+
+// Trim lets go of a window that is larger than Usual, at the end of a batch.
+func (r *Records) Trim() {
+	kept := r.window.keep()
+	r.window = window{kept: kept}
 }
 
 func (r *Records) next(rec *Record) error {
@@ -89,6 +127,9 @@ func (r *Records) next(rec *Record) error {
 	*rec = Record{Size: int(size) + n}
 	if rec.Size > r.Max {
 		return r.skip(rec, int(size))
+	}
+	if r.Large != nil && r.window.in != nil && rec.Size > Usual && len(r.window.buf) < rec.Size {
+		r.Large(rec.Size)
 	}
 	body, err := r.window.take(int(size))
 	if err != nil {
@@ -241,7 +282,7 @@ func (w *window) fill(n int) error {
 	if len(w.buf)-w.begin < n {
 		old := w.buf[w.begin:w.end]
 		if len(w.buf) < n {
-			w.buf = make([]byte, max(n+n/4, windowSize))
+			w.buf = make([]byte, max(n, min(n+n/4, keptSize), windowSize))
 		}
 		w.end = copy(w.buf, old)
 		w.begin = 0

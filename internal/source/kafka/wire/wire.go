@@ -115,13 +115,15 @@ func Bounds(batch []byte) (first, last int64, ok bool) {
 
 // ReadHead reads the header of a batch from Split, and checks all of the batch
 // against its checksum.
-func ReadHead(batch []byte, h *Head) error {
+func ReadHead(batch []byte, h *Head) error { return readHead(batch, h, nil) }
+
+func readHead(batch []byte, h *Head, passed func()) error {
 	be := binary.BigEndian
 	first, last, ok := Bounds(batch)
 	if !ok {
 		return fmt.Errorf("found %d bytes of format %d, expected a batch of format %d", len(batch), MagicOf(batch), Magic)
 	}
-	if crc32.Checksum(batch[21:], castagnoli) != be.Uint32(batch[17:]) {
+	if checksum(batch[21:], passed) != be.Uint32(batch[17:]) {
 		return ErrChecksum
 	}
 	attributes := be.Uint16(batch[21:])
@@ -136,6 +138,20 @@ func ReadHead(batch []byte, h *Head) error {
 	}
 	h.Count = int(count)
 	return nil
+}
+
+// checksum adds up all bytes, and tells from time to time how far it is.
+func checksum(b []byte, passed func()) (sum uint32) {
+	if passed == nil {
+		return crc32.Checksum(b, castagnoli)
+	}
+	for len(b) > 0 {
+		n := min(len(b), Stride)
+		sum = crc32.Update(sum, castagnoli, b[:n])
+		b = b[n:]
+		passed()
+	}
+	return sum
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
