@@ -81,7 +81,7 @@ var layers = []layer{
 			"internal/entry", "internal/jsonscan", "internal/jsontext", "internal/kafkaclient", "internal/ledger", "internal/record",
 			"internal/source/kafka/wire", "internal/timepattern",
 		},
-		[]string{"github.com/tinylib/msgp/", "github.com/twmb/franz-go/"}, "a source never imports the buffer, nor the routes to it",
+		[]string{"github.com/tinylib/msgp/", "github.com/twmb/franz-go/", "golang.org/x/sys/unix"}, "a source never imports the buffer, nor the routes to it",
 	},
 	{"internal/kafkaclient", []string{"internal/tlserror"}, []string{"github.com/twmb/franz-go/pkg/"}, "the way to a cluster, for source and sink; what they do there, it need not know"},
 	{"internal/source/sourcetest", []string{"internal/record"}, nil, "the conformance suite knows the contract alone"},
