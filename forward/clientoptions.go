@@ -36,8 +36,9 @@ const (
 // Endpoint is one server of a client.
 type Endpoint struct {
 	DialOptions
-	// Weight is the server's share of the chunks among those that are available (60,
-	// as in fluentd).
+	// Weight is the server's share of the chunks (60, as in fluentd) among those that are
+	// available and have fewer chunks in flight than their Window: one that acknowledges
+	// too slowly for its share leaves the rest to the others.
 	Weight int
 	// Standby servers are given nothing while all others are available. One takes
 	// the place of each that is set aside.
@@ -48,8 +49,14 @@ type Endpoint struct {
 // default.
 type ClientOptions struct {
 	// Servers are one or more. Chunks go to all that are available, by weight; one
-	// that fails is set aside, and tried again after a pause.
+	// that fails is set aside, and tried again after a pause. Each has one connection; a
+	// server that stands here twice has two.
 	Servers []Endpoint
+	// ConnectionAge replaces a connection that is older, as soon as there is something to
+	// send: the server's name is resolved anew, and a load balancer chooses anew. The old
+	// connection ends when nothing on it waits for an ack, and stays where no new one
+	// comes about. 0 keeps connections for as long as they work.
+	ConnectionAge time.Duration
 	// NoAcks asks for no acknowledgements. A chunk then counts as sent once the
 	// kernel has taken it, and is lost without a word if the server dies with it.
 	NoAcks bool
@@ -66,7 +73,9 @@ type ClientOptions struct {
 	BufferBytes int64
 	// WhenFull says what happens then.
 	WhenFull WhenFull
-	// Spill takes what the buffer cannot hold, in mode Block.
+	// Spill takes what the buffer cannot hold, in mode Block. At most a quarter of the
+	// buffer is then in flight at once, or one chunk: what a server holds back without an
+	// ack cannot go into the spill.
 	Spill Spill
 
 	// A chunk is sent when it has ChunkBytes bytes (1 MiB) or ChunkRecords records
@@ -100,8 +109,8 @@ func (o ClientOptions) withDefaults() (ClientOptions, error) {
 	if o.BufferBytes < MinBufferBytes {
 		return o, fmt.Errorf("forward: BufferBytes is %d; expected at least %d", o.BufferBytes, MinBufferBytes)
 	}
-	if o.ChunkBytes < 0 || o.ChunkRecords < 0 || o.ChunkAge < 0 || o.RecordBytes < 0 || o.MinBackoff < 0 || o.MaxBackoff < o.MinBackoff {
-		return o, errors.New("forward: a chunk's limit or a back-off is below 0, or MaxBackoff below MinBackoff")
+	if o.ChunkBytes < 0 || o.ChunkRecords < 0 || o.ChunkAge < 0 || o.ConnectionAge < 0 || o.RecordBytes < 0 || o.MinBackoff < 0 || o.MaxBackoff < o.MinBackoff {
+		return o, errors.New("forward: a chunk's limit, ConnectionAge or a back-off is below 0, or MaxBackoff below MinBackoff")
 	}
 	if o.WhenFull > DropOldest || o.Compression >= CompressionUnknown {
 		return o, fmt.Errorf("forward: WhenFull %d, Compression %v; expected one of the constants", o.WhenFull, o.Compression)

@@ -19,8 +19,8 @@ const scratchMost = 64 << 10
 // Nil means that the client has the record, and will deliver it, drop it under
 // DropOldest, or hand it back in Close. Any error means that it has not: in mode
 // Block the end of ctx while there was no room, else ErrBufferFull; ErrClosed;
-// a *LimitError for a record that is too large; ErrRecord. A ctx that has ended
-// already keeps no record out for which there is room.
+// a *LimitError for a record or a tag that is too large; ErrRecord; or that the tag
+// is empty. A ctx that has ended already keeps no record out for which there is room.
 func (c *Client) Post(ctx context.Context, tag string, t time.Time, record any) error {
 	scratch := c.scratch.Get().(*[]byte)
 	b, err := AppendRecord(c.begin((*scratch)[:0], t), record)

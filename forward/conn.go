@@ -44,6 +44,7 @@ type Conn struct {
 
 	mu      sync.Mutex
 	waiting map[string]*Pending
+	ending  bool     // it is closed when nothing waits any more
 	first   *Pending // in the order of writing
 	last    *Pending
 	overdue *time.Timer // of the oldest ack; nil while none was due
@@ -82,7 +83,7 @@ func (o *OutChunk) size() (n int) {
 func (o *OutChunk) check() error {
 	switch {
 	case o.Tag == "":
-		return errors.New("a chunk without a tag")
+		return errors.New("forward: a chunk without a tag; expected one of 1 to 4,096 bytes")
 	case len(o.Tag) > MaxTag:
 		return &LimitError{What: "tag", Bytes: int64(len(o.Tag)), Limit: MaxTag}
 	case len(o.ID) > MaxChunkID:
@@ -258,6 +259,18 @@ func (c *Conn) LocalAddr() net.Addr { return c.nc.LocalAddr() }
 
 // RemoteAddr is the server's address.
 func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
+
+// closeSettled closes the connection as soon as no chunk waits for its ack. Nothing is
+// written on it any more.
+func (c *Conn) closeSettled() {
+	c.mu.Lock()
+	c.ending = true
+	settled := len(c.waiting) == 0
+	c.mu.Unlock()
+	if settled {
+		c.fail(ErrClosed)
+	}
+}
 
 // Close ends the connection at once, whatever waits, and returns when nothing of
 // it runs any more. What the kernel has taken, it still sends. Closing twice does no harm.

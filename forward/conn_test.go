@@ -620,6 +620,31 @@ func TestHandshakeCalledOff(t *testing.T) {
 	})
 }
 
+// An address that no attempt could reach is refused at once, with what was meant.
+func TestAddresses(t *testing.T) {
+	for _, test := range []struct{ network, address, expected string }{
+		{"", "", "host:port"},
+		{"", "localhost", "host:port"},
+		{"", "localhost:", "host:port"},
+		{"tcp6", "::1", "[::1]:24224"},
+		{"", "tls://localhost:24224", "tls.Config"},
+		{"", "tcp://localhost:24224", "without tcp://"},
+		{"unix", "unix:///run/fluent.sock", "without unix://"},
+		{"", "/run/fluent.sock", `Network: "unix"`},
+		{"unix", "/" + strings.Repeat("x", 107), "107 bytes"},
+	} {
+		_, err := NewClient(ClientOptions{Servers: []Endpoint{{DialOptions: DialOptions{Network: test.network, Address: test.address}}}})
+		if err == nil || !strings.Contains(err.Error(), test.expected) {
+			t.Errorf("%s %q: %v; expected %q in it", test.network, test.address, err, test.expected)
+		}
+	}
+	for _, o := range []DialOptions{{Address: "localhost:24224"}, {Address: "[::1]:fluent"}, {Network: "unix", Address: "fluent.sock"}} {
+		if _, err := o.withDefaults(); err != nil {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+}
+
 // Options that cannot work are refused before anything is connected.
 func TestOptions(t *testing.T) {
 	for _, o := range []DialOptions{

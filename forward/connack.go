@@ -129,9 +129,13 @@ func (c *Conn) acknowledge(id []byte) error {
 		return nil
 	}
 	c.unlink(p)
+	ended := c.ending && len(c.waiting) == 0
 	c.mu.Unlock()
 	<-c.slots
 	p.finish(nil)
+	if ended {
+		return ErrClosed
+	}
 	return nil
 }
 

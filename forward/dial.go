@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -25,8 +26,9 @@ const (
 type DialOptions struct {
 	// Network is "tcp" (the default), "tcp4", "tcp6" or "unix".
 	Network string
-	// Address is host:port, or the path of a unix socket. A name is resolved anew
-	// by each Dial; all its addresses are tried.
+	// Address is host:port, or the path of a unix socket of at most 107 bytes. A name is
+	// resolved anew by each Dial, and nothing is remembered of it; all its addresses are
+	// tried. See ConnectionAge of ClientOptions for a name that moves while a connection works.
 	Address string
 	// TLS makes the connection TLS from its first byte. ServerName is set to the
 	// host of Address where it is empty. Certificates for mutual TLS, roots and
@@ -72,8 +74,8 @@ func (o DialOptions) withDefaults() (DialOptions, error) {
 	default:
 		return o, fmt.Errorf("forward: network %q of server %q; expected tcp, tcp4, tcp6 or unix", o.Network, o.Address)
 	}
-	if o.Address == "" {
-		return o, errors.New("forward: a server without an address; expected host:port, or the path of a unix socket")
+	if err := o.checkAddress(); err != nil {
+		return o, err
 	}
 	for _, f := range []struct {
 		name  string
@@ -99,6 +101,40 @@ func (o DialOptions) withDefaults() (DialOptions, error) {
 		return o, fmt.Errorf("forward: Window %d and SendBuffer %d of server %q; expected none below 0", o.Window, o.SendBuffer, o.Address)
 	}
 	return o, o.checkAuth()
+}
+
+// maxSocketPath is the longest path of a unix socket that Linux takes, in bytes.
+const maxSocketPath = 107
+
+// checkAddress refuses what no attempt could reach: it would be tried for ever. Whoever
+// connects in a way of his own may have addresses of his own.
+func (o *DialOptions) checkAddress() error {
+	if o.Address == "" {
+		return errors.New("forward: a server without an address; expected host:port, or the path of a unix socket")
+	}
+	if o.DialContext != nil {
+		return nil
+	}
+	wrong := func(expected string) error {
+		return fmt.Errorf("forward: address %q of a server with network %s; expected %s", o.Address, o.Network, expected)
+	}
+	scheme, _, url := strings.Cut(o.Address, "://")
+	switch {
+	case url && scheme == "tls":
+		return wrong("host:port alone; TLS: new(tls.Config) says that it is TLS")
+	case url:
+		return wrong("an address without " + scheme + "://")
+	case o.Network == "unix" && len(o.Address) > maxSocketPath:
+		return wrong(fmt.Sprintf("a path of at most %d bytes", maxSocketPath))
+	case o.Network == "unix":
+		return nil
+	case strings.HasPrefix(o.Address, "/"):
+		return wrong("host:port; a path needs Network: \"unix\"")
+	}
+	if _, port, err := net.SplitHostPort(o.Address); err != nil || port == "" {
+		return wrong("host:port, such as logs.example.org:24224 or [::1]:24224")
+	}
+	return nil
 }
 
 func (o *DialOptions) checkAuth() error {

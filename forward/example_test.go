@@ -2,6 +2,7 @@ package forward_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -112,25 +113,26 @@ func ExampleNewLogger() {
 	// Output: received 1
 }
 
-// Two servers share the work, a third takes the place of one that is away. All
-// want to be shown a shared key, and the records go through TLS.
+// Two servers share the work, the first with twice as much of it, and a third takes
+// the place of one that is away. All want a user and a shared key, and the records go
+// through TLS.
 func ExampleClientOptions() {
-	var servers []forward.Endpoint
-	for _, host := range []string{"logs-1.example.org", "logs-2.example.org", "logs-3.example.org"} {
-		servers = append(servers, forward.Endpoint{
-			DialOptions: forward.DialOptions{
-				Address: net.JoinHostPort(host, "24224"),
-				// TLS: &tls.Config{}, for the system's roots
-				Auth: &forward.Credentials{SharedKey: "from a file or the environment"},
-			},
-			Standby: host == "logs-3.example.org",
-		})
+	secure := &tls.Config{} // the system's roots; Certificates has the client's own, for mutual TLS
+	auth := &forward.Credentials{SharedKey: "from a file or the environment", Username: "app", Password: "likewise"}
+	at := func(address string) forward.DialOptions {
+		return forward.DialOptions{Address: address, TLS: secure, Auth: auth}
 	}
 	client, err := forward.NewClient(forward.ClientOptions{
-		Servers:     servers,
-		Compression: forward.CompressionZstd,
-		BufferBytes: 16 << 20,
-		WhenFull:    forward.DropNewest, // Post then returns ErrBufferFull
+		Servers: []forward.Endpoint{
+			{DialOptions: at("logs-1.example.org:24224"), Weight: 120},
+			{DialOptions: at("logs-2.example.org:24224"), Weight: 60},
+			{DialOptions: at("logs-3.example.org:24224"), Standby: true},
+			// One on this host would be {DialOptions: forward.DialOptions{Network: "unix", Address: "/run/fluent.sock"}}.
+		},
+		ConnectionAge: 10 * time.Minute, // follows the names also while the connections work
+		Compression:   forward.CompressionZstd,
+		BufferBytes:   16 << 20,
+		WhenFull:      forward.DropNewest, // Post then returns ErrBufferFull
 	})
 	if err != nil {
 		panic(err)

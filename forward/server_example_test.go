@@ -7,6 +7,9 @@ import (
 	"io"
 	"log"
 	"net"
+	"os"
+	"sync"
+	"time"
 
 	"github.com/tinylib/msgp/msgp"
 
@@ -61,6 +64,53 @@ func ExampleServer() {
 	// 1 entries of tag app.web
 	// acknowledged: id <nil>
 	// the forward server is closed
+}
+
+// The receiver decides what an acknowledgement means. Called at once, done(true) says
+// that the process has the message; called when a file has it, synced, that the machine
+// may lose its power; called when a destination has it, that it is delivered.
+func ExampleReceiver() {
+	file, err := os.CreateTemp("", "received")
+	if err != nil {
+		log.Fatal(err)
+	}
+	var mu sync.Mutex // Receive is called by a goroutine for each connection
+	durable := forward.ReceiverFunc(func(r *forward.Received, done func(ok bool)) {
+		mu.Lock()
+		defer mu.Unlock()
+		err := r.Each(func(m *forward.Message) error { // more than once where a message is too large for memory
+			_, err := file.Write(m.Entries)
+			return err
+		})
+		if err == nil {
+			err = file.Sync()
+		}
+		done(err == nil) // false closes the connection, so that the client sends it again
+	})
+	s, err := forward.NewServer(forward.ServerConfig{Receiver: durable})
+	if err != nil {
+		log.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	served := make(chan error)
+	go func() { served <- s.Serve(l) }()
+
+	c, err := forward.NewClient(forward.ClientOptions{Servers: []forward.Endpoint{{DialOptions: forward.DialOptions{Address: l.Addr().String()}}}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	if err := errors.Join(c.Post(ctx, "app", time.Now(), map[string]string{"log": "a line"}), c.Close(ctx), s.Close(ctx)); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(<-served, "with", s.Stats().Acks, "acknowledgement")
+	if err := errors.Join(file.Close(), os.Remove(file.Name())); err != nil {
+		log.Fatal(err)
+	}
+	// Output: the forward server is closed with 1 acknowledgement
 }
 
 // Every mode comes out as entries.

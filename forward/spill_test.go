@@ -3,6 +3,7 @@ package forward
 import (
 	"context"
 	"errors"
+	"net"
 	"slices"
 	"sync"
 	"testing"
@@ -180,6 +181,51 @@ func TestSpillFails(t *testing.T) {
 			t.Error(left)
 		}
 		hasAll(t, server.records(), 5000)
+		w.group.Wait()
+	})
+}
+
+// While a server hangs, Post goes on into the spill: what is in flight is a part of the
+// buffer only.
+func TestSpillWhileTheServerHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sp, w, server := new(memorySpill), newWorld(), new(counting)
+		loose := make(chan struct{})
+		w.serve("a:1", func(nc net.Conn) {
+			p := newPeer(nc)
+			for {
+				m, err := p.receive()
+				if err != nil {
+					return
+				}
+				server.note(m)
+				w.group.Go(func() {
+					<-loose
+					if err := p.ack(m.ID); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		})
+		e := w.endpoint("a:1")
+		e.AckTimeout = time.Hour
+		c := newClient(t, ClientOptions{Servers: []Endpoint{e, e}, Spill: sp, BufferBytes: MinBufferBytes})
+		const n = 20_000
+		began := time.Now()
+		for i := range n {
+			post(t, c, "t", i)
+		}
+		if took := time.Since(began); took > time.Minute {
+			t.Errorf("Post waited %v for a server that hangs", took)
+		}
+		synctest.Wait()
+		balance(t, c)
+		if s := c.Stats(); s.InSpill.Records < n/2 || s.InFlight == 0 {
+			t.Errorf("%+v", s)
+		}
+		close(loose)
+		deliverAll(t, c, time.Minute)
+		hasAll(t, server.records(), n)
 		w.group.Wait()
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -323,6 +324,82 @@ func TestIdleClose(t *testing.T) {
 	}
 }
 
+// A connection that is too old is replaced while it works, for whoever is behind the
+// name by then. What waits for its ack on the old one gets it there.
+func TestConnectionAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, first, second := newWorld(), new(counting), new(counting)
+		var ended atomic.Bool
+		w.serve("a:1", func(nc net.Conn) {
+			defer ended.Store(true)
+			p := newPeer(nc)
+			for {
+				m, err := p.receive()
+				if err != nil {
+					return
+				}
+				first.note(m)
+				w.group.Go(func() {
+					time.Sleep(30 * time.Second) // longer than the connection may be used
+					if err := p.ack(m.ID); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		})
+		c := newClient(t, ClientOptions{Servers: []Endpoint{w.endpoint("a:1")}, ConnectionAge: 10 * time.Second})
+		post(t, c, "t", 0)
+		time.Sleep(5 * time.Second)
+		w.serve("a:1", second.serve)
+		post(t, c, "t", 1)
+		time.Sleep(6 * time.Second)
+		post(t, c, "t", 2)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if n := second.count(); n != 1 || w.dialed("a:1") != 2 {
+			t.Errorf("the new place has %d chunks after %d connections; expected 1 and 2", n, w.dialed("a:1"))
+		}
+		if err := c.Flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if s := c.Stats(); s.Acked.Records != 3 || s.Retried.Records != 0 || s.Servers[0].Failures != 0 || !s.Servers[0].Connected {
+			t.Errorf("%+v", s)
+		}
+		synctest.Wait()
+		if !ended.Load() {
+			t.Error("the old connection is open, though nothing on it waits")
+		}
+		balance(t, c)
+		deliverAll(t, c, time.Minute)
+		hasAll(t, append(first.records(), second.records()...), 3)
+		w.group.Wait()
+	})
+}
+
+// Where no new connection comes about, the old one goes on.
+func TestConnectionAgeAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, server := newWorld(), new(counting)
+		w.serve("a:1", server.serve)
+		c := newClient(t, ClientOptions{Servers: []Endpoint{w.endpoint("a:1")}, ConnectionAge: time.Second})
+		post(t, c, "t", 0)
+		time.Sleep(500 * time.Millisecond)
+		w.serve("a:1", nil)
+		for i := range 10 {
+			post(t, c, "t", 1+i)
+			time.Sleep(time.Second)
+		}
+		synctest.Wait()
+		s := c.Stats()
+		if s.Acked.Records != 11 || s.Retried.Records != 0 || s.Servers[0].Aside || s.Servers[0].Failures == 0 || w.dialed("a:1") < 5 {
+			t.Errorf("%+v after %d attempts", s, w.dialed("a:1"))
+		}
+		deliverAll(t, c, time.Minute)
+		hasAll(t, server.records(), 11)
+		w.group.Wait()
+	})
+}
+
 // Options that contradict each other are refused.
 func TestClientOptions(t *testing.T) {
 	one := []Endpoint{{DialOptions: DialOptions{Address: "h:1"}}}
@@ -333,6 +410,7 @@ func TestClientOptions(t *testing.T) {
 		{Servers: []Endpoint{{DialOptions: DialOptions{Address: "h:1"}, Weight: -1}}},
 		{Servers: one, BufferBytes: 1},
 		{Servers: one, ChunkAge: -1},
+		{Servers: one, ConnectionAge: -1},
 		{Servers: one, WhenFull: 7},
 		{Servers: one, Compression: CompressionUnknown},
 		{Servers: one, MinBackoff: time.Minute, MaxBackoff: time.Second},

@@ -1,5 +1,11 @@
 package forward
 
+import (
+	"context"
+	"errors"
+	"time"
+)
+
 // sender is the client's side of one server: it keeps the connection, and
 // writes the chunks that it is given. All fields are the client's lock's, except
 // conn, which is its goroutine's.
@@ -20,6 +26,7 @@ type sender struct {
 	settled   Count
 
 	conn   *Conn
+	born   time.Time // when conn was made, or was last tried to be replaced
 	pieces [][]byte
 }
 
@@ -71,8 +78,10 @@ func (c *Client) dispatch() {
 // available and have a place in their window. As many standbys are available as
 // others are set aside. The lock is held.
 func (c *Client) pick() *sender {
-	if c.o.WhenFull == DropOldest && c.flying.n > 0 && c.flyingBytes() > c.limit/2 {
-		return nil // what is under way cannot be dropped
+	switch { // what is under way can neither be dropped nor go into the spill
+	case c.flying.n == 0:
+	case c.o.WhenFull == DropOldest && c.flyingBytes() > c.limit/2, c.spill != nil && c.flyingBytes() > c.limit/4:
+		return nil
 	}
 	stand := 0
 	for _, s := range c.senders {
@@ -112,4 +121,41 @@ func (c *Client) flyingBytes() (n int64) {
 		n += ch.held
 	}
 	return n
+}
+
+// renewOld replaces a connection that works and is too old. Where no new one comes
+// about it goes on, and the next attempt is as late.
+func (s *sender) renewOld(ctx context.Context) {
+	age := s.c.o.ConnectionAge
+	if age == 0 || time.Since(s.born) < age {
+		return
+	}
+	conn, err := Dial(ctx, s.to.DialOptions)
+	if err != nil {
+		s.born = time.Now()
+		s.note(err)
+		return
+	}
+	old := s.conn
+	s.use(conn)
+	old.closeSettled()
+	s.c.running.Go(func() {
+		select {
+		case <-old.Done():
+			if err := old.Err(); !errors.Is(err, ErrClosed) && len(old.Unacked()) > 0 {
+				s.note(err)
+			}
+		case <-ctx.Done():
+		}
+		// It only waits until all who depend on the connection are told.
+		_ = old.Close()
+	})
+}
+
+// note counts a failure for which the server is not set aside.
+func (s *sender) note(err error) {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	s.failures++
+	s.lastErr = err
 }

@@ -120,6 +120,7 @@ func (s *sender) connect(ctx context.Context) error {
 	if s.conn != nil {
 		err := s.conn.Err()
 		if err == nil {
+			s.renewOld(ctx)
 			return nil
 		}
 		if !errors.Is(err, ErrPeerClosed) || len(s.conn.Unacked()) > 0 {
@@ -131,11 +132,16 @@ func (s *sender) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.conn = conn
+	s.use(conn)
+	return nil
+}
+
+// use makes a connection the one on which chunks are written.
+func (s *sender) use(conn *Conn) {
+	s.conn, s.born = conn, time.Now()
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
 	s.connected, s.hostname = true, conn.Hostname()
-	return nil
 }
 
 // disconnect closes the connection; what has no ack comes back by it.
