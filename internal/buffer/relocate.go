@@ -105,8 +105,14 @@ func (b *Buffer) roomFor(runs []run) error {
 // closeGaps makes the store's one place tell exactly what is left behind: what
 // ended undelivered before something that is settled is relocated, unless it was
 // already, to what is left behind.
+//
+// Where records of one key must stay in order nothing is moved: a successor delivers
+// what is settled behind it once more, in its place.
 func (b *Buffer) closeGaps() error {
 	d := b.disk
+	if b.cfg.Sink.Keyed {
+		return nil
+	}
 	next, kept := b.behindOrder(), len(d.order)
 	for ; kept > 0; kept-- {
 		w := d.order[kept-1]

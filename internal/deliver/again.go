@@ -104,8 +104,8 @@ type try struct {
 	// timeout what an attempt gets there.
 	to      *destination
 	timeout time.Duration
-	// before is closed when the request that was taken before it is settled.
-	before      <-chan struct{}
+	// before are closed when the requests that were taken before it are settled.
+	before      []<-chan struct{}
 	attempts    int
 	first, last time.Time
 	pauses      *backoff.ExponentialBackOff

@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -66,10 +67,11 @@ type Deliverer struct {
 	exchanged token              // to is another one
 
 	// What follows belongs to Run: for which destination the buffer gathers, when a
-	// request that was not full left, and when the last one taken is settled.
+	// request that was not full left, and when those that were taken are settled.
 	bound     *destination
 	lastSmall time.Time
-	last      <-chan struct{}
+	taken     []<-chan struct{}
+	keys      keys
 }
 
 // New returns a deliverer; Run starts it. The buffer gathers to the limits of s.
@@ -90,14 +92,7 @@ func newEvent() event { return event{new(sync.Once), make(chan struct{})} }
 
 func (e event) happens() { e.once.Do(func() { close(e.ch) }) }
 
-func (e event) happened() bool {
-	select {
-	case <-e.ch:
-		return true
-	default:
-		return false
-	}
-}
+func (e event) happened() bool { return isClosed(e.ch) }
 
 // first is ready once the event happens, and nil where it has happened already, so
 // that a loop which waits for it does not spin.
@@ -218,9 +213,18 @@ func (d *Deliverer) trim() {
 
 // dispatch begins to see a request through to its end.
 func (d *Deliverer) dispatch(ctx context.Context, req *buffer.Request) {
-	t := &try{req: req, to: d.bound, timeout: d.bound.timeout, before: d.last, pauses: newPauses()}
-	d.last = req.Settled()
+	d.taken = slices.DeleteFunc(d.taken, isClosed)
+	t := &try{req: req, to: d.bound, timeout: d.bound.timeout, before: slices.Clone(d.taken), pauses: newPauses()}
+	d.taken = append(d.taken, req.Settled())
+	var place *flight
+	if t.to.limits.Keyed {
+		place = d.keys.next(req.Settled())
+	}
 	d.senders.Go(func() {
+		if place != nil {
+			d.keys.wait(ctx, place, t.to.sink, req)
+			defer d.keys.done(place)
+		}
 		for _, settled := range req.After() {
 			select {
 			case <-settled:
@@ -229,6 +233,15 @@ func (d *Deliverer) dispatch(ctx context.Context, req *buffer.Request) {
 		}
 		d.deliver(ctx, t)
 	})
+}
+
+func isClosed(settled <-chan struct{}) bool {
+	select {
+	case <-settled:
+		return true
+	default:
+		return false
+	}
 }
 
 // deliver attempts until the request is settled.

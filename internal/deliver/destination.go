@@ -119,22 +119,26 @@ func (d *Deliverer) rebind() bool {
 	if to == d.bound {
 		return true
 	}
-	if to.limits != d.bound.limits && !d.buffer.Rebind(to.limits) {
+	if !sameLimits(to, d.bound) && !d.buffer.Rebind(to.limits) {
 		return false
 	}
 	d.bound = to
 	return true
 }
 
+// sameLimits reports whether requests that were gathered for one destination are as good
+// for the other. Of what has keys nobody knows whether they are the same.
+func sameLimits(a, b *destination) bool { return a.limits == b.limits && !a.limits.Keyed }
+
 // moveOn makes a request that was taken for another destination one of the present:
 // where that has other limits, when those before it are settled. It returns false
 // where the request is more than the destination takes at once.
 func (d *Deliverer) moveOn(ctx context.Context, t *try) bool {
 	to := d.current()
-	if to.limits != t.to.limits {
-		if t.before != nil {
+	if !sameLimits(to, t.to) {
+		for _, settled := range t.before {
 			select {
-			case <-t.before:
+			case <-settled:
 			case <-ctx.Done():
 			}
 		}

@@ -40,6 +40,8 @@ type script struct {
 	// answer decides about the n-th attempt, from 0. It may wait.
 	answer func(ctx context.Context, n int, a attempt) sink.Outcome
 	start  time.Time
+	// keys is how many keys there are, where the limits say so.
+	keys int
 	// ask, if it is set, is shown each request.
 	ask func(sink.Request)
 
@@ -183,6 +185,12 @@ type rig struct {
 // start sets up a rig; it runs in a bubble.
 func start(t tb, b buffer.Config, s *script, c deliver.Config) *rig {
 	t.Helper()
+	return startAt(t, b, s, s, c)
+}
+
+// startAt is start where what is delivered to, which is s inside, is not the script itself.
+func startAt(t tb, b buffer.Config, s *script, to sink.Sink, c deliver.Config) *rig {
+	t.Helper()
 	s.start = time.Now()
 	s.limits.InFlight = max(s.limits.InFlight, 1)
 	b.Sink = s.limits
@@ -191,7 +199,7 @@ func start(t tb, b buffer.Config, s *script, c deliver.Config) *rig {
 	}
 	r := &rig{tb: t, script: s, log: &logged{}, buf: buffer.New(b, ledger.New()), ended: make(chan struct{})}
 	c.Name, c.Log = "test", slog.New(r.log)
-	r.deliver = deliver.New(c, r.buf, s)
+	r.deliver = deliver.New(c, r.buf, to)
 	for i := range 2 {
 		r.streams = append(r.streams, r.buf.Open(fmt.Sprint("stream ", i)))
 	}

@@ -107,5 +107,10 @@ func (l lent) Send(ctx context.Context, req sink.Request) sink.Outcome {
 	return l.Sink.Send(ctx, req)
 }
 
+// Keys implements sink.Keyed.
+func (l lent) Keys(dst []uint64, req sink.Request) []uint64 {
+	return l.Sink.(sink.Keyed).Keys(dst, req)
+}
+
 // Close implements sink.Sink.
 func (lent) Close() error { return nil }

@@ -34,6 +34,10 @@ type Limits struct {
 	// Idempotent: what the destination is sent twice is there once, since it has an
 	// id, so nothing counts as a possible duplicate.
 	Idempotent bool
+	// Keyed: of records that share a key the destination keeps the last that it hears of, or
+	// the first. Requests that share a key are never in flight together, and records of
+	// one key keep their order; the sink is a Keyed, without which one request is in flight.
+	Keyed bool
 	// Eager: a request that is not full costs the destination next to nothing, so it
 	// leaves as soon as a slot is free. Others of that kind are 200 ms apart at least.
 	Eager bool
@@ -72,6 +76,14 @@ type Sink interface {
 	Send(ctx context.Context, req Request) Outcome
 	// Close frees what the sink holds; no Send is under way.
 	Close() error
+}
+
+// Keyed is a sink whose Limits say so.
+type Keyed interface {
+	// Keys appends a hash of the key of each event that has one. Equal keys have equal
+	// hashes for as long as the process runs; others may have, too, and then wait for each
+	// other. Several goroutines may call it at once, each with a request of its own.
+	Keys(dst []uint64, req Request) []uint64
 }
 
 // Verdict says what became of a request as a whole.

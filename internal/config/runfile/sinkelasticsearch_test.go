@@ -71,7 +71,7 @@ func TestSearchSink(t *testing.T) {
 		if s == nil || len(s.Hosts) != 2 || s.Hosts[0].String() != "http://a:9200" || s.Hosts[1].String() != "https://b:443/x" {
 			t.Fatalf("%s: %+v", kind, s)
 		}
-		if s.ID != "field" || s.InFlight != 1 || s.Operation != "create" || s.RequestSize != 5<<20 || s.TimeKey != "@timestamp" || s.TagKey != "" ||
+		if s.ID != "field" || s.InFlight != 4 || s.Operation != "create" || s.RequestSize != 5<<20 || s.TimeKey != "@timestamp" || s.TagKey != "" ||
 			s.RequestTimeout != time.Minute || s.Index.Fixed() {
 			t.Errorf("%s: %+v", kind, s)
 		}

@@ -114,12 +114,6 @@ func (p *parser) searchIDs(s *searchDraft, have given) {
 	if have.has("on-conflict") && !mutable {
 		p.problem(have["on-conflict"], "on-conflict beside id: "+s.ID, "id: field or id: key, to which it belongs", "remove on-conflict")
 	}
-	if mutable && s.InFlight > 1 {
-		if have.has("in-flight") {
-			p.warnings.add(have["in-flight"], "in-flight is 1 with id: "+s.ID+", so that records of one id keep their order")
-		}
-		s.InFlight = 1
-	}
 	if s.DataStream && s.TimeKey != "@timestamp" && have.has("time-key") {
 		p.warnings.add(have["time-key"], "a data stream takes only records with @timestamp")
 	}

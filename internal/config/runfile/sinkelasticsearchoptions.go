@@ -69,7 +69,7 @@ func searchRequestRows() []row[searchDraft] {
 		{Option: Option{Name: "request-records", Kind: setting.Int, Default: "20000", Help: "Limits the records of a request."},
 			check: between(1, 1_000_000), set: number(func(s *sink) *int { return &s.RequestRecords })},
 		{Option: Option{Name: "in-flight", Kind: setting.Int, Default: "4",
-			Help: "Limits requests that wait for their answers; fewer are sent while the destination asks for that; with ids from a field or a key it is one."},
+			Help: "Limits requests that wait for their answers; fewer are sent while the destination asks for that; with ids from a field or a key, one that shares an id with another waits for it."},
 			check: between(1, 64), set: number(func(s *sink) *int { return &s.InFlight })},
 		{Option: Option{Name: "flush-interval", Kind: setting.Duration, Default: "1s",
 			Help: "Limits how long a record waits for a fuller request; it leaves sooner whenever less is in flight than may be."},

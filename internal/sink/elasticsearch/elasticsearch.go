@@ -93,8 +93,7 @@ type Options struct {
 	RequestSize int
 	// Events bounds the records of a request; DefaultEvents if 0.
 	Events int
-	// InFlight is how many requests may be under way; DefaultInFlight if 0. Where ids
-	// come from fields or keys it is one, so that records of one id keep their order.
+	// InFlight is how many requests may be under way; DefaultInFlight if 0.
 	InFlight int
 
 	// Index names the index, data stream or alias, of the tag, the time and fields.
@@ -190,9 +189,6 @@ func New(o Options) (*Sink, error) {
 	}
 	s := &Sink{o: o, ordered: o.ID == IDField || o.ID == IDKey, path: bulkPath(o.ID)}
 	s.setup.turn = make(chan struct{}, 1)
-	if s.ordered {
-		s.o.InFlight = 1
-	}
 	if err := s.prepare(); err != nil {
 		return nil, err
 	}
@@ -221,6 +217,7 @@ func (s *Sink) Limits() sink.Limits {
 	return sink.Limits{
 		RequestBytes: s.o.RequestSize, PerEvent: s.want.overhead, BodyBytes: min(maxBody, s.o.RequestSize-s.want.overhead),
 		Events: s.o.Events, InFlight: s.o.InFlight, Idempotent: s.o.ID != IDNone && !s.o.DataStream,
+		Keyed: s.ordered,
 	}
 }
 
