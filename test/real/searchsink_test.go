@@ -14,6 +14,7 @@ import (
 
 	"github.com/spillway/spillway/internal/indexname"
 	"github.com/spillway/spillway/internal/ledger"
+	"github.com/spillway/spillway/internal/record"
 	"github.com/spillway/spillway/internal/sink"
 	"github.com/spillway/spillway/internal/sink/elasticsearch"
 	"github.com/spillway/spillway/internal/sink/sinktest"
@@ -41,6 +42,10 @@ func TestSearchSink(t *testing.T) {
 			}
 			t.Run("lines", func(t *testing.T) { sinktest.Run(t, open) })
 			t.Run("entries", func(t *testing.T) { sinktest.RunEntries(t, open) })
+			if harness.Long() {
+				t.Run("messages", func(t *testing.T) { sinktest.RunMessages(t, open) })
+			}
+			t.Run("updates", func(t *testing.T) { tryUpdates(t, node) })
 			t.Run("refusals", func(t *testing.T) { trySearchRefusals(t, node) })
 			t.Run("data stream", func(t *testing.T) { tryDataStream(t, node) })
 			t.Run("setup", func(t *testing.T) { trySearchSetup(t, node) })
@@ -202,6 +207,51 @@ func trySearchRefusals(t *testing.T, node *parts.SearchNode) {
 	}
 }
 
+// keyed is a message of a key; an empty value is none.
+func keyed(key, value string) sinktest.Event {
+	m := &record.Message{Time: time.Now().UnixNano(), Form: record.FormJSON, Key: []byte(key), Value: []byte(value), Null: value == ""}
+	return sinktest.Event{Time: time.Now(), Message: m}
+}
+
+// tryUpdates changes and deletes what is there, and routes it by a field.
+func tryUpdates(t *testing.T, node *parts.SearchNode) {
+	node.Must(t, http.MethodPut, "/updates", `{"settings":{"number_of_replicas":0,"number_of_shards":3}}`)
+	send := func(operation elasticsearch.Operation, events ...sinktest.Event) sink.Outcome {
+		s := searchSink(t, node, "updates", func(o *elasticsearch.Options) {
+			o.ID, o.Operation, o.RetryOnConflict, o.TimeKey, o.TagKey = elasticsearch.IDKey, operation, 3, "", ""
+		})
+		return s.Send(t.Context(), sinktest.NewRequest(events...))
+	}
+	has := func(id, want string) {
+		t.Helper()
+		answer, err := node.Do(t.Context(), http.MethodGet, "/updates/_doc/"+id+"?filter_path=_source", "")
+		if err != nil || want == "" && answer.Status != http.StatusNotFound || want != "" && string(answer.Body) != `{"_source":`+want+`}` {
+			t.Errorf("document %s is %d %s (%v), expected %s", id, answer.Status, answer.Body, err, want)
+		}
+	}
+	taken := func(what string, out sink.Outcome) {
+		t.Helper()
+		if out.Verdict != sink.Delivered || len(out.Rejected)+len(out.Again) > 0 {
+			t.Errorf("%s: %+v", what, out)
+		}
+	}
+	taken("upserts", send(elasticsearch.Upsert, keyed("a", `{"n":1}`), keyed("a", `{"m":2}`), keyed("b", `{"n":1}`)))
+	has("a", `{"n":1,"m":2}`)
+	out := send(elasticsearch.Update, keyed("a", `{"n":3}`), keyed("none", `{"n":4}`))
+	if len(out.Again) > 0 || len(out.Rejected) != 1 || out.Rejected[0].First != 1 || out.Rejected[0].Status != http.StatusNotFound {
+		t.Errorf("an update of what is not there: %+v, expected that it is refused, it alone", out)
+	}
+	has("a", `{"n":3,"m":2}`)
+	taken("deletions", send(elasticsearch.Index, keyed("a", ""), keyed("none", ""), keyed("b", `{"n":5}`), keyed("c", `{"n":6}`), keyed("c", "")))
+	has("a", "")
+	has("b", `{"n":5}`)
+	has("c", "")
+	out = send(elasticsearch.Create, keyed("b", `{"n":7}`), keyed("d", `{"n":8}`))
+	if len(out.Again) > 0 || out.AlreadyThere > 0 || len(out.Rejected) != 1 || out.Rejected[0].First != 0 || out.Rejected[0].Reason != string(ledger.RejectedConflict) {
+		t.Errorf("an id that is taken: %+v, expected that the first is refused", out)
+	}
+}
+
 // tryDataStream sends to a data stream, twice the same.
 func tryDataStream(t *testing.T, node *parts.SearchNode) {
 	node.Must(t, http.MethodPut, "/_index_template/sinkstreams", `{"index_patterns":["sinkstream-*"],"data_stream":{},"priority":501}`)
@@ -214,6 +264,16 @@ func tryDataStream(t *testing.T, node *parts.SearchNode) {
 		if out.Verdict != sink.Delivered || len(out.Rejected)+len(out.Again) > 0 || out.AlreadyThere != 2*round {
 			t.Errorf("round %d: %+v", round, out)
 		}
+	}
+	untimed := searchSink(t, node, "sinkstream-one", func(o *elasticsearch.Options) { o.DataStream, o.TimeKey = true, "" })
+	out := untimed.Send(t.Context(), sinktest.NewRequest(numberLine("\x03")))
+	if out.Verdict != sink.Delivered || len(out.Again) > 0 || len(out.Rejected) != 1 || out.Rejected[0].Status != http.StatusBadRequest {
+		t.Errorf("without @timestamp: %+v, expected that it is refused", out)
+	}
+	replacing := searchSink(t, node, "sinkstream-one", func(o *elasticsearch.Options) { o.Operation = elasticsearch.Index })
+	out = replacing.Send(t.Context(), sinktest.NewRequest(numberLine("\x03")))
+	if out.Verdict != sink.Delivered || len(out.Again) > 0 || len(out.Rejected) != 1 || out.Rejected[0].Status != http.StatusBadRequest {
+		t.Errorf("index in place of create: %+v, expected that it is refused", out)
 	}
 }
 

@@ -236,6 +236,7 @@ func TestConformance(t *testing.T) {
 		{"lines", sinktest.Run, nil},
 		{"entries", sinktest.RunEntries, nil},
 		{"entries compressed", sinktest.RunEntries, func(o *Options) { o.Gzip = true }},
+		{"messages", sinktest.RunMessages, nil},
 		{"lines in small requests", sinktest.Run, func(o *Options) { o.RequestSize = 100 << 10 }},
 	} {
 		t.Run(form.name, func(t *testing.T) {
