@@ -1,12 +1,15 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -49,6 +52,44 @@ func TestExamplesAreGood(t *testing.T) {
 				t.Errorf("%v\nin\n%s", err, m[1])
 			}
 		}
+	}
+}
+
+// The page of ECS is written by hand: its file is good, and its task definition is JSON
+// whose router is one.
+func TestTaskDefinitionIsGood(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/ecs.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, blocks := "", []string{}
+	for _, m := range regexp.MustCompile("(?ms)^```(yaml|json)\n(.*?)^```$").FindAllStringSubmatch(string(page), -1) {
+		if m[1] == "yaml" {
+			file = m[2]
+		} else {
+			blocks = append(blocks, m[2])
+		}
+	}
+	f, err := runfile.Parse("spillway.yaml", []byte(file), func(string) string { return "" })
+	if err != nil || len(f.Warnings) > 0 || !f.Sources[0].Forward.FireLens {
+		t.Fatal(err, f)
+	}
+	var task struct {
+		ContainerDefinitions []struct {
+			Name                  string
+			StopTimeout           int
+			FirelensConfiguration map[string]string
+			LogConfiguration      struct{ LogDriver string }
+		}
+	}
+	var policy struct{ Statement []map[string]any }
+	if err := errors.Join(json.Unmarshal([]byte(blocks[0]), &task), json.Unmarshal([]byte(blocks[1]), &policy)); err != nil {
+		t.Fatal(err)
+	}
+	router, app := task.ContainerDefinitions[0], task.ContainerDefinitions[1]
+	if router.FirelensConfiguration["type"] != "fluentbit" || app.LogConfiguration.LogDriver != "awsfirelens" || len(policy.Statement) != 1 ||
+		f.ShutdownTimeout >= time.Duration(router.StopTimeout)*time.Second {
+		t.Errorf("%+v of %v, %v", task, f.ShutdownTimeout, policy)
 	}
 }
 

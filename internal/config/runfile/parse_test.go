@@ -172,6 +172,11 @@ func TestForwardSource(t *testing.T) {
 	if len(s.Listen) != 3 || s.SocketMode != 0o600 || s.ECSMetadata {
 		t.Errorf("firelens beside others: %+v", s)
 	}
+	for _, all := range []string{"0.0.0.0:24224", "[::]:24224", ":24224"} {
+		if s = source(`firelens: true, listen: "` + all + `"`); len(s.Listen) != 2 || s.Listen[1].Network != Unix {
+			t.Errorf("firelens beside all interfaces: %+v", s.Listen)
+		}
+	}
 	if s = parse(t, whole("type: forward", "", "")).Sources[0].Forward; len(s.Listen) != 1 || s.Listen[0].Addr != defaultListen {
 		t.Errorf("without listen: %+v", s.Listen)
 	}
