@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -150,6 +151,8 @@ func ConnectError(meta kgo.BrokerMetadata, err error) error {
 		return fmt.Errorf("the broker %s refuses the token: have another one put into its place, a file is read again for each connection: %w", at, err)
 	case errors.Is(err, kerr.SaslAuthenticationFailed):
 		return fmt.Errorf("the broker %s refuses the user or the password: %w", at, err)
+	case strings.Contains(err.Error(), "cannot determine the region in"): // The library has no type for it.
+		return fmt.Errorf("the name of the broker %s does not say its region; set AWS_REGION in the environment: %w", at, err)
 	case errors.Is(err, kerr.UnsupportedSaslMechanism):
 		return fmt.Errorf("the broker %s does not take this SASL mechanism: %w", at, err)
 	}

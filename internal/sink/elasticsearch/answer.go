@@ -21,9 +21,13 @@ type answerError struct {
 // what they refuse, and that has no place in a log.
 const maxReason = 600
 
-// Error returns the status, the kind and the reason.
+// Error returns the status, the kind and the reason; what to do stands before that
+// where it is the same whatever the reason.
 func (e *answerError) Error() string {
 	text := strconv.Itoa(e.status)
+	if e.status == http.StatusUnauthorized {
+		text = "the destination does not know who we are; look at username and password, api-key or bearer-token: " + text
+	}
 	if e.kind != "" {
 		text += " " + e.kind
 	}

@@ -57,9 +57,13 @@ func (a *attempt) unanswered(ctx context.Context, err error) sink.Outcome {
 	out := sink.Outcome{Err: err}
 	var credentials *credentialsError
 	switch {
-	case errors.As(err, &credentials), tlserror.OfCertificate(err):
-		// Of a body that was on its way when the handshake failed, nothing is read.
+	case errors.As(err, &credentials):
 		out.Config = true
+	case tlserror.OfCertificate(err):
+		// Of a body that was on its way when the handshake failed nothing was read, and
+		// where the alert did not arrive others seemed to be cut off.
+		out.Config = true
+		a.sink.size.forget()
 	case !a.taken:
 		// The last node that was tried got nothing, nor did those before it.
 	default:

@@ -56,6 +56,13 @@ func (l *sizeLimit) cutOff(size int64) {
 	}
 }
 
+// forget takes back what connections that were cut off seemed to say of the size.
+func (l *sizeLimit) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.most, l.good, l.cut = 0, 0, 0
+}
+
 // taken notes that a body was taken.
 func (l *sizeLimit) taken() {
 	l.mu.Lock()
