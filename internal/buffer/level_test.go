@@ -1,7 +1,6 @@
 package buffer_test
 
 import (
-	"context"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -28,8 +27,7 @@ type levels struct {
 	mu           sync.Mutex
 	answers      map[record.Level][]bool
 	idempotent   bool
-	stop         context.CancelFunc
-	stopped      chan struct{}
+	stop         func()
 }
 
 func (l *levels) begin(durability buffer.Durability) {
@@ -38,32 +36,19 @@ func (l *levels) begin(durability buffer.Durability) {
 	dir := func() diskbuffer.FS {
 		return flaky{l.disk.Open(), &l.fails, &l.after, errors.New("input/output error")}
 	}
-	store, found, err := diskbuffer.Open(dir(), options)
-	if err != nil {
-		found = nil
-		if store, err = diskbuffer.Create(dir(), diskbuffer.Meta{Identity: "a"}, options); err != nil {
-			l.Fatal(err)
-		}
-	}
+	store, found := openStore(l, dir, 0, options)
 	l.buf = buffer.New(buffer.Config{
 		Limit: 1 << 20, Mode: buffer.Spill, Disk: &buffer.Disk{Store: store, Found: found, Durability: durability, WhenFull: buffer.Block},
 		Sink: sink.Limits{Idempotent: l.idempotent},
 	}, ledger.New())
 	l.answers = map[record.Level][]bool{}
-	ctx, stop := context.WithCancel(context.Background())
-	l.stop, l.stopped = stop, make(chan struct{})
-	buf, stopped := l.buf, l.stopped
-	go func() {
-		defer close(stopped)
-		buf.Keep(ctx)
-	}()
+	l.stop = keeping(l.buf)
 	synctest.Wait()
 }
 
 func (l *levels) end(clean bool) {
 	l.Helper()
 	l.stop()
-	<-l.stopped
 	if clean {
 		if err := l.buf.Close(); err != nil {
 			l.Fatal(err)
@@ -240,7 +225,6 @@ func TestPowerIsNotPromisedAfterAFailedSync(t *testing.T) {
 		l.settle()
 		l.want("settled", nil, nil, yes, nil)
 		l.stop()
-		<-l.stopped
 		if err := l.buf.Close(); err != nil {
 			t.Log(err)
 		}

@@ -2,7 +2,6 @@ package buffer_test
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -41,43 +40,23 @@ type lives struct {
 
 // life is one process.
 type life struct {
-	buf     *buffer.Buffer
-	stream  *record.Stream
-	flight  []*buffer.Request
-	last    uint64
-	begun   ledger.Balance
-	stop    context.CancelFunc
-	stopped chan struct{}
+	buf    *buffer.Buffer
+	stream *record.Stream
+	flight []*buffer.Request
+	last   uint64
+	begun  ledger.Balance
+	stop   func()
 }
 
 // begin starts a process that takes over what the last one left.
 func (l *lives) begin() {
 	l.Helper()
 	disk := &buffer.Disk{Durability: l.level, WhenFull: cmp.Or(l.whenFull, buffer.Block)}
-	store, found, err := diskbuffer.Open(l.disk.Open(), l.options)
-	if err != nil {
-		store, err = diskbuffer.Create(l.disk.Open(), diskbuffer.Meta{Identity: "a", Limit: l.limit}, l.options)
-		found = nil
-	}
-	if err != nil {
-		l.Fatalf("open the store: %v", err)
-	}
-	disk.Store, disk.Found = store, found
+	disk.Store, disk.Found = openStore(l, l.disk.Open, l.limit, l.options)
 	l.life = life{buf: buffer.New(buffer.Config{Limit: l.limit, Mode: buffer.Spill, Disk: disk, Sink: l.sink}, ledger.New())}
 	l.begun = l.buf.Balance()
 	l.stream = l.buf.Open("stdout")
-	l.keep()
-}
-
-// keep lets the disk be looked after.
-func (l *lives) keep() {
-	ctx, stop := context.WithCancel(context.Background())
-	stopped := make(chan struct{})
-	l.stop, l.stopped = stop, stopped
-	go func() {
-		defer close(stopped)
-		l.buf.Keep(ctx)
-	}()
+	l.stop = keeping(l.buf)
 }
 
 // hand hands over n lines.
@@ -154,17 +133,12 @@ func (l *lives) check() {
 // drain delivers all there is.
 func (l *lives) drain() {
 	l.Helper()
-	for tries := 0; !l.buf.Idle(); tries++ {
-		for l.take() {
-			tries = 0
-		}
-		for len(l.flight) > 0 {
-			l.settle(0, buffer.Fate{})
-		}
-		if tries > 100 {
-			l.Fatalf("nothing comes any more: %+v %+v", l.buf.State(), l.buf.State().Disk)
-		}
-		time.Sleep(time.Second)
+	drainAll(l, l.buf, l.take, l.settleAll)
+}
+
+func (l *lives) settleAll() {
+	for len(l.flight) > 0 {
+		l.settle(0, buffer.Fate{})
 	}
 }
 
@@ -173,9 +147,7 @@ func (l *lives) deliverUntil(done <-chan struct{}) {
 	for {
 		for l.take() {
 		}
-		for len(l.flight) > 0 {
-			l.settle(0, buffer.Fate{})
-		}
+		l.settleAll()
 		time.Sleep(time.Second)
 		select {
 		case <-done:
@@ -190,7 +162,6 @@ func (l *lives) kill() {
 	l.disk.Kill()
 	l.possible += l.buf.Balance().PossibleDuplicates
 	l.stop()
-	<-l.stopped
 }
 
 // end ends the process as it should: what is not delivered is left behind.
@@ -207,7 +178,6 @@ func (l *lives) end() {
 		l.Fatalf("it is not idle: %+v", l.buf.State())
 	}
 	l.stop()
-	<-l.stopped
 	if err := l.buf.Close(); err != nil {
 		l.Fatalf("close: %v", err)
 	}
@@ -228,7 +198,6 @@ func (l *lives) finish() {
 	l.Helper()
 	l.drain()
 	l.stop()
-	<-l.stopped
 	b := l.buf.Balance()
 	l.possible += b.PossibleDuplicates
 	if err := l.buf.Close(); err != nil {

@@ -27,7 +27,6 @@ func TestNumbersGoOn(t *testing.T) {
 		}
 		l.settle(0, buffer.Fate{Dropped: ledger.Shutdown})
 		l.stop()
-		<-l.stopped
 		if err := l.buf.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -60,7 +59,6 @@ func TestUntoldLossesAreLeftBehind(t *testing.T) {
 			t.Fatal("there is nothing that the disk could refuse")
 		}
 		l.stop()
-		<-l.stopped
 		if err := l.buf.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +75,6 @@ func TestUntoldLossesAreLeftBehind(t *testing.T) {
 					t.Errorf("%s, byte %d: a marker tells of %d lost records", name, at, l.told)
 				}
 				l.stop()
-				<-l.stopped
 			}
 		}
 		l.disk, l.told = whole, 0

@@ -21,7 +21,6 @@ import (
 func (l *lives) leave() (closing error) {
 	l.Helper()
 	l.stop()
-	<-l.stopped
 	closing = l.buf.Close()
 	left := l.buf.Balance()
 	l.possible += left.PossibleDuplicates
@@ -135,7 +134,6 @@ func TestASyncThatFailsAtTheEnd(t *testing.T) {
 		l.buf.HandOver()
 		l.settle(0, buffer.Fate{})
 		l.stop()
-		<-l.stopped
 		l.disk.Watch = func(call string) {
 			var name string
 			if n, err := fmt.Sscanf(call, "%d: sync %s", &sync, &name); n == 2 && err == nil && strings.HasSuffix(name, ".seg") {
@@ -172,7 +170,6 @@ func TestWhatOnlyMemoryHasIsLost(t *testing.T) {
 		l := small(t, buffer.Memory, buffer.Block)
 		l.hand(10)
 		l.stop()
-		<-l.stopped
 		if err := l.buf.Close(); err != nil {
 			t.Fatal(err)
 		}

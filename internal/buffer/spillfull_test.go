@@ -146,19 +146,17 @@ func TestPowerOffersWhatIsSynced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := small(t, buffer.Power, buffer.Block)
 		l.stop()
-		<-l.stopped
 		l.hand(10)
 		if l.take() {
 			t.Error("records leave that are not synced")
 		}
-		l.keep()
+		l.stop = keeping(l.buf)
 		time.Sleep(time.Second)
 		if !l.take() {
 			t.Fatal("records do not leave that are synced")
 		}
 		l.disk.Restart()
 		l.stop()
-		<-l.stopped
 		l.flight = nil
 		l.begin()
 		if l.begun.Recovered != 10 {

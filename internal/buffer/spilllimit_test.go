@@ -18,14 +18,7 @@ func TestALargerMemoryWritesNoLargerRecords(t *testing.T) {
 	options := diskbuffer.Options{Max: 64 << 20}
 	begin := func(limit int64) *buffer.Buffer {
 		t.Helper()
-		store, found, err := diskbuffer.Open(disk.Open(), options)
-		if err != nil {
-			found = nil
-			store, err = diskbuffer.Create(disk.Open(), diskbuffer.Meta{Identity: "a", Limit: limit}, options)
-		}
-		if err != nil {
-			t.Fatalf("open the store: %v", err)
-		}
+		store, found := openStore(t, disk.Open, limit, options)
 		return buffer.New(buffer.Config{Limit: limit, Mode: buffer.Spill, Disk: &buffer.Disk{Store: store, Durability: buffer.Kernel, Found: found}}, ledger.New())
 	}
 	life := func(limit int64) (largest int) {

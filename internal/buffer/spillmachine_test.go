@@ -2,7 +2,6 @@ package buffer_test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
@@ -39,9 +38,8 @@ type ordeal struct {
 
 	buf     *buffer.Buffer
 	streams []*record.Stream
-	flight  []*half
-	stop    context.CancelFunc
-	stopped chan struct{}
+	flight  []*buffer.Request
+	stop    func()
 
 	handed    []string
 	delivered map[string]int
@@ -143,33 +141,18 @@ func (f flakyFile) Sync() error {
 	return f.File.Sync()
 }
 
-// half is a request in flight, or a part of one.
-type half struct{ *buffer.Request }
-
 func (o *ordeal) begin() {
 	o.Helper()
 	o.fails.Store(0)
-	store, found, err := diskbuffer.Open(flaky{o.disk.Open(), &o.fails, &o.after, o.failure}, o.options)
-	if err != nil {
-		store, err = diskbuffer.Create(flaky{o.disk.Open(), &o.fails, &o.after, o.failure}, diskbuffer.Meta{Identity: "a", Limit: o.limit}, o.options)
-		found = nil
-	}
-	if err != nil {
-		o.Fatalf("open the store: %v", err)
-	}
+	dir := func() diskbuffer.FS { return flaky{o.disk.Open(), &o.fails, &o.after, o.failure} }
+	store, found := openStore(o, dir, o.limit, o.options)
 	disk := &buffer.Disk{Store: store, Found: found, Durability: o.level, WhenFull: o.full}
 	o.buf = buffer.New(buffer.Config{Limit: o.limit, Mode: buffer.Spill, Disk: disk, Sink: o.sink}, ledger.New())
 	o.streams, o.flight, o.recovered = nil, nil, o.buf.Balance().Recovered
 	for _, name := range []string{"stdout", "stderr"} {
 		o.streams = append(o.streams, o.buf.Open(name))
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	o.stop, o.stopped = stop, make(chan struct{})
-	buf, stopped := o.buf, o.stopped
-	go func() {
-		defer close(stopped)
-		buf.Keep(ctx)
-	}()
+	o.stop = keeping(o.buf)
 }
 
 // hand hands over lines of up to most bytes. A source that waits is no error
@@ -229,24 +212,24 @@ func (o *ordeal) wait(done chan struct{}) {
 func (o *ordeal) take() bool {
 	r := o.buf.Take(true)
 	if r != nil {
-		o.flight = append(o.flight, &half{r})
+		o.flight = append(o.flight, r)
 	}
 	return r != nil
 }
 
 func (o *ordeal) split(i int) {
-	r := o.flight[i].Request
+	r := o.flight[i]
 	if r.Events() < 2 {
 		return
 	}
 	a, b := r.Split(1 + o.random.IntN(r.Events()-1))
-	o.flight[i] = &half{a}
-	o.flight = append(o.flight, &half{b})
+	o.flight[i] = a
+	o.flight = append(o.flight, b)
 }
 
 func (o *ordeal) settle(i int, fate buffer.Fate) {
 	o.Helper()
-	r := o.flight[i].Request
+	r := o.flight[i]
 	o.flight = append(o.flight[:i], o.flight[i+1:]...)
 	bad := func(at int) bool {
 		for _, x := range fate.Rejected {
@@ -299,18 +282,11 @@ func (o *ordeal) check() {
 
 func (o *ordeal) drain() {
 	o.Helper()
-	for tries := 0; !o.buf.Idle(); tries++ {
-		for o.take() {
-			tries = 0
-		}
+	drainAll(o, o.buf, o.take, func() {
 		for len(o.flight) > 0 {
 			o.settle(0, buffer.Fate{})
 		}
-		if tries > 100 {
-			o.Fatalf("nothing comes any more: %+v %+v", o.buf.State(), o.buf.State().Disk)
-		}
-		time.Sleep(time.Second)
-	}
+	})
 }
 
 // past takes what a process counted into the sums.
@@ -324,7 +300,6 @@ func (o *ordeal) kill() {
 	o.disk.Kill()
 	o.past()
 	o.stop()
-	<-o.stopped
 	o.untidy = true
 }
 
@@ -353,7 +328,6 @@ func (o *ordeal) end(abandon bool) {
 		o.Fatalf("it is not idle: %+v", o.buf.State())
 	}
 	o.stop()
-	<-o.stopped
 	closing := o.buf.Close()
 	left := o.buf.Balance()
 	o.past()
@@ -378,7 +352,6 @@ func (o *ordeal) finish() {
 	time.Sleep(3 * time.Second)
 	o.drain()
 	o.stop()
-	<-o.stopped
 	b := o.buf.Balance()
 	o.past()
 	if err := o.buf.Close(); err != nil {
@@ -443,7 +416,7 @@ func TestSpillOrdeal(t *testing.T) {
 				"take":  func(*rapid.T) { o.take() },
 				"settle": func(t *rapid.T) {
 					i := any(t)
-					if r := o.flight[i].Request; o.random.IntN(2) == 0 {
+					if r := o.flight[i]; o.random.IntN(2) == 0 {
 						r.Repeat([]sink.Span{{End: r.Events()}})
 					}
 					o.settle(i, buffer.Fate{})

@@ -137,7 +137,6 @@ func promised(t *testing.T, seed uint64) {
 		t.Fatal("the chunk is not on the disk for good, or not in flight")
 	}
 	l.stop()
-	<-l.stopped
 	l.hand(1000)
 	if l.buf.Balance().ByReason[ledger.OverflowOldest] == 0 {
 		t.Fatal("the disk is not full")

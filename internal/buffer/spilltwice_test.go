@@ -146,7 +146,6 @@ func TestAMarkerThatComesTwiceIsTheSame(t *testing.T) {
 			t.Errorf("the balance is %+v", b.Sheet)
 		}
 		l.stop()
-		<-l.stopped
 		if err := l.buf.Close(); err != nil {
 			t.Error(err)
 		}
