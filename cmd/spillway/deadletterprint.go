@@ -19,7 +19,7 @@ type letterJSON struct {
 	ID          int64     `json:"id"`
 	Revision    int64     `json:"revision"`
 	Destination string    `json:"destination"`
-	Source      string    `json:"source"`
+	Source      string    `json:"source,omitempty"`
 	Tag         string    `json:"tag"`
 	Origin      string    `json:"origin"`
 	Seq         uint64    `json:"seq"`

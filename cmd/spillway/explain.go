@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -21,7 +22,8 @@ func explainCommand() *cobra.Command {
 		Long: `Show which value every option has and where it comes from: the container's own, which
 is this command line, the node's defaults, the environment, or built in. It takes the options
 of exec, which are listed here, and with --log-driver those of spillway-shim, which
-"spillway-shim --help" lists. It connects to nothing.`,
+"spillway-shim --help" lists. It connects to nothing. What the file of "spillway run" comes to,
+"spillway check -c FILE" says.`,
 		Example: `  spillway explain --to cloudwatch --mode non-blocking
   spillway explain --log-driver awslogs --config /etc/spillway/spillway.yaml`,
 		DisableFlagParsing: true,
@@ -32,6 +34,9 @@ of exec, which are listed here, and with --log-driver those of spillway-shim, wh
 				switch {
 				case a == "--help" || a == "-h":
 					return cmd.Help()
+				case a == "-c":
+					return usage(errors.New("explain: found -c; expected options of exec or of a container; " +
+						"what the file of spillway run comes to, spillway check -c FILE says; a node file is named by --config"))
 				case a == "--json":
 					asJSON = true
 					continue

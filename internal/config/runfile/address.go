@@ -66,15 +66,30 @@ func goodHost(host string) bool {
 	return len(host) <= 255
 }
 
-// key names what two sources cannot both listen to, "" where that cannot be known.
-func (a Address) key() string {
-	if a.Network == Unix {
-		return "unix:" + a.Addr
+// overlaps says that one process cannot listen at both: they have a port in common, and
+// a host.
+func (a Address) overlaps(b Address) bool {
+	if a.Network == Unix || b.Network == Unix {
+		return a == b
 	}
-	if strings.HasSuffix(a.Addr, ":0") {
-		return ""
+	hostA, portA, errA := net.SplitHostPort(a.Addr)
+	hostB, portB, errB := net.SplitHostPort(b.Addr)
+	if errA != nil || errB != nil || portA != portB || portA == "0" {
+		return false
 	}
-	return a.Addr
+	return hostA == hostB || coversHost(hostA, hostB) || coversHost(hostB, hostA)
+}
+
+// coversHost says that a listener at every address of the machine is at host as well:
+// where it is for both families, or for the one of host.
+func coversHost(every, host string) bool {
+	switch every {
+	case "", "::":
+		return true
+	case "0.0.0.0":
+		return !strings.Contains(host, ":")
+	}
+	return false
 }
 
 // mode reads the mode of a file in octal digits, of which the first may be 0.

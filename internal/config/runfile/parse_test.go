@@ -172,9 +172,9 @@ func TestForwardSource(t *testing.T) {
 	if len(s.Listen) != 3 || s.SocketMode != 0o600 || s.ECSMetadata {
 		t.Errorf("firelens beside others: %+v", s)
 	}
-	for _, all := range []string{"0.0.0.0:24224", "[::]:24224", ":24224"} {
-		if s = source(`firelens: true, listen: "` + all + `"`); len(s.Listen) != 2 || s.Listen[1].Network != Unix {
-			t.Errorf("firelens beside all interfaces: %+v", s.Listen)
+	for listen, n := range map[string]int{`"0.0.0.0:24224"`: 2, `":24224"`: 2, `"[::]:24224"`: 2, `"0.0.0.0:1"`: 3, `"10.0.0.7:24224"`: 3, `"[::1]:24224"`: 3} {
+		if s = source("firelens: true, listen: " + listen); len(s.Listen) != n {
+			t.Errorf("firelens beside %s listens at %v", listen, s.Listen)
 		}
 	}
 	if s = parse(t, whole("type: forward", "", "")).Sources[0].Forward; len(s.Listen) != 1 || s.Listen[0].Addr != defaultListen {

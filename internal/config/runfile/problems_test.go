@@ -80,6 +80,8 @@ func TestProblems(t *testing.T) {
 			`1:29: found standard input again, which the source at F:1:11 reads already; expected each to be read once; remove one of the two`}},
 		{"two at one address", "sources: {a: {type: forward, listen: ':1'}, b: {type: forward, listen: [':0', ':1']}}\nsinks: {k: {type: file, path: /k}}\nroutes: [{match: a, to: k}]\n", []string{
 			`1:45: found :1 again, which the source at F:1:11 reads already; expected each to be read once; remove one of the two`}},
+		{"one address within another", whole("type: forward, listen: '127.0.0.1:1'}, t: {type: forward, listen: '0.0.0.0:1'", "", ""), []string{
+			`1:54: found 0.0.0.0:1 again, which the source at F:1:11 reads already; expected each to be read once; remove one of the two`}},
 		{"two at one path", "sources: {a: {type: stdin}}\nsinks: {k: {type: file, path: '/{tag}'}, l: {type: file, path: '/{tag}'}}\nroutes: [{match: a, to: [k, l]}]\n", []string{
 			`2:42: found the path of the sink at F:2:9 again; expected each path in one sink; let the routes name one sink, or change a path`}},
 
@@ -101,7 +103,7 @@ func TestProblems(t *testing.T) {
 			`1:76: listen: found "h:1/x"; expected HOST:PORT, tls://HOST:PORT or unix:/PATH, with a port as a number`,
 			`1:85: listen: found "unix:"; expected HOST:PORT, tls://HOST:PORT or unix:/PATH`,
 			`1:94: listen: found a value that is not shown; expected HOST:PORT, tls://HOST:PORT or unix:/PATH`,
-			`1:109: listen: found ":1"; expected each address once`,
+			`1:109: listen: found ":1"; expected each address once, and none that another covers`,
 		}},
 		{"a long path of a socket", source(`type: forward, listen: "unix:/` + strings.Repeat("x", 107) + `"`), []string{
 			`1:38: listen: found "unix:/` + strings.Repeat("x", 94) + `"… (113 bytes); expected the path of a unix socket of at most 107 bytes`}},

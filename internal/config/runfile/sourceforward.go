@@ -1,10 +1,7 @@
 package runfile
 
 import (
-	"net"
-	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/spillway/spillway/internal/config/setting"
 )
@@ -22,7 +19,7 @@ var fireLens = []Address{{Unix, "/var/run/fluent.sock"}, {TCP, defaultListen}}
 func (p *parser) forwardSource(s *ForwardSource, at place, have given) {
 	if s.FireLens {
 		for _, a := range fireLens {
-			if !slices.ContainsFunc(s.Listen, a.within) {
+			if !slices.ContainsFunc(s.Listen, a.overlaps) {
 				s.Listen = append(s.Listen, a)
 			}
 		}
@@ -71,18 +68,4 @@ func (p *parser) serverTLS(s *ForwardSource, at place, have given) {
 	if wanted && (!have.has("tls-cert-file") || !have.has("tls-key-file")) {
 		p.problem(at.where, "an address with tls:// without a certificate and its key", "tls-cert-file and tls-key-file", "")
 	}
-}
-
-// within reports whether another address is the same, or that of all interfaces with the
-// same port.
-func (a Address) within(other Address) bool {
-	if a == other {
-		return true
-	}
-	host, port, err := net.SplitHostPort(other.Addr)
-	if err != nil || a.Network != other.Network || other.Network == Unix {
-		return false
-	}
-	all, err := netip.ParseAddr(host)
-	return (host == "" || err == nil && all.IsUnspecified()) && strings.HasSuffix(a.Addr, ":"+port)
 }

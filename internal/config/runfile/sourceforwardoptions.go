@@ -21,14 +21,17 @@ func listenRows() []row[ForwardSource] {
 			Help: "Says where to listen: HOST:PORT, tls://HOST:PORT or unix:/PATH; unset means " + defaultListen + ", or nothing more beside firelens."},
 			set: func(p *parser, s *source, v value) string {
 				a, expected := p.address(v.Text, true)
-				if expected == "" && slices.Contains(s.Listen, a) {
-					return "each address once"
+				if expected != "" {
+					return expected
+				}
+				if slices.ContainsFunc(s.Listen, a.overlaps) {
+					return "each address once, and none that another covers"
 				}
 				s.Listen = append(s.Listen, a)
-				return expected
+				return ""
 			}},
 		{Option: Option{Name: "firelens", Kind: setting.Bool, Default: "false",
-			Help: "Listens where FireLens sends to, unix:/var/run/fluent.sock and " + defaultListen + ", with a socket-mode of 0666, and turns ecs-metadata on unless it is set."},
+			Help: "Listens where FireLens sends to, unix:/var/run/fluent.sock and " + defaultListen + " (unless listen has that port at 0.0.0.0, as a task with networkMode bridge needs it), with a socket-mode of 0666, and turns ecs-metadata on unless it is set."},
 			set: flag(func(s *source) *bool { return &s.FireLens })},
 		{Option: Option{Name: "ack", Kind: setting.Enum, Enum: []string{string(AckMemory), string(AckKernel), string(AckPower), string(AckDelivered)},
 			Help: "Says what a chunk has reached when it is acknowledged: memory is the buffer, kernel survives the death of the process, power the loss of power, delivered means that every destination has it; unset means the durability of the route where that is kernel or power, else delivered."},

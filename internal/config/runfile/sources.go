@@ -87,7 +87,6 @@ func stdinRows() []row[StdinSource] {
 
 // sources takes the section sources.
 func (p *parser) sources(section yamlfile.Entry) {
-	seen := map[string]string{} // where each address and standard input are taken
 	for _, e := range p.namedEntries(section, "sources", "source") {
 		s := Source{Name: e.Name, Where: e.Where}
 		k, entries, ok := typed(p, e, "source", sourceKinds())
@@ -96,30 +95,29 @@ func (p *parser) sources(section yamlfile.Entry) {
 		}
 		s.Type = k.Name
 		k.read(p, &s, place{e.Where, "a source of type " + k.Name}, entries)
-		p.apart(&s, seen)
+		p.apart(&s)
 		p.out.Sources = append(p.out.Sources, s)
 	}
 }
 
-// apart reports two sources that would read the same.
-func (p *parser) apart(s *Source, seen map[string]string) {
-	var places []string
-	if s.Stdin != nil {
-		places = []string{"standard input"}
-	}
-	if s.Forward != nil {
-		for _, a := range s.Forward.Listen {
-			places = append(places, a.key())
+// apart reports that a source would read what one before it reads.
+func (p *parser) apart(s *Source) {
+	for i := range p.out.Sources {
+		before := &p.out.Sources[i]
+		what := ""
+		switch {
+		case s.Stdin != nil && before.Stdin != nil:
+			what = "standard input"
+		case s.Forward != nil && before.Forward != nil:
+			for _, a := range s.Forward.Listen {
+				if slices.ContainsFunc(before.Forward.Listen, a.overlaps) {
+					what = a.String()
+				}
+			}
 		}
-	}
-	for _, where := range places {
-		if where == "" {
-			continue
+		if what != "" {
+			p.problem(s.Where, what+" again, which the source at "+before.Where+" reads already", "each to be read once", "remove one of the two")
 		}
-		if first := seen[where]; first != "" && first != s.Where {
-			p.problem(s.Where, where+" again, which the source at "+first+" reads already", "each to be read once", "remove one of the two")
-		}
-		seen[where] = s.Where
 	}
 }
 
