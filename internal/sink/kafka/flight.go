@@ -90,8 +90,7 @@ func (f *flight) outcome(c *connection) sink.Outcome {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	out := sink.Outcome{Verdict: sink.Delivered, Rejected: f.rejected}
-	again := make([]bool, f.events)
-	any := false
+	again, doubtful := make([]bool, f.events), make([]bool, f.events)
 	for _, one := range f.errs {
 		if reason, final := finalReason(one.err); final {
 			out.Rejected = append(out.Rejected, sink.Rejection{
@@ -99,16 +98,13 @@ func (f *flight) outcome(c *connection) sink.Outcome {
 			})
 			continue
 		}
-		again[one.event], any = true, true
+		again[one.event], doubtful[one.event] = true, !refusedWhole(one.err)
 		out.Err = c.explain(f.topicError(one))
-		out.Unsure = out.Unsure || !refusedWhole(one.err)
 		out.Config = out.Config || needsAction(one.err)
 	}
-	if any {
-		out.Again = spans(again)
-		if len(out.Again) == 1 && out.Again[0] == (sink.Span{First: 0, End: f.events}) {
-			out.Verdict, out.Again = sink.Retry, nil
-		}
+	out.Again, out.Doubtful = spans(again), spans(doubtful)
+	if len(out.Again) == 1 && out.Again[0] == (sink.Span{First: 0, End: f.events}) {
+		out.Verdict, out.Again = sink.Retry, nil
 	}
 	sortRejections(out.Rejected)
 	return out
