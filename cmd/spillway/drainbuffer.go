@@ -284,14 +284,9 @@ func (l *leftBuffer) listen() *console.Server {
 	if err != nil {
 		return nil
 	}
-	run, err := dir.Sub(statedir.Run)
-	if err = errors.Join(err, dir.Close()); err != nil {
-		return nil
-	}
-	server, err := console.Listen(run, fmt.Sprintf("drain-%d", os.Getpid()))
-	if err != nil {
+	server, err := listenForStatus(dir, "drain", l.log)
+	if err := errors.Join(err, dir.Close()); err != nil {
 		l.log.Warn("spillway status will not see this run", "error", err)
-		return nil
 	}
 	return server
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/spillway/spillway/internal/buffer"
 	"github.com/spillway/spillway/internal/catalog"
 	"github.com/spillway/spillway/internal/config"
-	"github.com/spillway/spillway/internal/console"
 	"github.com/spillway/spillway/internal/diskbuffer"
 	"github.com/spillway/spillway/internal/pipeline"
 	"github.com/spillway/spillway/internal/sink/local"
@@ -115,7 +114,7 @@ func (e *execution) run() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.dir.Close()) }()
-	server, err := e.listen()
+	server, err := listenForStatus(e.dir, "exec", e.log)
 	if err != nil {
 		return err
 	}
@@ -156,21 +155,6 @@ func (e *execution) level() slog.Level {
 		return slog.LevelDebug
 	}
 	return slog.LevelWarn
-}
-
-// listen opens the socket on which status asks; the server is nil where the state
-// directory has no room for its name.
-func (e *execution) listen() (*console.Server, error) {
-	run, err := e.dir.Sub(statedir.Run)
-	if err != nil {
-		return nil, err
-	}
-	server, err := console.Listen(run, fmt.Sprintf("exec-%d", os.Getpid()))
-	if errors.Is(err, console.ErrPathTooLong) {
-		e.log.Warn("spillway status will not see this run", "error", err)
-		return nil, nil
-	}
-	return server, err
 }
 
 // start makes the pipeline to the destination of the options.

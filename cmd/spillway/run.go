@@ -18,7 +18,6 @@ import (
 	"github.com/spillway/spillway/internal/catalog/runcatalog"
 	"github.com/spillway/spillway/internal/config"
 	"github.com/spillway/spillway/internal/config/runfile"
-	"github.com/spillway/spillway/internal/console"
 	"github.com/spillway/spillway/internal/deadletter"
 	"github.com/spillway/spillway/internal/record"
 	"github.com/spillway/spillway/internal/run"
@@ -84,7 +83,7 @@ func (r *running) run() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.dir.Close()) }()
-	server, err := r.listen()
+	server, err := listenForStatus(r.dir, "run", r.log)
 	if err != nil {
 		return err
 	}
@@ -139,21 +138,6 @@ func (r *running) load() (*runfile.File, error) {
 // environment's, or the usual one.
 func (r *running) statePath(file *runfile.File) string {
 	return config.StateDir(cmp.Or(r.stateDir, file.StateDir), os.Getenv)
-}
-
-// listen opens the socket on which status asks; the server is nil where the state
-// directory has no room for its name.
-func (r *running) listen() (*console.Server, error) {
-	dir, err := r.dir.Sub(statedir.Run)
-	if err != nil {
-		return nil, err
-	}
-	server, err := console.Listen(dir, fmt.Sprintf("run-%d", os.Getpid()))
-	if errors.Is(err, console.ErrPathTooLong) {
-		r.log.Warn("spillway status will not see this run", "error", err)
-		return nil, nil
-	}
-	return server, err
 }
 
 func (r *running) openLetters(file *runfile.File) (err error) {
