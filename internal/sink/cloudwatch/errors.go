@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -59,7 +58,7 @@ func newAPIError(operation string, resp *http.Response, reply []byte) *apiError 
 	e.code, _, _ = strings.Cut(e.code, ":")
 	e.message = body.Lower + body.Capital
 	e.message = e.message[:min(len(e.message), maxMessage)]
-	e.retryAfter = pauseAsked(resp.Header.Get("Retry-After"))
+	e.retryAfter = sink.RetryAfter(resp.Header)
 	return e
 }
 
@@ -67,22 +66,6 @@ func newAPIError(operation string, resp *http.Response, reply []byte) *apiError 
 // two resource names in it is shorter. The service may quote the records that it
 // refuses, which have no place in a log or a status.
 const maxMessage = 500
-
-// maxRetryAfter bounds the pause that an answer may ask for.
-const maxRetryAfter = time.Minute
-
-// pauseAsked reads the header Retry-After, which is a number of seconds or a
-// date (RFC 9110, section 10.2.3).
-func pauseAsked(text string) time.Duration {
-	if seconds, err := strconv.ParseUint(text, 10, 64); err == nil {
-		return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
-	}
-	at, err := http.ParseTime(text)
-	if err != nil {
-		return 0
-	}
-	return min(max(time.Until(at), 0), maxRetryAfter)
-}
 
 func (e *apiError) Error() string {
 	return fmt.Sprintf("%s: the service answered %d %s: %q", e.operation, e.status, e.code, e.message)

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/spillway/spillway/internal/sink"
 )
 
 // answerError is an answer that is an error, of a request or of an item.
@@ -90,24 +92,8 @@ func refusedWhole(resp *http.Response, body []byte) *answerError {
 	} else {
 		e.reason = shortened(strings.TrimSpace(string(body)))
 	}
-	e.retryAfter = pauseAsked(resp.Header.Get("Retry-After"))
+	e.retryAfter = sink.RetryAfter(resp.Header)
 	return e
-}
-
-// maxRetryAfter bounds the pause that an answer may ask for.
-const maxRetryAfter = time.Minute
-
-// pauseAsked reads the header Retry-After, which is a number of seconds or a
-// date (RFC 9110, section 10.2.3).
-func pauseAsked(text string) time.Duration {
-	if seconds, err := strconv.ParseUint(text, 10, 64); err == nil {
-		return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
-	}
-	at, err := http.ParseTime(text)
-	if err != nil {
-		return 0
-	}
-	return min(max(time.Until(at), 0), maxRetryAfter)
 }
 
 // meaning is what an error speaks of.
