@@ -98,6 +98,27 @@ func BenchmarkBody(b *testing.B) {
 	}
 }
 
+func BenchmarkKeys(b *testing.B) {
+	for form, req := range requests() {
+		b.Run(form, func(b *testing.B) {
+			field := map[string]string{"entries": "log", "json": "service", "lines": "message"}[form]
+			s := sinkTo(b, newServer(b), func(o *Options) { o.ID, o.IDFieldName = IDField, field })
+			size := 0
+			for _, mem := range req.batches {
+				size += len(mem)
+			}
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			var keys []uint64
+			for b.Loop() {
+				if keys = s.Keys(keys[:0], req); len(keys) != benchEvents {
+					b.Fatal(len(keys))
+				}
+			}
+		})
+	}
+}
+
 func BenchmarkReply(b *testing.B) {
 	s := sinkTo(b, newServer(b), nil)
 	req := requests()["entries"]
