@@ -24,6 +24,7 @@ func newPauses() *backoff.ExponentialBackOff {
 // is to be offered once more.
 func (d *Deliverer) again(ctx context.Context, t *try, out sink.Outcome) {
 	t.unsure(&out)
+	t.breaks = breaks{}
 	rest, again := t.req.Divide(out.Again)
 	t.req = again
 	if rest != nil {
@@ -109,6 +110,10 @@ type try struct {
 	attempts    int
 	first, last time.Time
 	pauses      *backoff.ExponentialBackOff
+	breaks      breaks
+	// stuck, if it is set, is called when the request waits for a proof against its one
+	// record, and says whether the destination answers others.
+	stuck func(answers bool)
 	// red is the gate that knows that somebody must act before the rest is taken.
 	red *gate
 }

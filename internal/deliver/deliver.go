@@ -282,8 +282,14 @@ func (d *Deliverer) deliver(ctx context.Context, t *try) {
 			d.refused(ctx, t, out)
 			return
 		}
-		gate.failed(a.pass, out)
 		t.unsure(&out)
+		if out.Broken {
+			if d.broke(ctx, t, &a) {
+				return
+			}
+			continue
+		}
+		gate.failed(a.pass, out)
 		if a.timedOut {
 			t.timeout = min(2*t.timeout, 4*t.to.timeout)
 		}
@@ -369,11 +375,18 @@ func (d *Deliverer) refused(ctx context.Context, t *try, out sink.Outcome) {
 
 // halve delivers the halves of a request one after the other.
 func (d *Deliverer) halve(ctx context.Context, t *try) {
+	first, second := t.halves()
+	d.deliver(ctx, first)
+	d.deliver(ctx, second)
+}
+
+// halves cuts a request in two, of each of which nothing is known.
+func (t *try) halves() (first, second *try) {
 	t.mark(nil)
-	first, second := *t, *t
-	first.req, second.req = t.req.Split(t.req.Events() / 2)
-	d.deliver(ctx, &first)
-	d.deliver(ctx, &second)
+	t.breaks = breaks{}
+	one, two := *t, *t
+	one.req, two.req = t.req.Split(t.req.Events() / 2)
+	return &one, &two
 }
 
 // reasonOf is the ledger's reason of a refusal. What is refused without a reason

@@ -146,7 +146,7 @@ func (d *Deliverer) moveOn(ctx context.Context, t *try) bool {
 			return false
 		}
 	}
-	t.to, t.timeout = to, to.timeout
+	t.to, t.timeout, t.breaks = to, to.timeout, breaks{}
 	return true
 }
 

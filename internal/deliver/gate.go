@@ -55,6 +55,7 @@ type gate struct {
 	redWhy string
 
 	already, replaced, conflicts int64
+	answers                      int64 // in all
 }
 
 func newGate(most int, log *slog.Logger, name string) *gate {
@@ -149,6 +150,7 @@ func (g *gate) succeeded(p pass) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.active--
+	g.answers++
 	g.limit = min(g.limit+1/max(g.limit, 1), float64(g.most))
 	if g.limit >= float64(g.most)/2 {
 		g.careful = 1

@@ -100,7 +100,7 @@ func (o *turns) keyed(limits sink.Limits, keys int, answers []int) *script {
 		out.Err = errors.New("no")
 		switch answers[n] {
 		case 0:
-			out.Unsure = true
+			out.Unsure, out.Broken = true, n%3 > 0
 		case 1: // What is tried again is all of its keys from there on, as a sink must say.
 			from := map[uint64]bool{}
 			out.Verdict = sink.Delivered

@@ -123,6 +123,10 @@ type Outcome struct {
 	// them alone, these are Doubtful, in order and apart, and Unsure is not set.
 	Unsure   bool
 	Doubtful []Span
+	// Broken: with Retry, the connection ended after the attempt had begun to send, and
+	// not for want of time. It may be for the request, which is cut in half where that
+	// happens again; the halves keep no order unless the limits are Keyed.
+	Broken bool
 	// Throttled: the destination asks for fewer requests.
 	Throttled bool
 	// RetryAfter is the pause that the destination asked for, or 0.

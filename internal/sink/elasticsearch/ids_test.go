@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -53,6 +54,7 @@ type world struct {
 	others  []foreign
 	flight  map[string]int // ids in requests that are under way
 	shared  string         // an id that two of them had
+	breaks  string         // the value with which the connection ends
 	most    int            // of requests under way
 	active  int
 }
@@ -171,6 +173,9 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("BUG: the body is no bulk: %w", err)
 	}
 	a := w.begin(ops)
+	if w.breaks != "" && slices.ContainsFunc(ops, func(o *op) bool { return valueOf(o) == w.breaks }) {
+		a = answered{how: "reset"}
+	}
 	time.Sleep(a.pause)
 	status, answer := w.carryOut(a, ops)
 	if status == 0 {
@@ -378,6 +383,27 @@ func TestOtherIDsGoAhead(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A record with which the connection ends each time, as behind something that limits
+// sizes and does not say so, is found, and is a dead letter once it is proved by others.
+func TestBreaksTheConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.breaks = "37"
+		w.start(Index, 100, 4)
+		for i := range 100 {
+			w.hand(fmt.Sprint("id", i))
+		}
+		for i := range 60 {
+			time.Sleep(time.Second)
+			w.hand(fmt.Sprint("later", i))
+		}
+		w.end()
+		if diff := cmp.Diff(map[string]string{"37": string(ledger.RejectedTooLong)}, w.dead); diff != "" || len(w.docs) != 159 {
+			t.Errorf("%d documents are there; dead letters (-want +got):\n%s", len(w.docs), diff)
+		}
+	})
 }
 
 // What a conflict means, for records of one id in a request and in two.

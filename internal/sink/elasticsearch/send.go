@@ -68,7 +68,8 @@ func (a *attempt) unanswered(ctx context.Context, err error) sink.Outcome {
 		// The last node that was tried got nothing, nor did those before it.
 	default:
 		out.Doubtful = a.begun()
-		if !errors.Is(ctx.Err(), context.Canceled) {
+		out.Broken = ctx.Err() == nil
+		if !errors.Is(ctx.Err(), context.Canceled) && a.sent > 1 {
 			a.sink.size.cutOff(a.size)
 		}
 	}
