@@ -85,7 +85,11 @@ func (p *parser) unknown(where, what, name, expected string, valid []string) {
 	if len(valid) > 0 {
 		expected += `, the nearest is "` + setting.NearestOf(name, valid) + `"`
 	}
-	p.problem(where, "the unknown "+what+" "+setting.Quote(name), expected, "")
+	do := ""
+	if strings.Contains(name, ":") {
+		do = "write a space behind the colon"
+	}
+	p.problem(where, "the unknown "+what+" "+setting.Quote(name), expected, do)
 }
 
 // absolute makes a path of the file absolute.

@@ -35,7 +35,7 @@ func TestProblems(t *testing.T) {
 			`2:8: sinks: found "7"; expected a map of names, each with the settings of a sink`,
 			`3:1: found a map in the section routes; expected a list of at least one route; such as: routes: [{match: "**", to: kept}]`,
 		}},
-		{"not YAML", "routes:\n- match: **\n", []string{`2:11: found text that is not YAML (unexpected scalar value type); expected a YAML map with the sections sources, sinks and routes; write what begins with * & ! { or [, such as a pattern, in quotes, and between braces ${NAME} as well`}},
+		{"not YAML", "routes:\n- match: **\n", []string{`2:10: found * at the beginning of text that is not in quotes; expected text in quotes; write " in front of it and behind it: to YAML the mark means something else`}},
 		{"a section with a typing error", whole("", "", "") + "memori: 1g\n", []string{
 			`4:1: found the unknown section "memori"; expected defaults, aws, memory, state-dir, shutdown-timeout, max-dead-letter-size, unmatched, compat, sources, sinks or routes, the nearest is "memory"`}},
 		{"values", whole("", "", "") + "memory: 1x\nstate-dir: []\nshutdown-timeout: 0s\nmax-dead-letter-size: 1k\nunmatched: keep\n", []string{
@@ -66,7 +66,7 @@ func TestProblems(t *testing.T) {
 		{"no type", sink("path: /x"), []string{`2:9: found the sink k without a type; expected the option type: forward, file, cloudwatch, elasticsearch, opensearch or kafka`}},
 		{"no map", "sources: {a: forward, b: }\n" + strings.TrimPrefix(whole("", "", ""), "sources: {s: {type: stdin}}\n"), []string{
 			`1:14: found "forward" as the source a; expected a map with the option type: forward, stdin or kafka`,
-			`1:23: found nothing as the source b; expected a map with the option type: forward, stdin or kafka`,
+			`1:23: found nothing as the source b; expected a map with the option type: forward, stdin or kafka; write its options behind it in braces, or in the lines below it and further to the right`,
 		}},
 		{"an option with a typing error", source("type: forward, lisen: x"), []string{`1:30: found the unknown option "lisen"; expected an option of a source of type forward, the nearest is "listen"`}},
 		{"an option of another type", source("type: stdin, listen: x"), []string{`1:28: found the unknown option "listen"; expected an option of a source of type stdin, the nearest is "tag"`}},
@@ -142,6 +142,9 @@ func TestProblems(t *testing.T) {
 
 		// The sink forward.
 		{"no servers", sink("type: forward"), []string{`2:9: found no servers; expected a sink of type forward with the option servers`}},
+		{"no space behind a colon", sink("type: file, path:/x"), []string{
+			`2:9: found no path; expected a sink of type file with the option path`,
+			`2:25: found the unknown option "path:/x"; expected an option of a sink of type file, the nearest is "path"; write a space behind the colon`}},
 		{"an empty list", sink("type: forward, servers: []"), []string{`2:37: servers: found an empty list; expected at least one value; write one, or remove the line`}},
 		{"servers", sink(`type: forward, servers: [":1", "h:0", {address: x}, {adress: "h:1"}, [x], "g:1", "g:1", {address: "i:1", weight: 0}]`), []string{
 			`2:38: servers: found ":1"; expected HOST:PORT, tls://HOST:PORT or unix:/PATH, such as 10.0.0.7:24224`,

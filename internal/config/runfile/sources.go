@@ -166,7 +166,11 @@ func typed[S any](p *parser, e yamlfile.Entry, what string, kinds []kind[S]) (k 
 		if _, ok := yamlfile.Scalar(e.Value); ok {
 			where = p.file.At(e.Value)
 		}
-		p.problem(where, yamlfile.Describe(e.Value)+" as the "+what+" "+e.Name, "a map with the option type: "+expected, "")
+		found, do := yamlfile.Describe(e.Value), ""
+		if found == "nothing" {
+			do = "write its options behind it in braces, or in the lines below it and further to the right"
+		}
+		p.problem(where, found+" as the "+what+" "+e.Name, "a map with the option type: "+expected, do)
 		return nil, nil, false
 	}
 	name := ""

@@ -94,7 +94,7 @@ func Parse(path string, text []byte, kind Kind) (*File, error) {
 	// Duplicate keys are allowed here, to be reported by Entries with all the rest.
 	tree, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
-		return nil, f.syntax(err, kind)
+		return nil, f.syntax(err, kind, text)
 	}
 	for _, document := range tree.Docs {
 		if document.Body == nil {
@@ -135,7 +135,7 @@ func nesting(tokens token.Tokens) *token.Token {
 // syntax turns the parser's error into a Problem. The parser's own text has
 // several lines with an excerpt; its message and position are enough here, and
 // an excerpt might show a secret.
-func (f *File) syntax(err error, kind Kind) *setting.Problem {
+func (f *File) syntax(err error, kind Kind, text []byte) *setting.Problem {
 	problem := &setting.Problem{Where: f.Path, Found: "text that is not YAML", Expected: "a YAML map " + kind.Expected, Do: kind.Do, Cause: err}
 	var positioned interface {
 		GetToken() *token.Token
@@ -144,6 +144,12 @@ func (f *File) syntax(err error, kind Kind) *setting.Problem {
 	if errors.As(err, &positioned) {
 		problem.Where = f.at(positioned.GetToken())
 		message, _, _ := strings.Cut(positioned.GetMessage(), "\n")
+		if at := positioned.GetToken().Position; at != nil {
+			if guess := newSource(f.Path, text).guess(at.Line, at.Column, message); guess != nil {
+				guess.Cause = err
+				return guess
+			}
+		}
 		problem.Found += " (" + message + ")"
 	}
 	return problem

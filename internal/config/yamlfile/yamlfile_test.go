@@ -34,7 +34,7 @@ func TestNesting(t *testing.T) {
 
 func TestParseErrors(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
-		{"a: [", "f:1:4: found text that is not YAML (sequence end token ']' not found); expected a YAML map with sections; look again"},
+		{"a: b c\n? - x\n", "f:2:3: found text that is not YAML (unexpected scalar value type); expected a YAML map with sections; look again"},
 		{"a: b\n---\nc: d\n", "f:3:2: found a second document; expected one document; remove the line with three dashes"},
 		{"a: \xff", "f:1:4: found a byte that is not UTF-8; expected a YAML file in UTF-8"},
 		{"ä\nbö\xff", "f:2:3: found a byte that is not UTF-8; expected a YAML file in UTF-8"},
