@@ -228,7 +228,7 @@ var layers = []layer{
 		"it assembles what the catalogue makes, so it names no source and no sink",
 	},
 	{
-		"internal/sandbox/cloudwatch", []string{"internal/sandbox/host"}, []string{"github.com/klauspost/compress/gzip"},
+		"internal/sandbox/cloudwatch", []string{"internal/sandbox/host"}, nil,
 		"a destination to test against must share no code with what it tests",
 	},
 	{
@@ -240,7 +240,10 @@ var layers = []layer{
 		[]string{"internal/awsauth", "internal/sandbox/cloudwatch", "internal/sandbox/host/hosttest", "internal/sink/sinktest"},
 		[]string{"github.com/aws/aws-sdk-go-v2/aws"}, "what the tests of those who send there have in common",
 	},
-	{"internal/sandbox/host", nil, nil, "the life of a server; what it answers is the sandboxes' business"},
+	{
+		"internal/sandbox/host", nil, []string{"github.com/klauspost/compress/gzip"},
+		"the life of a server, and the bodies of requests; what it answers is the sandboxes' business",
+	},
 	{"internal/sandbox/host/hosttest", nil, nil, "a server for as long as a test runs"},
 	{
 		"internal/sandbox/elasticsearch", []string{"internal/sandbox/host"},

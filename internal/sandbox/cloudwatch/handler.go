@@ -121,12 +121,13 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 	if f != nil && f.kind == FaultReset && s.resetEarly(x) {
 		return
 	}
-	wire, failed := s.buffers.read(r)
-	if failed == nil {
-		failed = unknown
+	failed := unknown
+	wire, err := s.buffers.Read(r.Body, r.ContentLength, maxBody)
+	if err != nil {
+		failed = badBody(err)
 	}
 	if f != nil {
-		s.buffers.put(wire)
+		s.buffers.Put(wire)
 		s.fail(x, f)
 		return
 	}
@@ -136,7 +137,7 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 	if failed == nil && (ask.Handle || !ask.replaces()) {
 		body, failed = s.handle(x, wire)
 	}
-	s.buffers.put(wire)
+	s.buffers.Put(wire)
 	s.host.Await(r, ask.Hold)
 	s.host.Pause(r, s.Latency()+ask.Delay)
 	s.reply(x, ask, body, failed)
@@ -181,12 +182,12 @@ func (s *Server) handle(x *exchange, wire *[]byte) (body []byte, err *apiError) 
 	if err := s.authenticate(x.request, *wire); err != nil {
 		return nil, err
 	}
-	plain, err := s.buffers.unpack(x.request.Header.Get("Content-Encoding"), wire)
+	plain, err := s.unpack(x.request.Header.Get("Content-Encoding"), wire)
 	if err != nil {
 		return nil, err
 	}
 	if plain != wire {
-		defer s.buffers.put(plain)
+		defer s.buffers.Put(plain)
 	}
 	x.body, x.wire = *plain, len(*wire)
 	switch x.op {

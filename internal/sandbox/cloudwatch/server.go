@@ -81,7 +81,7 @@ type Server struct {
 	room     allowance
 	arrivals atomic.Uint64
 
-	buffers  buffers
+	buffers  host.Buffers
 	requests sync.Pool // Of *putRequest.
 	scratch  sync.Pool // Of *[]byte.
 
@@ -96,6 +96,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		options: o, verify: o.VerifyPayload, keys: map[string]string{AccessKeyID: SecretAccessKey}, now: time.Now,
 	}
+	s.buffers.Kept = maxPooled
 	s.host.Now, s.host.Begun = func() time.Time { return s.now() }, s.begun
 	for id, secret := range o.Keys {
 		s.keys[id] = secret

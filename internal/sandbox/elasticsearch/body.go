@@ -1,90 +1,42 @@
 package elasticsearch
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 
-	"github.com/klauspost/compress/gzip"
+	"github.com/spillway/spillway/internal/sandbox/host"
 )
 
 // maxPooled is the largest buffer that is kept for the next request.
 const maxPooled = 16 << 20
 
-// buffers hands out byte buffers and takes them back.
-type buffers struct{ pool sync.Pool }
-
-func (b *buffers) get(size int) *[]byte {
-	if p, _ := b.pool.Get().(*[]byte); p != nil && cap(*p) >= size {
-		return p
+// badBody is what a body that cannot be read is answered.
+func badBody(err error) *apiError {
+	if errors.Is(err, host.ErrTooLarge) {
+		return &apiError{status: http.StatusRequestEntityTooLarge, kind: "content_too_long_exception", reason: "entity content is too long", raw: []byte{}}
 	}
-	// A quarter more, so that bodies of nearly the same size do not each need a new one.
-	fresh := make([]byte, 0, max(size+size/4, 4096))
-	return &fresh
-}
-
-func (b *buffers) put(p *[]byte) {
-	if p != nil && cap(*p) <= maxPooled {
-		b.pool.Put(p)
-	}
-}
-
-func tooLarge() *apiError {
-	return &apiError{status: http.StatusRequestEntityTooLarge, kind: "content_too_long_exception", reason: "entity content is too long", raw: []byte{}}
+	return refuse(http.StatusBadRequest, "parse_exception", "%v", err)
 }
 
 func unreadable(err error) *apiError {
-	return refuse(http.StatusBadRequest, "parse_exception", "the body could not be read: %v", err)
+	return badBody(fmt.Errorf("the body could not be read: %w", err))
 }
 
-// read reads the request's body as it was sent. With a Content-Length it goes into one buffer of that size in as few
-// reads as the socket allows. pace, if not nil, is called before each piece of 64 KiB.
-func (b *buffers) read(r *http.Request, limit int, pace func()) (*[]byte, *apiError) {
-	if r.ContentLength > int64(limit) {
-		return nil, tooLarge()
-	}
+// read reads the request's body as it was sent. pace, if not nil, is called before each piece of 64 KiB.
+func (s *Server) read(r *http.Request, pace func()) (*[]byte, *apiError) {
 	var from io.Reader = r.Body
 	if pace != nil {
 		from = &paced{r.Body, pace}
 	}
-	if r.ContentLength >= 0 {
-		p := b.get(int(r.ContentLength))
-		*p = (*p)[:r.ContentLength]
-		if _, err := io.ReadFull(from, *p); err != nil {
-			b.put(p)
-			return nil, unreadable(err)
-		}
-		return p, nil
+	wire, err := s.buffers.Read(from, r.ContentLength, s.options.MaxContentLength)
+	if err != nil {
+		return nil, badBody(err)
 	}
-	return b.all(from, limit)
-}
-
-// all reads what is of an unknown length.
-func (b *buffers) all(from io.Reader, limit int) (*[]byte, *apiError) {
-	p := b.get(1 << 20)
-	body := (*p)[:0]
-	for {
-		if len(body) == cap(body) {
-			body = append(body, 0)[:len(body)]
-		}
-		n, err := from.Read(body[len(body):cap(body)])
-		body = body[:len(body)+n]
-		*p = body
-		switch {
-		case len(body) > limit:
-			b.put(p)
-			return nil, tooLarge()
-		case errors.Is(err, io.EOF):
-			return p, nil
-		case err != nil:
-			b.put(p)
-			return nil, unreadable(err)
-		}
-	}
+	return wire, nil
 }
 
 // paced reads slowly.
@@ -112,27 +64,15 @@ func skipHalf(r *http.Request) error {
 }
 
 // unpack returns the body that wire stands for: itself, or a buffer of its own if it was sent compressed.
-func (b *buffers) unpack(encoding string, wire *[]byte, limit int) (*[]byte, *apiError) {
+func (s *Server) unpack(encoding string, wire *[]byte) (*[]byte, *apiError) {
 	if !packed(encoding) || len(*wire) == 0 {
 		return wire, nil
 	}
-	zr, err := gzip.NewReader(bytes.NewReader(*wire))
+	plain, err := s.buffers.Gunzip(*wire, s.options.MaxContentLength)
 	if err != nil {
-		return nil, unreadable(err)
+		return nil, badBody(err)
 	}
-	p := b.get(4 * len(*wire))
-	out := bytes.NewBuffer((*p)[:0])
-	n, err := io.Copy(out, io.LimitReader(zr, int64(limit)+1))
-	*p = out.Bytes()
-	switch {
-	case err != nil:
-		b.put(p)
-		return nil, unreadable(err)
-	case n > int64(limit):
-		b.put(p)
-		return nil, tooLarge()
-	}
-	return p, nil
+	return plain, nil
 }
 
 func packed(encoding string) bool { return strings.EqualFold(strings.TrimSpace(encoding), "gzip") }

@@ -55,8 +55,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.serveCount(x)
 		return
 	}
-	wire, failed := s.buffers.read(r, s.options.MaxContentLength, x.pace())
-	defer func() { s.buffers.put(wire) }()
+	wire, failed := s.read(r, x.pace())
+	defer func() { s.buffers.Put(wire) }()
 	if failed != nil {
 		x.refuse(failed)
 		return
@@ -67,9 +67,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	plain, failed := s.buffers.unpack(r.Header.Get("Content-Encoding"), wire, s.options.MaxContentLength)
+	plain, failed := s.unpack(r.Header.Get("Content-Encoding"), wire)
 	if failed == nil && plain != wire {
-		defer s.buffers.put(plain)
+		defer s.buffers.Put(plain)
 	}
 	if failed == nil {
 		failed = s.admit(r, len(*wire))

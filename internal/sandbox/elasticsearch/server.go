@@ -91,7 +91,7 @@ type Server struct {
 
 	catalog catalog
 	keep    keeper
-	buffers buffers
+	buffers host.Buffers
 	scans   sync.Pool // Of *bulk.
 }
 
@@ -101,6 +101,7 @@ func New(o Options) (*Server, error) {
 	if err := s.fill(); err != nil {
 		return nil, fmt.Errorf("sandbox elasticsearch: %w", err)
 	}
+	s.buffers.Kept = maxPooled
 	s.host.Now = func() time.Time { return s.now() }
 	s.scans.New = func() any { return new(bulk) }
 	s.catalog.init(s)

@@ -2,7 +2,7 @@
 // that is still in it waited for.
 //
 // What a sandbox does to a connection on purpose (end it, reset it, be silent) is here as well, because it needs to
-// know the end of the server.
+// know the end of the server. So are the buffers into which bodies are read and unpacked.
 package host
 
 import (
