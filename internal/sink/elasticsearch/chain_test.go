@@ -160,6 +160,8 @@ func TestMeasuredLosses(t *testing.T) {
 		{"one 201 and 499 times 500", []string{"item-500,ok=1,times=1"}, nil, nil, map[string]uint64{"201": 500, "500": 499}},
 		{"503 for a while, then a reset in mid-body, then an answer that is cut", []string{"503,times=3", "reset,times=1", "truncated,times=1"}, nil, nil, map[string]uint64{"201": 500}},
 		{"taken, and not answered", []string{"silent,times=1"}, nil, nil, map[string]uint64{"201": 500}},
+		{"no answer for as long as bodies are large", []string{"hang,over=80k"}, nil, nil, map[string]uint64{"201": 500}},
+		{"a reset for as long as bodies are large", []string{"reset,over=64k"}, nil, nil, map[string]uint64{"201": 500}},
 		{"taken, and the connection reset", []string{"reset-after,times=2"}, small, nil, map[string]uint64{"201": 500}},
 		{"items swapped, other ids, too few, too many, none", []string{"swapped,times=1", "wrong-ids,times=1", "items-missing,times=1", "items-extra,times=1", "empty,times=1"}, nil, nil, map[string]uint64{"201": 500}},
 	} {

@@ -214,7 +214,7 @@ func (a *attempt) answered(resp *http.Response, u *url.URL) sink.Outcome {
 		return sink.Outcome{Err: fmt.Errorf("the answer of %s says nothing of what was sent: %w", u.Host, err), Doubtful: a.begun()}
 	}
 	s.judge(u, resp.StatusCode)
-	s.size.taken()
+	s.size.taken(a.size)
 	return v.outcome()
 }
 

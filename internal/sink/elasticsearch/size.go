@@ -3,12 +3,18 @@ package elasticsearch
 import "sync"
 
 // sizeLimit is the size of bodies that the destination seems to take: half of what
-// it did not, and a little more after each that it took.
+// it did not, and more after those that it took.
+//
+// A body that is cut off may have been too large, or the destination is away. Where much
+// smaller ones are cut off just as well before any is taken, it was away, and the size
+// comes back quickly; else it comes back slowly.
 type sizeLimit struct {
 	mu   sync.Mutex
 	most int64 // 0 where nothing was refused
-	good int   // bodies taken since it last changed
+	good int   // bodies near that size that were taken since it last changed
 	cut  int   // connections that ended in mid-body, one after the other
+	vain int   // how often cuts made it smaller since a body was last taken
+	away bool  // the cuts did not come from the size
 }
 
 const (
@@ -19,6 +25,9 @@ const (
 	// cutsAllowed is how many connections may end in mid-body before the size is
 	// taken for the cause.
 	cutsAllowed = 2
+	// vainAllowed is how often bodies are halved in vain before the size is taken for
+	// innocent: a try that is too large may cost the time that a request has.
+	vainAllowed = 3
 )
 
 // now is the size at which a body ends. Requests are gathered by the size of records
@@ -36,6 +45,7 @@ func (l *sizeLimit) now(gathered int) int64 {
 func (l *sizeLimit) tooLarge(size int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.vain, l.away = 0, false
 	l.narrow(size)
 }
 
@@ -52,6 +62,8 @@ func (l *sizeLimit) cutOff(size int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.cut++; l.cut >= cutsAllowed {
+		l.vain++
+		l.away = false
 		l.narrow(size)
 	}
 }
@@ -60,18 +72,23 @@ func (l *sizeLimit) cutOff(size int64) {
 func (l *sizeLimit) forget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.most, l.good, l.cut = 0, 0, 0
+	l.most, l.good, l.cut, l.vain, l.away = 0, 0, 0, 0, false
 }
 
-// taken notes that a body was taken.
-func (l *sizeLimit) taken() {
+// taken notes that a body of that size was taken.
+func (l *sizeLimit) taken(size int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.cut = 0
-	if l.most == 0 {
-		return
+	l.away = l.away || l.vain > vainAllowed
+	l.cut, l.vain = 0, 0
+	if l.most == 0 || size < l.most/2 {
+		return // It says nothing of larger ones.
 	}
-	if l.good++; l.good >= growAfter {
+	l.good++
+	switch {
+	case l.away:
+		l.most, l.good = 2*l.most, 0
+	case l.good >= growAfter:
 		l.most, l.good = l.most+l.most/4, 0
 	}
 }
