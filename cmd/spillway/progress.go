@@ -81,9 +81,15 @@ func count(n float64) string {
 // printBalance tells a balance to a person.
 func printBalance(w io.Writer, b ledger.Balance) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "\treceived\tdelivered\tdropped\tdead-lettered\tpending\t")
+	// What was recovered has a column where there is any: without it the rows that have
+	// it do not add up.
+	recovered := func(string, ...any) string { return "" }
+	if b.Recovered != 0 {
+		recovered = fmt.Sprintf
+	}
+	fmt.Fprintln(t, "\treceived\t"+recovered("recovered\t")+"delivered\tdropped\tdead-lettered\tpending\t")
 	row := func(name string, n ledger.Numbers) {
-		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t\n", name, n.Received, n.Delivered, n.Dropped, n.DeadLettered, n.Pending)
+		fmt.Fprintf(t, "%s\t%d\t%s%d\t%d\t%d\t%d\t\n", name, n.Received, recovered("%d\t", n.Recovered), n.Delivered, n.Dropped, n.DeadLettered, n.Pending)
 	}
 	for _, s := range b.Streams {
 		row(shown(s.Stream, shownTag), s.Numbers)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -38,5 +39,26 @@ func TestTroubleOfASource(t *testing.T) {
 	if want := "source b (kafka): 0 records, 0B\n  RED: since 2026-11-20 15:04:05: connect: refused\\x1b\n"; !strings.Contains(out.String(), want) ||
 		strings.Count(out.String(), "RED") != 1 {
 		t.Errorf("%q, expected %q in it, and nothing else red", out.String(), want)
+	}
+}
+
+// TestRowsAddUp: what a process took over stands in the rows, where there is any.
+func TestRowsAddUp(t *testing.T) {
+	var b ledger.Balance
+	b.Received, b.Recovered, b.Delivered = 5, 2, 7
+	var out strings.Builder
+	if err := printBalance(&out, b); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(out.String(), "\n")
+	if got, want := strings.Fields(lines[0]), []string{"received", "recovered", "delivered", "dropped", "dead-lettered", "pending"}; !slices.Equal(got, want) {
+		t.Errorf("the columns are %q, expected %q", got, want)
+	}
+	if got, want := strings.Fields(lines[1]), []string{"all", "5", "2", "7", "0", "0", "0"}; !slices.Equal(got, want) {
+		t.Errorf("%q, expected %q", got, want)
+	}
+	out.Reset()
+	if err := printBalance(&out, ledger.Balance{}); err != nil || strings.Contains(out.String(), "recovered") {
+		t.Errorf("%q, %v; nothing was recovered", out.String(), err)
 	}
 }
