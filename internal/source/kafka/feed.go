@@ -131,8 +131,9 @@ func (f *feed) wants() (wants []want, wait time.Duration, woken <-chan struct{})
 	return wants, wait, f.woken
 }
 
-// divide says how much of each partition is asked for: less where a line is slow. A
-// batch that is larger is needed whole. Both locks are held.
+// divide says how much of each partition is asked for: less where a line is slow. Brokers
+// send the first batch of the first partition whole, however large it is. Both locks
+// are held.
 func (f *feed) divide(wants []want) {
 	each := make(map[*line]int64)
 	for i := range wants {
@@ -140,11 +141,10 @@ func (f *feed) divide(wants []want) {
 	}
 	for i := range wants {
 		w := &wants[i]
-		share := int64(maxPartition)
 		if w.line.allowed > 0 {
-			share = max(w.line.mayWait()/each[w.line], leastPartition)
+			w.most = max(w.line.mayWait()/each[w.line], leastPartition)
 		}
-		w.most = min(max(w.most, share), f.fetch())
+		w.most = min(w.most, f.fetch())
 	}
 }
 

@@ -46,7 +46,7 @@ type partition struct {
 	// counted is the offset before which tombstones that go nowhere are counted.
 	counted int64
 	damaged int   // how often what stands at fetchAt could not be read
-	need    int   // bytes of the batch at fetchAt, where it did not fit into an answer
+	batch   int   // bytes of the last batch that was read
 	lag     int64 // records behind the end, of what may be read
 }
 
@@ -167,7 +167,21 @@ func (p *partition) wanted(now time.Time, maxAhead int) (w want, ok bool, wait t
 	if p.losses == 0 && p.held >= maxAhead {
 		return w, false, 0
 	}
-	return want{partition: p, at: p.fetchAt, stream: p.stream, leaderEpoch: p.leaderEpoch, epoch: p.epoch, most: int64(p.need)}, true, 0
+	return want{partition: p, at: p.fetchAt, stream: p.stream, leaderEpoch: p.leaderEpoch, epoch: p.epoch, most: wholes(p.batch)}, true, 0
+}
+
+// wholes is how much to ask for where batches have a size: a
+// broker cuts its answer off in the middle of a batch, and what it sends of that is of
+// no use.
+func wholes(batch int) int64 {
+	batch += batch / 64 // The next one may be somewhat larger.
+	switch {
+	case batch <= maxPartition/32:
+		return maxPartition
+	case batch > maxPartition:
+		return int64(batch)
+	}
+	return int64(maxPartition / batch * batch)
 }
 
 // goBack has an offset asked for next that is not the one behind what was asked for.

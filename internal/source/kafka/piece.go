@@ -21,6 +21,7 @@ type piece struct {
 	stream     uint32
 	from, next int64
 	end        int64 // the offset behind all that may be read
+	last       int   // bytes of the last batch
 	epoch      int32 // of the leader that wrote its last batch
 	block      *block
 	batches    []byte            // in the block
@@ -38,7 +39,7 @@ func newPiece(w *want, got *kmsg.FetchResponseTopicPartition, b *block) *piece {
 		// Nothing is checked yet, but that nobody has read behind the end.
 		if last, ok := lastOffset(batch); ok && last >= p.next && last < got.HighWatermark {
 			p.next = last + 1
-			p.epoch = wire.EpochOf(batch)
+			p.epoch, p.last = wire.EpochOf(batch), len(batch)
 		}
 		rest = after
 	}
@@ -73,11 +74,9 @@ func (pc *piece) expect() bool {
 		return false
 	}
 	if p.lag = max(pc.end-pc.next, 0); pc.next == pc.from {
-		// A batch that is larger than what was asked for is cut off.
-		p.need = wire.SizeOf(pc.batches)
 		return false
 	}
-	p.fetchAt, p.epoch, p.need = pc.next, pc.epoch, 0
+	p.fetchAt, p.epoch, p.batch = pc.next, pc.epoch, pc.last
 	return true
 }
 

@@ -2,7 +2,6 @@ package wire_test
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"io"
 	"reflect"
@@ -181,16 +180,4 @@ func FuzzTakeApart(f *testing.F) {
 			}
 		}
 	})
-}
-
-// TestSizeOf: the size of a batch is known before it is whole.
-func TestSizeOf(t *testing.T) {
-	batch := make([]byte, 100)
-	binary.BigEndian.PutUint32(batch[8:], 5000)
-	if got := wire.SizeOf(batch); got != 5012 {
-		t.Errorf("found %d bytes, expected 5012", got)
-	}
-	if got := wire.SizeOf(batch[:16]); got != 0 {
-		t.Errorf("found %d bytes of too little", got)
-	}
 }

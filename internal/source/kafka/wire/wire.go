@@ -57,15 +57,6 @@ func Split(answer []byte) (batch, rest []byte, ok bool) {
 	return answer[:size:size], answer[size:], true
 }
 
-// SizeOf is the size of the first batch of an answer, whole or not; 0 where too little of
-// it is there to say.
-func SizeOf(answer []byte) int {
-	if len(answer) < prefixSize {
-		return 0
-	}
-	return int(min(uint64(binary.BigEndian.Uint32(answer[8:])), 1<<31-1-12)) + 12
-}
-
 // MagicOf is the format of a batch from Split.
 func MagicOf(batch []byte) int8 { return int8(batch[16]) }
 
