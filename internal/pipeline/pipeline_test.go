@@ -31,6 +31,8 @@ var errClosed = errors.New("the disk is full")
 type slow struct {
 	latency time.Duration
 	limits  sink.Limits
+	// replaces is how many bytes that are no UTF-8 it finds in a request.
+	replaces int
 
 	mu     sync.Mutex
 	has    int64
@@ -48,7 +50,7 @@ func (s *slow) Send(ctx context.Context, req sink.Request) sink.Outcome {
 		return sink.Outcome{Err: ctx.Err(), Unsure: true}
 	case <-time.After(s.latency):
 		s.took(req)
-		return sink.Outcome{Verdict: sink.Delivered}
+		return sink.Outcome{Verdict: sink.Delivered, Replaced: s.replaces}
 	}
 }
 
@@ -227,6 +229,19 @@ func TestReport(t *testing.T) {
 		slices.Sort(want)
 		if diff := cmp.Diff(want, report); diff != "" {
 			t.Errorf("keys (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestReplaced: bytes that are found to be no UTF-8 only when a request is made are beside
+// the balance like those that are known before.
+func TestReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := start(t, &slow{replaces: 5}, buffer.Config{Mode: buffer.Blocking})
+		l.Intake().Lines(l.streams[0], time.Now().UnixNano(), []byte("\xff\xfe\n"), false)
+		l.handed++
+		if b := l.end(); b.InvalidUTF8 != 7 {
+			t.Errorf("%d bytes are counted, want 7", b.InvalidUTF8)
 		}
 	})
 }

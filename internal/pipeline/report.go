@@ -35,8 +35,11 @@ type Report struct {
 
 // Report returns how the pipeline does now.
 func (p *Pipeline) Report(who Identity) Report {
-	return Report{
+	report := Report{
 		Time: time.Now().UTC(), PID: os.Getpid(), Identity: who,
 		Balance: p.buffer.Balance(), Buffer: p.buffer.State(), Health: p.deliver.Health(),
 	}
+	// What was found out as documents were made is of no stream.
+	report.InvalidUTF8 += report.Health.Replaced
+	return report
 }

@@ -96,12 +96,15 @@ func (r *Run) Report() Report {
 	return report
 }
 
-// addUp is the balance of several legs together, stream by stream.
+// addUp is the balance of several legs together, stream by stream. Bytes that are no
+// UTF-8 may be of no stream.
 func addUp(all ...ledger.Balance) ledger.Balance {
 	var sum ledger.Balance
 	at := map[string]int{}
 	sum.Streams = []ledger.StreamBalance{}
+	invalid := int64(0)
 	for _, b := range all {
+		invalid += b.InvalidUTF8
 		for _, s := range b.Streams {
 			name := s.Stream
 			i, known := at[name]
@@ -118,5 +121,6 @@ func addUp(all ...ledger.Balance) ledger.Balance {
 		}
 	}
 	sum.Sheet = ledger.Total(sum.Streams)
+	sum.InvalidUTF8 = invalid
 	return sum
 }
