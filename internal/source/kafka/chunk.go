@@ -32,8 +32,8 @@ type builder struct {
 	count  int
 	next   int64
 
-	// dropped are tombstones that go nowhere, and droppedBytes their bodies. Those before
-	// the offset counted were counted when they were read first.
+	// dropped are tombstones that go nowhere, and droppedBytes their bodies. What stands
+	// before the offset counted was counted when it was read first.
 	dropped, droppedBytes int64
 	counted               int64
 
@@ -63,10 +63,12 @@ func (w *worker) take(rec *wire.Record) {
 	if w.over {
 		return // What it points to may be gone.
 	}
+	// What is read again is counted once.
+	fresh := w.fresh(rec.Offset, rec.Offset)
 	m := &w.msg
 	*m = record.Message{Time: rec.Time * int64(time.Millisecond), Offset: rec.Offset}
 	if rec.TooLarge {
-		w.counts.tooLarge.Add(1)
+		w.counts.tooLarge.Add(fresh)
 		w.refuseUnread(ledger.TooLarge, rec.Offset, m.Time, fmt.Sprintf("a record of %d bytes, more than max-record-size; it is at %s", rec.Size, w.pc.at.Coordinates(rec.Offset)))
 		return
 	}
@@ -77,14 +79,11 @@ func (w *worker) take(rec *wire.Record) {
 		m.Headers = w.headers
 	}
 	if m.Null {
-		w.counts.tombstones.Add(1)
+		w.counts.tombstones.Add(fresh)
 		switch w.how.Tombstone {
 		case TombstoneDrop:
-			if rec.Offset >= w.counted {
-				w.dropped++
-				w.droppedBytes += int64(m.Size() - record.FrameSize)
-				w.counted = rec.Offset + 1
-			}
+			w.dropped += fresh
+			w.droppedBytes += fresh * int64(m.Size()-record.FrameSize)
 		case TombstoneDeadLetter:
 			w.put(m, refusal(ledger.Tombstone))
 		case TombstoneDelete:
@@ -95,16 +94,25 @@ func (w *worker) take(rec *wire.Record) {
 	}
 	err := w.convert(m, w.pc.partition)
 	if w.noTime {
-		w.counts.noTime.Add(1)
+		w.counts.noTime.Add(fresh)
 	}
 	if err != nil {
-		w.counts.invalid.Add(1)
+		w.counts.invalid.Add(fresh)
 		w.event("invalid", w.pc.place, fmt.Errorf("the value at offset %d: %w", rec.Offset, err))
 		m.Value, m.Form = rec.Value, record.FormText
 		w.put(m, refusal(w.not))
 		return
 	}
 	w.put(m, record.Refusal{})
+}
+
+// fresh is 1 where the records from first to last are read for the first time, else 0.
+func (w *worker) fresh(first, last int64) int64 {
+	if first < w.counted {
+		return 0
+	}
+	w.counted = last + 1
+	return 1
 }
 
 // refuseUnread makes a dead letter that stands for what was not read.
@@ -143,14 +151,15 @@ func (w *worker) put(m *record.Message, why record.Refusal) {
 	w.count++
 }
 
-// tellDropped counts the tombstones of a piece that go nowhere.
+// tellDropped notes how far a piece was counted, and tells of its tombstones that go
+// nowhere.
 func (w *worker) tellDropped() {
+	w.pc.mu.Lock()
+	w.pc.counted = max(w.pc.counted, w.counted)
+	w.pc.mu.Unlock()
 	if w.dropped == 0 {
 		return
 	}
-	w.pc.mu.Lock()
-	w.pc.counted = w.counted
-	w.pc.mu.Unlock()
 	w.counts.records.Add(w.dropped)
 	w.counts.bytes.Add(w.droppedBytes)
 	if w.cfg.Dropped != nil {

@@ -3,9 +3,13 @@ package kafka
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // inOrder checks that of each partition every record was handed over once, in its order.
@@ -123,4 +127,75 @@ func TestFullRouteEnds(t *testing.T) {
 	if admitted, _, _ := k.counts(); admitted != 20 {
 		t.Errorf("%d records were handed over, expected 20", admitted)
 	}
+}
+
+// TestCountedOnce: what is read again, because it was lost on the way or given up, is
+// counted when it is read first.
+func TestCountedOnce(t *testing.T) {
+	c := newCluster(t, kfake.SeedTopics(1, "t"))
+	var all []*kgo.Record
+	for i := range 40 {
+		one := &kgo.Record{Topic: "t", Value: fmt.Appendf(nil, `{"n":%d}`, i)}
+		switch i % 4 {
+		case 1:
+			one.Value = nil
+		case 2:
+			one.Value = make([]byte, 200_000)
+		case 3:
+			one.Value = []byte("no msgpack")
+		}
+		all = append(all, one)
+	}
+	for _, r := range all {
+		c.write(r)
+	}
+	k := &sink{t: t}
+	refusals := 0
+	k.fate = func([]message) bool { refusals++; return refusals%3 != 1 }
+	cfg := c.config(k, "t")
+	cfg.Convert.Format, cfg.Convert.Tombstone, cfg.MaxRecord = FormatMsgpack, TombstoneDeadLetter, 100_000
+	s := start(t, cfg)
+	await(t, "the commit", func() bool { return c.committed("group", "t", 0) == 40 })
+	n := s.Counts()
+	if n.Lost == 0 {
+		t.Error("nothing was read again")
+	}
+	if n.Tombstones != 10 || n.TooLarge != 10 || n.Invalid != 20 {
+		t.Errorf("%d tombstones, %d too large, %d invalid; want 10, 10 and 20", n.Tombstones, n.TooLarge, n.Invalid)
+	}
+}
+
+// TestOutOfRangeAtTheEnd: a broker that does not have what others say is there is asked
+// again after a pause.
+func TestOutOfRangeAtTheEnd(t *testing.T) {
+	c := newCluster(t, kfake.SeedTopics(1, "t"))
+	var asked atomic.Int64
+	answering := make(chan struct{})
+	c.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		select {
+		case <-answering:
+			return nil, nil, false
+		default:
+			asked.Add(1)
+			return answerFetch(req.(*kmsg.FetchRequest), kerr.OffsetOutOfRange.Code), nil, true
+		}
+	})
+	k := &sink{t: t}
+	s := start(t, c.config(k, "t"))
+	await(t, "a pause that grows", func() bool {
+		p := s.partitionAt(place{"t", 0})
+		if p == nil {
+			return false
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.pause >= 4*minPause
+	})
+	if n := asked.Load(); n > 4 {
+		t.Errorf("the broker was asked %d times meanwhile", n)
+	}
+	close(answering)
+	c.put("t", 0, values(0, 10)...)
+	await(t, "the records", k.has(10))
 }

@@ -43,7 +43,7 @@ type partition struct {
 	stopped   bool // nothing more is handed over
 	gone      bool // it belongs to somebody else; what is told now comes too late
 	changed   chan struct{}
-	// counted is the offset before which tombstones that go nowhere are counted.
+	// counted is the offset before which everything is counted that is counted as it is read.
 	counted int64
 	damaged int   // how often what stands at fetchAt could not be read
 	batch   int   // bytes of the last batch that was read

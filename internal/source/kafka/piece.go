@@ -214,7 +214,7 @@ func (w *worker) batch(pc *piece, batch []byte) (at int64, err error) {
 		return 0, nil
 	}
 	if began := pc.aborted[h.ProducerID]; h.Transactional && len(began) > 0 && h.First >= began[0] {
-		w.counts.aborted.Add(int64(h.Count))
+		w.counts.aborted.Add(w.fresh(h.First, h.Last) * int64(h.Count))
 		return 0, nil
 	}
 	at = h.First
@@ -292,7 +292,7 @@ func (w *worker) unreadable(pc *piece, batch []byte, at int64, err error) {
 	if !ok {
 		last = at
 	}
-	w.counts.unreadable.Add(1)
+	w.counts.unreadable.Add(w.fresh(at, at))
 	w.trouble.clear("damage") // It is a dead letter now.
 	w.event("damage", pc.place, fmt.Errorf("the offsets %d to %d cannot be read: %w", at, last, err))
 	w.refuseUnread(ledger.Unreadable, at, 0, fmt.Sprintf("the offsets %d to %d of %s/%d cannot be read: %v", at, last, pc.topic, pc.number, err))
