@@ -162,6 +162,14 @@ func ConnectError(meta kgo.BrokerMetadata, err error) error {
 	return fmt.Errorf("connect to the broker %s: %w", at, err)
 }
 
+// NeedsAction reports whether there is no connection before somebody puts something
+// right: we are not let in as who we are, or do not trust the other side.
+func NeedsAction(err error) bool {
+	var token *tokenError
+	return errors.As(err, &token) || errors.Is(err, kerr.SaslAuthenticationFailed) || errors.Is(err, kerr.UnsupportedSaslMechanism) ||
+		tlserror.OfCertificate(err)
+}
+
 // GroupError says why a member is not in its group.
 func GroupError(group string, err error) error {
 	switch {

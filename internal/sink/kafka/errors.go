@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/spillway/spillway/internal/kafkaclient"
 	"github.com/spillway/spillway/internal/ledger"
@@ -40,7 +42,7 @@ func refusedWhole(err error) bool {
 // needsAction reports whether somebody has to put something right.
 func needsAction(err error) bool {
 	return errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.ClusterAuthorizationFailed) || errors.Is(err, kerr.UnknownTopicOrPartition) ||
-		errors.Is(err, kerr.SaslAuthenticationFailed)
+		kafkaclient.NeedsAction(err)
 }
 
 // code is Kafka's number of an error, 0 where it is none of its own.
@@ -55,8 +57,11 @@ func code(err error) int {
 // connection knows why there is none, which the library tells the hooks alone while it
 // tries again.
 type connection struct {
-	mu  sync.Mutex
-	err error
+	mu    sync.Mutex
+	err   error
+	since time.Time // since when there is none
+
+	produced atomic.Int64 // requests with messages that were written
 }
 
 // explain adds why there is no connection to what went wrong.
@@ -69,11 +74,36 @@ func (c *connection) explain(err error) error {
 	return err
 }
 
+func (c *connection) written() int64 { return c.produced.Load() }
+
+// away is why there has been no connection for patience, where nothing was written since
+// so much was.
+func (c *connection) away(written int64) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil || time.Since(c.since) < patience || c.written() != written {
+		return nil
+	}
+	return c.err
+}
+
 // OnBrokerConnect implements kgo.HookBrokerConnect.
 func (c *connection) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.err = nil; err != nil {
-		c.err = kafkaclient.ConnectError(meta, err)
+	if err == nil {
+		c.err = nil
+		return
+	}
+	if c.err == nil {
+		c.since = time.Now()
+	}
+	c.err = kafkaclient.ConnectError(meta, err)
+}
+
+// OnBrokerWrite implements kgo.HookBrokerWrite.
+func (c *connection) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, _ error) {
+	if key == int16(kmsg.Produce) {
+		c.produced.Add(1)
 	}
 }

@@ -17,6 +17,9 @@ import (
 // flight is a request that was handed to the library.
 type flight struct {
 	records []produced
+	// written is how much the sink had written before: where it is as much after, none
+	// of the messages has left.
+	written int64
 
 	mu       sync.Mutex
 	left     int
@@ -33,7 +36,7 @@ type failure struct {
 
 // produce hands a request over, encoded into memory of its own.
 func (s *Sink) produce(req sink.Request) *flight {
-	f := &flight{events: req.Events(), left: 1, answered: make(chan struct{})}
+	f := &flight{events: req.Events(), left: 1, answered: make(chan struct{}), written: s.connected.written()}
 	e := s.encoders.Get().(*encoder)
 	f.records = e.encode(req, f)
 	s.encoders.Put(e)

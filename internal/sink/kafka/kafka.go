@@ -153,12 +153,26 @@ func (s *Sink) Send(ctx context.Context, req sink.Request) sink.Outcome {
 	if f == nil {
 		f = s.produce(req)
 	}
-	select {
-	case <-f.answered:
-		s.apart(ctx, f)
-		return f.outcome(&s.connected)
-	case <-ctx.Done():
+	look := time.NewTicker(patience)
+	defer look.Stop()
+	for {
+		select {
+		case <-f.answered:
+			s.apart(ctx, f)
+			return f.outcome(&s.connected)
+		case <-look.C:
+			if err := s.connected.away(f.written); err != nil {
+				s.pending.put(key, f)
+				return sink.Outcome{Err: err, Config: needsAction(err), Unsure: true}
+			}
+		case <-ctx.Done():
+			s.pending.put(key, f)
+			return sink.Outcome{Err: s.connected.explain(context.Cause(ctx)), Unsure: true}
+		}
 	}
-	s.pending.put(key, f)
-	return sink.Outcome{Err: s.connected.explain(context.Cause(ctx)), Unsure: true}
 }
+
+// patience is how long there may be no connection before an attempt of which nothing
+// was written says so; the library goes on trying meanwhile, and the next attempt waits
+// for the same messages.
+const patience = 2 * time.Second

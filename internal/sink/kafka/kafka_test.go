@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"go.uber.org/goleak"
 
 	"github.com/spillway/spillway/internal/record"
@@ -359,5 +361,45 @@ func TestAway(t *testing.T) {
 	}
 	if err := s.Check(ctx); err == nil {
 		t.Error("Check finds a broker")
+	}
+}
+
+// TestSoonAway: why there is no connection is said long before an attempt's time is over.
+func TestSoonAway(t *testing.T) {
+	c := broker(t)
+	o := options(t, c, "t")
+	o.Client = append(o.Client, kgo.SASL(plain.Auth{User: "u", Pass: "wrong"}.AsMechanism()))
+	c.ControlKey(int16(kmsg.SASLHandshake), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		resp := r.ResponseKind().(*kmsg.SASLHandshakeResponse)
+		resp.SupportedMechanisms = []string{"PLAIN"}
+		return resp, nil, true
+	})
+	var right atomic.Bool
+	c.ControlKey(int16(kmsg.SASLAuthenticate), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		resp := r.ResponseKind().(*kmsg.SASLAuthenticateResponse)
+		if !right.Load() {
+			resp.ErrorCode = kerr.SaslAuthenticationFailed.Code
+		}
+		return resp, nil, true
+	})
+	s := open(t, o)
+	req := messages(&record.Message{Value: []byte("once")})
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	out := s.Send(ctx, req)
+	if out.Verdict != sink.Retry || !out.Config || ctx.Err() != nil || !strings.Contains(fmt.Sprint(out.Err), "refuses the user or the password") {
+		t.Errorf("%+v (%v); expected why, and that somebody must act", out, ctx.Err())
+	}
+	right.Store(true)
+	for out.Verdict == sink.Retry && ctx.Err() == nil { // The library pauses between its connections.
+		out = s.Send(ctx, req)
+	}
+	if out.Verdict != sink.Delivered {
+		t.Errorf("%+v", out)
+	}
+	if n := len(readAll(t, c)); n != 1 {
+		t.Errorf("%d messages are there, want 1", n)
 	}
 }
