@@ -155,7 +155,7 @@ func (p *parser) top(entries []yamlfile.Entry) {
 			known = append(known, e) // NodeOf has reported the others.
 		}
 	}
-	read(p, p.out, place{p.file.Path, "the file"}, rows, known)
+	read(p, p.out, place{where: p.file.Path, what: "the file"}, rows, known)
 }
 
 func topRows() []row[File] {

@@ -63,6 +63,13 @@ func TestPluginOptions(t *testing.T) {
 		if len(names) == 0 && (row[2] != "–" || row[3] == "") {
 			t.Errorf("%s has neither an option nor a reason", row[1])
 		}
+		expected, ok := ofPlugin(row[1])
+		for _, name := range names {
+			ok = ok && strings.Contains(expected, `"`+name[1]+`"`)
+		}
+		if !ok || len(names) == 0 && !strings.HasPrefix(expected, "none like it") || strings.Count(expected, `"`) != 2*len(names) {
+			t.Errorf("%s is answered by %q, but the page says %s", row[1], expected, row[2])
+		}
 		for _, name := range names {
 			if !slices.Contains(ours, name[1]) {
 				t.Errorf("%s is said to be %s, which is no option", row[1], name[1])

@@ -13,6 +13,10 @@ import (
 type place struct {
 	where string // "FILE:LINE:COLUMN"
 	what  string // such as "a sink of type file"
+	// other, if it is set, knows the options of another program, and what has their place.
+	other func(name string) (expected string, ok bool)
+	// of is that program.
+	of string
 }
 
 // given is where each option of a map stands, by its name.
@@ -63,7 +67,7 @@ func read[T any](p *parser, t *T, at place, rows []row[T], entries []yamlfile.En
 	for _, e := range entries {
 		r := named(rows, e.Name)
 		if r == nil {
-			p.unknown(e.Where, "option", e.Name, "an option of "+at.what, names(rows))
+			p.unknownOption(e, at, names(rows))
 			continue
 		}
 		if have.has(r.Name) {
@@ -87,6 +91,17 @@ func read[T any](p *parser, t *T, at place, rows []row[T], entries []yamlfile.En
 		}
 	}
 	return have
+}
+
+// unknownOption tells of an option that there is not, or not by that name.
+func (p *parser) unknownOption(e yamlfile.Entry, at place, valid []string) {
+	if at.other != nil {
+		if expected, ok := at.other(e.Name); ok {
+			p.problem(e.Where, "the option "+setting.Quote(e.Name)+" of "+at.of, expected, "")
+			return
+		}
+	}
+	p.unknown(e.Where, "option", e.Name, "an option of "+at.what, valid)
 }
 
 // fallback is what the section defaults says about an option.
@@ -220,6 +235,6 @@ func readMap[T any](p *parser, n node, what string, rows []row[T]) (T, bool) {
 		p.problem(p.where(n), "something else than a map", "a map with the options "+setting.Or(names(rows)), "")
 		return t, false
 	}
-	read(p, &t, place{p.file.At(n.Node), what}, rows, p.entriesOf(n, ""))
+	read(p, &t, place{where: p.file.At(n.Node), what: what}, rows, p.entriesOf(n, ""))
 	return t, true
 }

@@ -123,7 +123,7 @@ func (p *parser) route(n yamlfile.Node) (Route, bool) {
 			p.unknown(e.Where, "option", e.Name, "an option of a route", append(names(routeRows()), ownNames...))
 		}
 	}
-	read(p, &draft, place{where, "a route"}, routeRows(), mine)
+	read(p, &draft, place{where: where, what: "a route"}, routeRows(), mine)
 	p.buffer(&draft.Route, buffer)
 	if len(draft.patterns) == 0 {
 		return Route{}, false

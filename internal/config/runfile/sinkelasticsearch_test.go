@@ -31,6 +31,10 @@ func TestSearchProblems(t *testing.T) {
 		{"a region", "hosts: h, index: a, region: eu-west-1", []string{`found region without aws-service`}},
 		{"a template", "hosts: h, index: a, templates: [{name: x}, {name: y, body: 'no', file: f}, 7, {name: z, body: '[]'}]", []string{
 			`found a template or a policy with both or none of body and file`, `body: found "no"; expected one JSON object as text`, `body: found "[]"; expected one JSON object as text`, `found something else than a map`}},
+		{"options of the plugin", "hosts: h, index: a, id_key: x, cloud_auth: x, retry_tag: x, id_kei: x", []string{
+			`found the option "id_key" of fluent-plugin-elasticsearch; expected "id-field" in its place`, `expected "username" and "password" in its place`,
+			`found the option "retry_tag" of fluent-plugin-elasticsearch; expected none like it; docs/elasticsearch-options.md says why`,
+			`found the unknown option "id_kei"; expected an option of a sink of type elasticsearch`}},
 		{"a cloud id", "cloud-id: x, index: a", []string{`found an id without the address of a deployment`}},
 		{"a header", "hosts: h, index: a, headers: 'Authorization: x'", []string{`headers: found "Authorization: x"; expected the name of a header`}},
 		{"sizes", "hosts: h, index: a, request-size: 1k, in-flight: 0", []string{`request-size: found "1k"`, `in-flight: found "0"`}},

@@ -59,7 +59,7 @@ func (p *parser) sinkSection(section yamlfile.Entry) {
 			continue
 		}
 		s.Type = k.Name
-		k.read(p, &s, place{e.Where, "a sink of type " + k.Name}, entries)
+		k.read(p, &s, place{where: e.Where, what: "a sink of type " + k.Name}, entries)
 		if s.File != nil && s.File.Path != nil {
 			name := s.File.Path.String()
 			if first := paths[name]; first != "" {

@@ -94,7 +94,7 @@ func (p *parser) sources(section yamlfile.Entry) {
 			continue
 		}
 		s.Type = k.Name
-		k.read(p, &s, place{e.Where, "a source of type " + k.Name}, entries)
+		k.read(p, &s, place{where: e.Where, what: "a source of type " + k.Name}, entries)
 		p.apart(&s)
 		p.out.Sources = append(p.out.Sources, s)
 	}
