@@ -8,6 +8,34 @@ import (
 	"strings"
 )
 
+// Network is how an address is reached.
+type Network string
+
+// The networks of sources and sinks of the forward protocol.
+const (
+	TCP  Network = "tcp"
+	TLS  Network = "tls"
+	Unix Network = "unix"
+)
+
+// Address is where a source listens or a sink connects to.
+type Address struct {
+	Network Network
+	// Addr is "host:port", or the path of a unix socket.
+	Addr string
+}
+
+// String returns the address as the file writes it; TCP needs no prefix.
+func (a Address) String() string {
+	switch a.Network {
+	case TLS:
+		return "tls://" + a.Addr
+	case Unix:
+		return "unix:" + a.Addr
+	}
+	return a.Addr
+}
+
 // maxSocketPath is the longest path of a unix socket, in bytes: unix(7).
 const maxSocketPath = 107
 

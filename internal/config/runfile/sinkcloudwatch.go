@@ -8,6 +8,22 @@ import (
 	"github.com/spillway/spillway/internal/template"
 )
 
+// CloudWatchSink sends to CloudWatch Logs.
+type CloudWatchSink struct {
+	Group  *template.Template
+	Stream *template.Template
+
+	Region         string // "" if the environment or the instance metadata service is to tell
+	Endpoint       string // a URL; "" means that of the region
+	CredentialsURL string // a whole URL; "" means the usual chain
+	CreateGroup    bool
+	CreateStream   bool
+
+	Format        RecordFormat // FormatJSON, FormatText or FormatEMF; a line of text is sent as it is
+	LogKey        string       // the key whose value FormatText sends
+	FlushInterval time.Duration
+}
+
 // ecsAgent answers paths of credentials; Docker's driver has the address built in.
 const ecsAgent = "http://169.254.170.2"
 

@@ -10,6 +10,25 @@ import (
 	"github.com/spillway/spillway/internal/template"
 )
 
+// FileSink writes files.
+type FileSink struct {
+	Path *template.Template // absolute; of the tag and the time
+
+	Format  RecordFormat // FormatJSON, FormatText or FormatOutFile
+	LogKey  string       // the key whose value FormatText writes
+	TextKey string       // the key under which a line of text stands, but in FormatText
+	TagKey  string       // the key that gets the tag in FormatJSON; "" adds none
+	TimeKey string       // the key that gets the time in FormatJSON; "" adds none
+
+	MaxSize       int64         // bytes at which a new file begins; 0 never
+	RotateEvery   time.Duration // likewise, by the clock; 0 never
+	MaxFile       int           // files of one path, the current included; 0 keeps all
+	Compress      Compression   // of files that are no longer written
+	FileMode      fs.FileMode
+	DirMode       fs.FileMode
+	FlushInterval time.Duration
+}
+
 // fileSinkRows is the table of the sink file.
 func fileSinkRows() []row[FileSink] {
 	type sink = FileSink

@@ -9,6 +9,42 @@ import (
 	"github.com/spillway/spillway/internal/config/yamlfile"
 )
 
+// ForwardSink sends the forward protocol of fluentd.
+type ForwardSink struct {
+	Servers []Server // at least one
+
+	Ack        bool
+	AckTimeout time.Duration // after which a chunk is sent again with its id
+	InFlight   int           // chunks on one connection that wait for their acks
+	Compress   Compression
+
+	MaxChunkSize  int64 // bytes of entries in one message, before compression
+	FlushInterval time.Duration
+	TextKey       string // the key under which a line of text stands in a record
+
+	ClientTLS // for servers with tls://
+
+	SelfHostname string // "" means the name of this host
+
+	Connections      int // to each server
+	ConnectTimeout   time.Duration
+	HandshakeTimeout time.Duration
+	SendTimeout      time.Duration // without progress in sending
+	MaxConnectionAge time.Duration // after which a new one is made, and the name looked up again; 0 keeps them
+}
+
+// Server is one destination of a sink of the forward protocol.
+type Server struct {
+	Address Address
+	Weight  int  // its share among servers that are not standby
+	Standby bool // used only while no other can be reached
+
+	// SharedKey, Username and Password are the server's own, or the sink's.
+	SharedKey Secret
+	Username  string
+	Password  Secret
+}
+
 // defaultWeight is a server's, as in fluentd.
 const defaultWeight = 60
 

@@ -1,10 +1,56 @@
 package runfile
 
 import (
+	"io/fs"
+	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/spillway/spillway/internal/config/setting"
 )
+
+// ForwardSource receives the forward protocol of fluentd.
+type ForwardSource struct {
+	Listen     []Address   // at least one; those of FireLens included
+	SocketMode fs.FileMode // of unix sockets
+	FireLens   bool        // listens where FireLens sends to; told apart for status and logs
+
+	// For listeners with tls://; empty without one.
+	CertFile, KeyFile string
+	ClientCAFile      string // asks clients for a certificate of one of these; "" does not ask
+
+	// The handshake takes place where SharedKey is set.
+	SharedKey    Secret
+	SelfHostname string         // "" means the name of this host
+	Users        []User         // none asks for no user
+	Allow        []netip.Prefix // peers of TCP and TLS; none allows all
+	Ack          Ack
+
+	MaxConnections      int
+	MaxMessageSize      int64 // bytes; above it a message is spooled to the state directory
+	MaxSpoolSize        int64 // bytes; above it the connection is closed; not below MaxMessageSize
+	MaxDecompressedSize int64 // bytes that one message may decompress to
+	RememberChunks      int   // 0 remembers none
+
+	HandshakeTimeout time.Duration
+	MessageTimeout   time.Duration // without progress within a message
+	SendTimeout      time.Duration // for an ack that the peer does not take
+
+	Tag               string // replaces every tag; "" keeps them
+	AddTagPrefix      string // put in front with a dot between; "" adds none
+	SourceAddressKey  string // the key that gets the peer's address; "" adds none
+	SourceHostnameKey string // the key that gets the peer's name; "" adds none
+
+	JoinPartials bool // joins Docker's partial messages; with acks, where the route has a disk buffer
+	ECSMetadata  bool // adds cluster, task and task definition where ECS tells them
+	UDPHeartbeat bool // answers the heartbeats of fluentd at the ports of TCP and TLS
+}
+
+// User may connect to a source of the forward protocol.
+type User struct {
+	Name     string
+	Password Secret
+}
 
 // defaultListen is where a source listens that does not say where: the port of
 // fluentd, and this host alone.

@@ -75,16 +75,6 @@ func sourceKinds() []kind[Source] {
 	}
 }
 
-func stdinRows() []row[StdinSource] {
-	return []row[StdinSource]{
-		{Option: Option{Name: "tag", Default: "stdin", Help: "Is the tag of all records."},
-			check: tag, set: text(func(s *StdinSource) *string { return &s.Tag })},
-		{Option: Option{Name: "format", Kind: setting.Enum, Default: string(StdinText), Enum: []string{string(StdinText), string(StdinJSON)},
-			Help: "Says what a line is: a record of text, or a JSON object."},
-			set: text(func(s *StdinSource) *StdinFormat { return &s.Format })},
-	}
-}
-
 // sources takes the section sources.
 func (p *parser) sources(section yamlfile.Entry) {
 	for _, e := range p.namedEntries(section, "sources", "source") {
