@@ -196,6 +196,7 @@ type Server struct {
 	stats    counters
 	places   chan struct{} // one for each connection that may be served
 	stopping chan struct{} // closed by Close
+	began    time.Time
 
 	mu        sync.Mutex
 	closed    bool
@@ -215,7 +216,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, pool: &pool{limit: cfg.Memory, budget: cfg.Budget},
-		places: make(chan struct{}, cfg.MaxConnections), stopping: make(chan struct{}),
+		places: make(chan struct{}, cfg.MaxConnections), stopping: make(chan struct{}), began: time.Now(),
 		listeners: make(map[interface{ Close() error }]struct{}),
 	}
 	s.quarter = 1 << (bits.Len64(uint64(cfg.Memory)) - 3)
@@ -316,7 +317,7 @@ func (s *Server) start(nc net.Conn) {
 	}
 	s.pool.beside(connectionCost)
 	s.stats.accepted.Add(1)
-	go c.serve(false)
+	go c.serve()
 }
 
 // ended takes a connection that is closed off the books.

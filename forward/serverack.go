@@ -105,9 +105,9 @@ func (q *ackQueue) write() {
 	}
 }
 
-// wait waits until until says so, under the lock, or one of the channels is
-// closed. It reports which.
-func (q *ackQueue) wait(until func() bool, end <-chan struct{}, deadline <-chan time.Time) bool {
+// wait waits until until says so, under the lock, or end happens, or the deadline
+// is there. It reports which.
+func (q *ackQueue) wait(until func() bool, end *ending, deadline <-chan time.Time) bool {
 	for {
 		q.mu.Lock()
 		if until() {
@@ -119,9 +119,13 @@ func (q *ackQueue) wait(until func() bool, end <-chan struct{}, deadline <-chan 
 		}
 		changed := q.changed
 		q.mu.Unlock()
+		var over <-chan struct{}
+		if end != nil {
+			over = end.done()
+		}
 		select {
 		case <-changed:
-		case <-end:
+		case <-over:
 			return false
 		case <-deadline:
 			return false
@@ -151,7 +155,7 @@ func (q *ackQueue) settle() {
 		defer t.Stop()
 		deadline = t.C
 	}
-	if !q.wait(func() bool { return q.due == 0 && !q.writing }, q.c.killed, deadline) && !q.c.isKilled() {
+	if !q.wait(func() bool { return q.due == 0 && !q.writing }, &q.c.killed, deadline) && !q.c.isKilled() {
 		q.c.kill(reasonLinger, nil)
 	}
 	q.wait(func() bool { return !q.writing }, nil, nil)
@@ -160,20 +164,19 @@ func (q *ackQueue) settle() {
 // stop makes the connection read no further.
 func (c *serverConn) stop() {
 	c.mu.Lock()
-	was := c.isStopped()
-	if !was {
-		close(c.stopped)
+	first := c.stopped.end()
+	if first {
 		// An error means that the connection is closed, which ends a read as well.
 		_ = c.nc.SetReadDeadline(time.Unix(1, 0))
 	}
 	c.mu.Unlock()
-	if !was && c.parking != nil {
+	if first && c.parking != nil {
 		c.parking.leave(c)
 	}
 }
 
-func (c *serverConn) isStopped() bool { return isClosed(c.stopped) }
-func (c *serverConn) isKilled() bool  { return isClosed(c.killed) }
+func (c *serverConn) isStopped() bool { return c.stopped.is() }
+func (c *serverConn) isKilled() bool  { return c.killed.is() }
 func (s *Server) isClosed() bool      { return isClosed(s.stopping) }
 
 func isClosed(c <-chan struct{}) bool {
@@ -195,13 +198,7 @@ func (c *serverConn) kill(why reason, err error) {
 // cut closes the connection at once, unless it is closed already.
 func (c *serverConn) cut() bool {
 	c.stop()
-	c.mu.Lock()
-	was := c.isKilled()
-	if !was {
-		close(c.killed)
-	}
-	c.mu.Unlock()
-	if was {
+	if !c.killed.end() {
 		return false
 	}
 	nc := c.nc

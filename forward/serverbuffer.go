@@ -37,9 +37,11 @@ type receiveBuffer struct {
 	resting  bool  // moved to memory of the size of what there is, with a little room
 	idle     bool  // nothing came for a while
 	fresh    bool  // a message was whole since the last read
+	slow     bool  // the message at hand has been under way for a while
 	quick    bool  // the last message was whole soon after it had begun
 	trust    int64 // the largest message so far
 	peeked   [1]byte
+	broken   error // what sip met
 	need     int64 // size of the message at hand, as far as it is known
 	left     int64 // what is read at most, of a message that is put aside; 0 otherwise
 
@@ -167,8 +169,8 @@ func (r *receiveBuffer) move(size int64) bool {
 }
 
 // read waits for bytes and reads them. It returns errNoMemory where there is no
-// memory for them, and neither bytes nor an error after a nudge, or where nothing has
-// come ever.
+// memory for them, and neither bytes nor an error after a nudge, where nothing has
+// come ever, or where a message comes slowly.
 func (r *receiveBuffer) read() (n int, err error) {
 	c := r.c
 	got := r.to - r.from
@@ -176,6 +178,9 @@ func (r *receiveBuffer) read() (n int, err error) {
 		got++ // something of it came, if only to the file
 	}
 	c.reading(got, cap(r.mem))
+	if r.broken != nil {
+		return 0, r.broken
+	}
 	r.n, r.err = 0, nil
 	if c.raw != nil {
 		if err := c.raw.Read(r.ready); err != nil {
@@ -215,6 +220,8 @@ func (r *receiveBuffer) readReady(fd uintptr) bool {
 	if again {
 		switch have := r.to - r.from; {
 		case r.left > 0:
+		case r.slow && have <= smallRest && r.c.parking != nil:
+			return true // It waits for its next bytes where that costs least.
 		case have == 0:
 			if r.release(); r.c.parking != nil && !r.c.begun {
 				return true // It waits where it costs least for the first byte.
@@ -256,6 +263,34 @@ func (r *receiveBuffer) shrink() {
 	r.toSmall()
 }
 
+// sip reads the few bytes that have come of half a message to a connection that is
+// parked, and reports that it may stay so. Who sends a byte at a time then costs
+// little more than the read.
+func (c *serverConn) sip(fd uintptr) bool {
+	if c.receiving == nil || c.json != nil || c.recv.kind != memSmall || c.recv.to == len(c.recv.mem) {
+		return false
+	}
+	r := &c.recv
+	n, again, err := readNow(fd, r.mem[r.to:])
+	switch {
+	case again:
+		return true
+	case err != nil:
+		r.broken = err // It is told once.
+		return false
+	case n == 0:
+		return false
+	}
+	r.to += n
+	c.mu.Lock()
+	c.progress = time.Since(c.s.began)
+	c.got += int64(n)
+	c.mu.Unlock()
+	size, need, err := c.scan.Scan(r.bytes())
+	r.need = need
+	return size == 0 && err == nil
+}
+
 // toSmall moves what is half read, which is little, to the Go heap.
 func (r *receiveBuffer) toSmall() {
 	have := r.to - r.from
@@ -268,17 +303,18 @@ func (r *receiveBuffer) toSmall() {
 
 // reading says that the connection waits for its peer.
 func (c *serverConn) reading(got, held int) {
-	now := time.Now()
+	now := time.Since(c.s.began)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.recv.fresh {
-		c.recv.quick = c.progress.Sub(c.since) < slowAfter
+		c.recv.quick = c.progress-c.since < slowAfter
 	}
 	c.state, c.progress, c.held = stateReading, now, int64(held)
 	if got == 0 || c.got == 0 || c.recv.fresh {
 		c.since, c.recv.fresh = now, false
 	}
 	c.got = int64(got)
+	c.recv.slow = got > 0 && now-c.since > slowAfter
 }
 
 // holds says how much memory the connection holds while it waits.
@@ -304,7 +340,7 @@ func (c *serverConn) wait(size int64) ([]byte, bool) {
 	before := c.state
 	c.state = stateWaiting
 	c.mu.Unlock()
-	block, ok, err := c.s.pool.wait(size, c.recv.quick, c.halt())
+	block, ok, err := c.s.pool.wait(size, c.recv.quick, c.halt().done())
 	c.enter(before)
 	if err != nil {
 		c.complain("", reasonTooLarge, err)

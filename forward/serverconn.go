@@ -27,7 +27,8 @@ const (
 
 // serverConn is one connection of a Server. One goroutine reads and hands over;
 // acknowledgements are written by another, which lives as long as there are
-// some. While nothing has come there is no buffer.
+// some. There may be thousands that are idle: one has neither a goroutine nor what it
+// takes to read.
 type serverConn struct {
 	s     *Server
 	nc    net.Conn
@@ -38,35 +39,41 @@ type serverConn struct {
 	peer    atomic.Pointer[Peer]
 
 	// What follows belongs to the reader.
-	recv    receiveBuffer
-	scan    Scanner
-	json    *JSONScanner // where the connection speaks JSON
-	begun   bool         // the first byte was seen
-	ended   bool         // the peer sends no more
-	ready   bool         // the handshakes are made
-	handed  bool         // the message at hand was handed over
-	last    bool         // the server closes, and what has come already is handed over
-	r       *Received    // used again for each message
-	arrived time.Time    // when the messages at hand were read; zero until one is handed over
+	*receiving
+	trust  int64 // of its buffer, while it has none
+	quick  bool
+	begun  bool // the first byte was seen
+	isJSON bool // the connection speaks JSON
+	ended  bool // the peer sends no more
+	ready  bool // the handshakes are made
+	last   bool // the server closes, and what has come already is handed over
+
+	stopped, killed ending // nothing more is to be read; the connection is closed
 
 	mu       sync.Mutex
 	state    connState
+	place    int32 // where it is parked; belongs to the parking
 	held     int64 // bytes of memory
 	got      int64 // bytes of a message of which more is to come
-	since    time.Time
-	progress time.Time
-	place    int32         // where it is parked; belongs to the parking
-	stopped  chan struct{} // closed when nothing more is to be read
-	killed   chan struct{} // closed with the connection; stopped is, too
+	since    time.Duration
+	progress time.Duration // as since from the start of the server
 
 	acks ackQueue
 }
 
+// receiving is what a connection needs to read messages.
+type receiving struct {
+	recv    receiveBuffer
+	scan    Scanner
+	json    *JSONScanner // where the connection speaks JSON
+	handed  bool         // the message at hand was handed over
+	r       *Received    // used again for each message
+	arrived time.Time    // when the messages at hand were read; zero until one is handed over
+}
+
 func newServerConn(s *Server, nc net.Conn) *serverConn {
-	c := &serverConn{s: s, nc: nc, stopped: make(chan struct{}), killed: make(chan struct{})}
+	c := &serverConn{s: s, nc: nc}
 	c.peer.Store(&Peer{Addr: nc.RemoteAddr(), Local: nc.LocalAddr()})
-	c.scan.Limit = s.inMemory
-	c.recv.c = c
 	c.acks.c = c
 	// A type that only embeds one of these may have its own way to read.
 	switch conn := nc.(type) {
@@ -81,21 +88,50 @@ func newServerConn(s *Server, nc net.Conn) *serverConn {
 func (c *serverConn) useRaw(conn syscall.Conn) {
 	if raw, err := conn.SyscallConn(); err == nil && readsNow {
 		c.raw = raw
+	}
+}
+
+// wake gives the connection what it takes to read, unless it has that.
+func (c *serverConn) wake() {
+	if c.receiving != nil {
+		return
+	}
+	c.receiving = &receiving{scan: Scanner{Limit: c.s.inMemory}}
+	c.recv.c, c.recv.trust, c.recv.quick = c, c.trust, c.quick
+	if c.raw != nil {
 		c.recv.ready = c.recv.readReady
 	}
+	if c.isJSON {
+		c.json = &JSONScanner{Limit: c.s.inMemory / 4}
+	}
+}
+
+// rest is the opposite, for a connection on which nothing comes for now. One that
+// has half a message keeps what it reads with.
+func (c *serverConn) rest() {
+	c.recv.idle, c.r = false, nil
+	if len(c.recv.bytes()) == 0 && c.recv.left == 0 {
+		c.recv.release()
+		c.trust, c.quick = c.recv.trust, c.recv.quick
+		c.receiving = nil
+		c.holds(0)
+	} else {
+		c.holds(cap(c.recv.mem))
+	}
+	c.enter(stateParked)
 }
 
 // serve does all for a connection, until it is closed. One that is idle for a while
 // is parked, and goes on in a new goroutine: not even a small stack is worth it, and
 // that of one that has called a Receiver is large.
-func (c *serverConn) serve(opened bool) {
-	if c.ready = opened || c.open(); c.ready {
+func (c *serverConn) serve() {
+	c.wake()
+	if c.ready = c.ready || c.open(); c.ready {
 		for c.messages() && c.fill() {
 			if !c.recv.idle {
 				continue
 			}
-			c.recv.idle, c.r = false, nil
-			c.enter(stateParked)
+			c.rest()
 			if c.parking != nil && c.parking.park(c) {
 				return
 			}
@@ -115,7 +151,7 @@ func (c *serverConn) serve(opened bool) {
 // resume goes on with a connection that was idle.
 func (c *serverConn) resume() {
 	c.enter(stateBusy)
-	go c.serve(true)
+	go c.serve()
 }
 
 // open makes the handshakes, and says whether the client may send.
@@ -217,6 +253,7 @@ func (c *serverConn) messages() bool {
 		if len(b) > 0 && !c.begun {
 			c.begun = true
 			if c.s.cfg.Security == nil && (b[0] == '{' || b[0] == '[') {
+				c.isJSON = true
 				c.json = &JSONScanner{Limit: c.s.inMemory / 4}
 			}
 		}
@@ -239,7 +276,7 @@ func (c *serverConn) messages() bool {
 		}
 		// From here on the message is handed over, or stays as it is: reading it may
 		// change its bytes.
-		if isClosed(c.halt()) || !c.acks.room() {
+		if c.isHalted() || !c.acks.room() {
 			return false
 		}
 		c.handed = false
@@ -391,7 +428,7 @@ func (c *serverConn) handOver(r *Received) bool {
 	c.mu.Unlock()
 	c.s.cfg.Receiver.Receive(r, due.done)
 	c.enter(stateBusy)
-	return !isClosed(c.halt())
+	return !c.isHalted()
 }
 
 // complain counts and tells what went wrong.

@@ -3,6 +3,8 @@ package forward
 import (
 	"errors"
 	"io"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,12 +17,50 @@ const (
 	nothingMore = 20 * time.Millisecond
 )
 
-// halt is closed when nothing more is to be handed over.
-func (c *serverConn) halt() <-chan struct{} {
+// halt is what ends when nothing more is to be handed over.
+func (c *serverConn) halt() *ending {
 	if c.last {
-		return c.killed
+		return &c.killed
 	}
-	return c.stopped
+	return &c.stopped
+}
+
+func (c *serverConn) isHalted() bool { return c.halt().is() }
+
+// ending is something that happens once. It costs a channel only where somebody
+// waits for it.
+type ending struct {
+	mu   sync.Mutex
+	over atomic.Bool
+	ch   chan struct{}
+}
+
+func (e *ending) is() bool { return e.over.Load() }
+
+// end makes it happen, and reports whether it had not.
+func (e *ending) end() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.over.Load() {
+		return false
+	}
+	e.over.Store(true)
+	if e.ch != nil {
+		close(e.ch)
+	}
+	return true
+}
+
+// done is closed when it happens.
+func (e *ending) done() <-chan struct{} {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ch == nil {
+		if e.ch = make(chan struct{}); e.over.Load() {
+			close(e.ch)
+		}
+	}
+	return e.ch
 }
 
 // drain hands over what has come already when the server closes. A client that

@@ -33,10 +33,10 @@ func (s *Server) keep() {
 		case now := <-ticker.C:
 			s.pool.retry()
 			all = s.open(all)
-			s.look(all, now)
+			s.look(all, now.Sub(s.began))
 			m := s.pool.state()
 			if m.waiting && m.full && now.Sub(m.since) > waitAfter {
-				s.makeRoom(holders(all), m.first, now)
+				s.makeRoom(holders(all), m.first, now.Sub(s.began))
 			}
 			clear(all)
 			if m.used == 0 {
@@ -54,7 +54,7 @@ type holder struct {
 	c           *serverConn
 	state       connState
 	held, got   int64
-	since, last time.Time
+	since, last time.Duration // from the start of the server
 }
 
 // shrinks says whether what is half read would fit in less.
@@ -77,10 +77,10 @@ func (h *holder) waits() bool { return h.state == stateReading || h.state == sta
 
 // look closes connections on which a message has stalled, and nudges those that
 // hold more than they use, be it a goroutine.
-func (s *Server) look(all []*serverConn, now time.Time) {
+func (s *Server) look(all []*serverConn, now time.Duration) {
 	for _, c := range all {
 		h := c.seen()
-		idle := now.Sub(h.last)
+		idle := now - h.last
 		switch {
 		case h.waits() && h.got > 0 && idle > s.cfg.StallTimeout:
 			c.kill(reasonStalled, fmt.Errorf("%d bytes of a message came, and nothing more for %v", h.got, idle.Round(time.Second)))
@@ -105,7 +105,7 @@ func holders(all []*serverConn) (some []holder) {
 // more than their share, and what is wanted is there unless the Receiver holds
 // memory up as well; or, where every connection waits for memory, the one that
 // holds most.
-func (s *Server) makeRoom(holders []holder, want int64, now time.Time) {
+func (s *Server) makeRoom(holders []holder, want int64, now time.Duration) {
 	var slow, waiting []holder
 	var sum int64
 	handling := false
@@ -115,12 +115,12 @@ func (s *Server) makeRoom(holders []holder, want int64, now time.Time) {
 			handling = true
 		case h.state == stateWaiting:
 			waiting = append(waiting, h)
-		case now.Sub(h.since) > slowAfter:
+		case now-h.since > slowAfter:
 			slow = append(slow, h)
 			sum += h.held
 		}
 	}
-	rate := func(h holder) float64 { return float64(h.got) / now.Sub(h.since).Seconds() }
+	rate := func(h holder) float64 { return float64(h.got) / (now - h.since).Seconds() }
 	slices.SortFunc(slow, func(a, b holder) int { return cmp.Compare(rate(a), rate(b)) })
 	freed := int64(0)
 	for _, h := range slow {
@@ -128,7 +128,7 @@ func (s *Server) makeRoom(holders []holder, want int64, now time.Time) {
 			break
 		}
 		h.c.kill(reasonMemory, fmt.Errorf("%d bytes of a message in %v hold %d bytes of memory, which others wait for",
-			h.got, now.Sub(h.since).Round(time.Second), h.held))
+			h.got, (now-h.since).Round(time.Second), h.held))
 		freed += h.held
 		sum -= h.held
 	}

@@ -11,7 +11,7 @@ import (
 // parking is where connections wait on which nothing has come for a while. There
 // they take no goroutine, whose stack is most of what an idle connection costs: one
 // goroutine waits for all of them, and gives back one of its own to each on which
-// something comes (epoll(7)).
+// more comes than it can read by itself (epoll(7)).
 type parking struct {
 	fd     int // of file; not used once closed
 	file   *os.File
@@ -54,8 +54,9 @@ func (p *parking) run() {
 		for _, e := range events[:max(n, 0)] {
 			p.mu.Lock()
 			c := p.conns[e.Fd]
+			stays := c == nil || c.sip(uintptr(e.Fd)) // It is not closed while it is here.
 			p.mu.Unlock()
-			if c != nil {
+			if !stays {
 				p.leave(c)
 			}
 		}
