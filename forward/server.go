@@ -91,8 +91,9 @@ type ServerConfig struct {
 	// read, what is decompressed, and what a Receiver has not returned from. By
 	// default 64 MiB, at least 1 MiB. It lies outside the Go heap. Connections take
 	// 2 KiB each of it, but never the last half; what they hold lies in the heap. On
-	// Linux, one on which nothing has come for a second takes no more than that; another
-	// takes some 3 KiB beside.
+	// Linux, one on which nothing comes takes no more than that. Others take 8 KiB
+	// each for a goroutine, and no more than a third of what is left in all: while
+	// that many are at work, what comes on more of them waits in the kernel.
 	Memory int64
 	// HalfRead is the share of Memory that messages may hold whose rest does not
 	// come, in bytes; by default half of it. Beyond, and where others wait for
@@ -193,6 +194,7 @@ type Server struct {
 	quarter  int64 // of the memory, as a power of two: what one message, or its expansion, may take
 	inMemory int64 // the largest message that is held in memory
 	pool     *pool
+	ackers   ackers
 	stats    counters
 	places   chan struct{} // one for each connection that may be served
 	stopping chan struct{} // closed by Close
@@ -300,7 +302,7 @@ func (s *Server) start(nc net.Conn) {
 		s.conns = append(s.conns, c)
 		s.running.Add(1)
 		if c.raw != nil && s.parking == nil {
-			if s.parking, err = newParking((*serverConn).resume); s.parking != nil {
+			if s.parking, err = newParking(s); s.parking != nil {
 				s.running.Go(s.parking.run)
 			}
 		}
@@ -317,6 +319,14 @@ func (s *Server) start(nc net.Conn) {
 	}
 	s.pool.beside(connectionCost)
 	s.stats.accepted.Add(1)
+	if c.raw != nil && s.cfg.Security == nil && c.parking != nil {
+		c.ready = true
+		c.enter(stateParked)
+		if c.parking.park(c) {
+			return // Until it says something it takes no goroutine.
+		}
+		c.enter(stateBusy)
+	}
 	go c.serve()
 }
 

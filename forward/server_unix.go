@@ -30,6 +30,22 @@ func readNow(fd uintptr, b []byte) (n int, again bool, err error) {
 	}
 }
 
+// writeNow writes what is taken at once, and reports that nothing is with again.
+func writeNow(fd uintptr, b []byte) (n int, again bool, err error) {
+	for {
+		n, err = syscall.Write(int(fd), b)
+		switch {
+		case err == nil:
+			return n, false, nil
+		case errors.Is(err, syscall.EINTR):
+		case errors.Is(err, syscall.EAGAIN):
+			return 0, true, nil
+		default:
+			return 0, false, err
+		}
+	}
+}
+
 // peekNow reports whether there is something to read, or an end; b has room for a
 // byte of it.
 func peekNow(fd uintptr, b []byte) bool {

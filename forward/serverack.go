@@ -57,7 +57,7 @@ func (d *dueAck) done(ok bool) {
 	q.signal()
 	q.mu.Unlock()
 	if write {
-		go q.write()
+		q.c.s.ackers.add(q)
 	}
 	if no {
 		q.c.complain(d.tag, reasonNotTaken, nil)
@@ -77,31 +77,6 @@ func (q *ackQueue) signal() {
 	if q.changed != nil {
 		close(q.changed)
 		q.changed = nil
-	}
-}
-
-// write writes what there is, and ends when that is nothing. The connection's
-// settle waits for it.
-func (q *ackQueue) write() {
-	c := q.c
-	var b []byte
-	for {
-		q.mu.Lock()
-		b, q.out = q.out, b[:0]
-		q.unwritten = 0
-		q.writing = len(b) > 0
-		q.signal()
-		q.mu.Unlock()
-		if len(b) == 0 {
-			return
-		}
-		err := c.nc.SetWriteDeadline(time.Now().Add(c.s.cfg.WriteTimeout))
-		if err == nil {
-			_, err = c.nc.Write(b)
-		}
-		if err != nil {
-			c.kill(reasonWrite, err) // and what is not written yet fails at once
-		}
 	}
 }
 
@@ -145,6 +120,13 @@ func (q *ackQueue) expect() {
 	q.mu.Lock()
 	q.due++
 	q.mu.Unlock()
+}
+
+// none reports whether nothing is due or to be written.
+func (q *ackQueue) none() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.due == 0 && !q.writing
 }
 
 // settle waits for what is due, and until it is written.

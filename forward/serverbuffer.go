@@ -220,12 +220,10 @@ func (r *receiveBuffer) readReady(fd uintptr) bool {
 	if again {
 		switch have := r.to - r.from; {
 		case r.left > 0:
-		case r.slow && have <= smallRest && r.c.parking != nil:
+		case r.parks(have):
 			return true // It waits for its next bytes where that costs least.
 		case have == 0:
-			if r.release(); r.c.parking != nil && !r.c.begun {
-				return true // It waits where it costs least for the first byte.
-			}
+			r.release()
 		case have <= smallRest && !r.quick && r.kind == memPool && r.c.s.pool.tight():
 			r.toSmall()
 		}
@@ -237,6 +235,17 @@ func (r *receiveBuffer) readReady(fd uintptr) bool {
 	}
 	r.n, r.err = n, err
 	return true
+}
+
+// parks reports whether a connection that holds have bytes and has nothing to read
+// is to be parked at once: before its first byte, in the middle of a small message
+// that comes slowly, and wherever turns are scarce.
+func (r *receiveBuffer) parks(have int) bool {
+	c := r.c
+	if c.parking == nil || c.stays {
+		return false
+	}
+	return have == 0 && !c.begun || r.slow && have <= smallRest || c.parking.scarce()
 }
 
 // shrink moves what is half read to memory of its size, with room for a byte at

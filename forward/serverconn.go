@@ -23,6 +23,7 @@ const (
 	stateWaiting                   // memory
 	stateHandling                  // the Receiver
 	stateParked                    // the peer, without a goroutine
+	stateQueued                    // its turn, without a goroutine
 )
 
 // serverConn is one connection of a Server. One goroutine reads and hands over;
@@ -47,12 +48,16 @@ type serverConn struct {
 	ended  bool // the peer sends no more
 	ready  bool // the handshakes are made
 	last   bool // the server closes, and what has come already is handed over
+	stays  bool // it could not be parked
+	brief  bool // its end needs no farewell
 
 	stopped, killed ending // nothing more is to be read; the connection is closed
 
 	mu       sync.Mutex
 	state    connState
-	place    int32 // where it is parked; belongs to the parking
+	place    int32 // where it is parked; belongs to the parking, as the next two
+	turn     bool  // it has one
+	queued   bool  // it waits for one
 	held     int64 // bytes of memory
 	got      int64 // bytes of a message of which more is to come
 	since    time.Duration
@@ -121,12 +126,26 @@ func (c *serverConn) rest() {
 	c.enter(stateParked)
 }
 
+// isQuick says how fast its last message came, while it has no goroutine.
+func (c *serverConn) isQuick() bool {
+	if c.receiving != nil {
+		return c.recv.quick
+	}
+	return c.quick
+}
+
 // serve does all for a connection, until it is closed. One that is idle for a while
 // is parked, and goes on in a new goroutine: not even a small stack is worth it, and
 // that of one that has called a Receiver is large.
 func (c *serverConn) serve() {
+	rested := c.receiving == nil && c.ready && c.acks.none()
 	c.wake()
-	if c.ready = c.ready || c.open(); c.ready {
+	if !c.ready {
+		if c.ready = c.open(); c.ready && c.parking != nil && c.parking.join(c) {
+			return
+		}
+	}
+	if c.ready {
 		for c.messages() && c.fill() {
 			if !c.recv.idle {
 				continue
@@ -135,16 +154,22 @@ func (c *serverConn) serve() {
 			if c.parking != nil && c.parking.park(c) {
 				return
 			}
+			c.stays = true
 			c.resume()
 			return
 		}
 	}
 	if c.s.isClosed() {
 		c.drain()
+		// Who was idle and sends nothing has read its acknowledgements.
+		c.brief = rested && !c.handed && len(c.recv.bytes()) == 0
 	}
 	c.recv.release()
 	c.acks.settle()
 	c.shut()
+	if c.parking != nil {
+		c.parking.ended(c)
+	}
 	c.s.ended(c)
 }
 

@@ -121,7 +121,7 @@ func (c *serverConn) shut() {
 		return
 	}
 	half, ok := c.nc.(interface{ CloseWrite() error })
-	if ok && !c.ended && half.CloseWrite() == nil && c.nc.SetReadDeadline(time.Now().Add(drainTime)) == nil {
+	if ok && !c.ended && !c.brief && half.CloseWrite() == nil && c.nc.SetReadDeadline(time.Now().Add(drainTime)) == nil {
 		// An error ends it, which is all that is wanted.
 		n, _ := io.CopyBuffer(struct{ io.Writer }{io.Discard}, io.LimitReader(c.nc, drainBytes), make([]byte, 4096))
 		c.s.stats.discarded.Add(n)

@@ -32,6 +32,7 @@ func (s *Server) keep() {
 			return
 		case now := <-ticker.C:
 			s.pool.retry()
+			s.retryTurns()
 			all = s.open(all)
 			s.look(all, now.Sub(s.began))
 			m := s.pool.state()
@@ -46,6 +47,16 @@ func (s *Server) keep() {
 				s.report(nil, "", reasonMemory, err)
 			}
 		}
+	}
+}
+
+// retryTurns gives turns, of which there are more where connections have ended.
+func (s *Server) retryTurns() {
+	s.mu.Lock()
+	p := s.parking
+	s.mu.Unlock()
+	if p != nil {
+		p.retry()
 	}
 }
 
@@ -93,7 +104,7 @@ func (s *Server) look(all []*serverConn, now time.Duration) {
 // holders returns those that hold memory, or are about to.
 func holders(all []*serverConn) (some []holder) {
 	for _, c := range all {
-		if h := c.seen(); h.state != stateBusy && (h.got > 0 || !h.waits()) {
+		if h := c.seen(); h.state != stateBusy && h.state != stateQueued && (h.got > 0 || !h.waits()) {
 			some = append(some, h)
 		}
 	}

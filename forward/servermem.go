@@ -39,6 +39,7 @@ type pool struct {
 	used    int64 // mapped without the blocks kept
 	peak    int64
 	others  int64                      // what connections take elsewhere
+	turns   int64                      // what those at work take elsewhere
 	free    [maxBlockBits + 1][][]byte // by size
 	waiters []*memoryWaiter            // the quick ones first
 	quick   int                        // how many of the waiters are
@@ -73,7 +74,7 @@ func (p *pool) get(n int64, quick bool) ([]byte, bool) {
 // fits reports whether n bytes more are within what there is for such a
 // connection.
 func (p *pool) fits(n int64, quick bool) bool {
-	limit := p.most()
+	limit := p.blocks()
 	if !quick {
 		limit -= limit / 4
 	}
@@ -98,16 +99,41 @@ func (p *pool) beside(n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.others += n
-	for p.mapped > p.most() && p.trimOne() {
+	for p.mapped > p.blocks() && p.trimOne() {
 	}
 	if n < 0 {
 		p.serve()
 	}
 }
 
-// most is how much blocks may take: what is left of the limit, and at least half
-// of it,
-// without which little would be received.
+// turnCost is what a connection at work takes beside what it reads into: the stack
+// of a goroutine that has called a Receiver, in bytes.
+const turnCost = 8 << 10
+
+// turn counts n connections at work more, or with fewer than 0 fewer.
+func (p *pool) turn(n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.turns += n * turnCost
+	for p.mapped > p.blocks() && p.trimOne() {
+	}
+	if n < 0 {
+		p.serve()
+	}
+}
+
+// share is what there is for blocks and for connections at work.
+func (p *pool) share() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.most()
+}
+
+// blocks is how much blocks may take now.
+func (p *pool) blocks() int64 { return p.most() - p.turns }
+
+// most is how much blocks and connections at work may take: what is left of the
+// limit, and at least half of it, without which little would be received.
 func (p *pool) most() int64 { return max(p.limit-p.others, p.limit/2) }
 
 // take returns a block of 1<<b bytes, if there is one.
@@ -138,7 +164,7 @@ func (p *pool) take(b int, quick bool) ([]byte, bool) {
 
 // reserve counts n bytes, if there are as many; blocks kept make room.
 func (p *pool) reserve(n int64) bool {
-	most := p.most()
+	most := p.blocks()
 	if p.used+n > most {
 		return false
 	}

@@ -107,7 +107,7 @@ func (b *budget) Release(n int64) {
 // TestIdleConnections measures what one costs, with the other end of it in the
 // same process.
 func TestIdleConnections(t *testing.T) {
-	n := 200
+	n := 2000
 	if os.Getenv("SPILLWAY_LONG") != "" {
 		n = 5000
 	}

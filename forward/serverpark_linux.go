@@ -5,26 +5,34 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 )
 
 // parking is where connections wait on which nothing has come for a while. There
 // they take no goroutine, whose stack is most of what an idle connection costs: one
-// goroutine waits for all of them, and gives back one of its own to each on which
-// more comes than it can read by itself (epoll(7)).
+// goroutine waits for all of them, and gives one of its own to each on which more
+// comes than it can read by itself (epoll(7)). Only so many have one at a time; the
+// others wait for their turn.
 type parking struct {
-	fd     int // of file; not used once closed
-	file   *os.File
-	raw    syscall.RawConn
-	resume func(c *serverConn)
+	s    *Server
+	fd   int // of file; not used once closed
+	file *os.File
+	raw  syscall.RawConn
 
 	mu     sync.Mutex
 	conns  map[int32]*serverConn // by their descriptors
+	turns  int                   // of connections that have one
+	queues [2][]*serverConn      // those that wait for theirs: quick ones, others
+	given  int                   // turns that were given to one that has waited
+	queued int                   // connections in queues
 	closed bool
+
+	few atomic.Bool // more than half of the turns are taken
 }
 
-// newParking makes one; resume is called for each connection that leaves it.
-func newParking(resume func(c *serverConn)) (*parking, error) {
+// newParking makes one for the connections of s.
+func newParking(s *Server) (*parking, error) {
 	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("wait for idle connections: epoll_create1: %w", err)
@@ -32,7 +40,7 @@ func newParking(resume func(c *serverConn)) (*parking, error) {
 	if err := syscall.SetNonblock(fd, true); err != nil {
 		return nil, errors.Join(fmt.Errorf("wait for idle connections: %w", err), syscall.Close(fd))
 	}
-	p := &parking{fd: fd, file: os.NewFile(uintptr(fd), "epoll"), resume: resume, conns: make(map[int32]*serverConn)}
+	p := &parking{s: s, fd: fd, file: os.NewFile(uintptr(fd), "epoll"), conns: make(map[int32]*serverConn)}
 	if p.raw, err = p.file.SyscallConn(); err != nil {
 		return nil, errors.Join(fmt.Errorf("wait for idle connections: %w", err), p.file.Close())
 	}
@@ -54,17 +62,17 @@ func (p *parking) run() {
 		for _, e := range events[:max(n, 0)] {
 			p.mu.Lock()
 			c := p.conns[e.Fd]
-			stays := c == nil || c.sip(uintptr(e.Fd)) // It is not closed while it is here.
-			p.mu.Unlock()
-			if !stays {
-				p.leave(c)
+			if c != nil && !c.sip(uintptr(e.Fd)) { // It is not closed while it is here.
+				p.remove(c)
+				p.ask(c)
 			}
+			p.mu.Unlock()
 		}
 	}
 }
 
 // park takes a connection that has nothing to do before something comes, or that is
-// closed. It reports false where the connection has to wait by itself.
+// closed, and its turn. It reports false where the connection has to wait by itself.
 func (p *parking) park(c *serverConn) bool {
 	parked := false
 	err := c.raw.Control(func(fd uintptr) {
@@ -79,25 +87,34 @@ func (p *parking) park(c *serverConn) bool {
 		}
 		parked, c.place = true, int32(fd)
 		p.conns[c.place] = c
+		p.giveBack(c)
 	})
 	return parked && err == nil
 }
 
-// leave lets a connection go on, if it is here.
-func (p *parking) leave(c *serverConn) {
-	p.mu.Lock()
-	here := p.conns[c.place] == c
-	if here {
-		delete(p.conns, c.place)
-	}
-	if here && !p.closed {
+func (p *parking) remove(c *serverConn) {
+	delete(p.conns, c.place)
+	if !p.closed {
 		// It is there: a connection leaves before it is closed.
 		_ = syscall.EpollCtl(p.fd, syscall.EPOLL_CTL_DEL, int(c.place), nil)
 	}
-	p.mu.Unlock()
-	if here {
-		p.resume(c)
+}
+
+// leave lets a connection that is stopped go on, if it is here. It needs no turn:
+// what it does is not much.
+func (p *parking) leave(c *serverConn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.conns[c.place] == c:
+		p.remove(c)
+	case c.queued:
+		c.queued = false
+		p.queued--
+	default:
+		return
 	}
+	c.resume()
 }
 
 // close ends run. Connections that are still here leave when they are stopped.

@@ -45,9 +45,18 @@ func smallMessage(tag string, n int64) []byte {
 	return forward.AppendOption(append(b, c.Entries[0]...), forward.Option{Chunk: c.ID})
 }
 
-// throughput is how many records a second one client gets acknowledged, with the ack of each chunk waited for window
-// chunks later.
-func throughput(t *testing.T, conn *forward.Conn, s *sender, d time.Duration) float64 {
+// throughput is how many records a second one client gets acknowledged in the best of five parts of a time: others
+// use the machine, too.
+func throughput(t *testing.T, conn *forward.Conn, s *sender, d time.Duration) (best float64) {
+	t.Helper()
+	for range 5 {
+		best = max(best, pace(t, conn, s, d/5))
+	}
+	return best
+}
+
+// pace sends chunks for a time, with the ack of each waited for window chunks later.
+func pace(t *testing.T, conn *forward.Conn, s *sender, d time.Duration) float64 {
 	t.Helper()
 	begin, before := time.Now(), s.acked
 	var pending []*forward.Pending
@@ -95,7 +104,7 @@ func testSlow(t *testing.T, budget int64, each int) {
 	r.start()
 	conn := dial(t, r.addr, forward.DialOptions{AckTimeout: 60 * time.Second, Window: window})
 	good := &sender{tag: "good", perRow: 100}
-	d := harness.Pick(200*time.Millisecond, 500*time.Millisecond, 3*time.Second)
+	d := harness.Pick(200*time.Millisecond, 500*time.Millisecond, 5*time.Second)
 	alone := throughput(t, conn, good, d)
 	connections(t, r.addr, each) // They say nothing.
 	halves := connections(t, r.addr, each/2)
@@ -139,6 +148,10 @@ func drip(conns []net.Conn, begun *atomic.Int64, stop <-chan struct{}) (served i
 	pace := time.NewTicker(harness.Pick(50*time.Millisecond, 100*time.Millisecond, 500*time.Millisecond))
 	defer pace.Stop()
 	sent := 0
+	messages := make([][]byte, len(conns)) // made before: they share the processors with what is measured
+	for i := range messages {
+		messages[i] = smallMessage("drip", int64(i))
+	}
 	for going := true; going; sent++ {
 		select {
 		case <-stop:
@@ -146,27 +159,33 @@ func drip(conns []net.Conn, begun *atomic.Int64, stop <-chan struct{}) (served i
 			sent--
 		case <-pace.C:
 			for i, c := range conns {
-				m := smallMessage("drip", int64(i))
+				m := messages[i]
 				c.Write(m[min(sent, len(m)-1):min(sent+1, len(m)-1)]) //nolint:errcheck // It may be closed.
 			}
 			begun.Add(1)
 		}
 	}
 	for i, c := range conns {
-		m := smallMessage("drip", int64(i))
+		m := messages[i]
 		c.Write(m[min(sent, len(m)-1):]) //nolint:errcheck // It may be closed.
 	}
 	for i, c := range conns {
-		want := forward.AppendAck(nil, fmt.Sprintf("drip/%d", i))
-		got := make([]byte, len(want))
-		if c.SetReadDeadline(time.Now().Add(30*time.Second)) != nil {
-			continue
-		}
-		if _, err := io.ReadFull(c, got); err == nil && bytes.Equal(got, want) {
+		if isServed(c, fmt.Sprintf("drip/%d", i)) {
 			served++
 		}
 	}
 	return served
+}
+
+// isServed waits for an ack.
+func isServed(c net.Conn, id string) bool {
+	want := forward.AppendAck(nil, id)
+	got := make([]byte, len(want))
+	if c.SetReadDeadline(time.Now().Add(30*time.Second)) != nil {
+		return false
+	}
+	_, err := io.ReadFull(c, got)
+	return err == nil && bytes.Equal(got, want)
 }
 
 // TestRunClosesTheSlowestFirst fills the share for receiving with messages whose rest does not come. They are closed,

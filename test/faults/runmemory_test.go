@@ -248,8 +248,11 @@ func sendTags(to, prefix string, n int64, sent chan<- int64) {
 	sent <- n
 }
 
-// pour sends chunks of 100 records of 500 bytes, size bytes in all, and does not wait for their acknowledgements before
-// the end.
+// poured is how many records of 499 bytes a chunk of pour has: as many as fill a block of a buffer of 64 MiB, so that
+// what the buffer counts is resident.
+const poured = 160
+
+// pour sends chunks of records, size bytes in all, and does not wait for their acknowledgements before the end.
 func (r *relay) pour(size int64, sent chan<- int64) {
 	conn, err := forward.Dial(context.Background(), forward.DialOptions{Address: r.addr, Window: 1 << 20, WriteTimeout: 300 * time.Second, AckTimeout: 300 * time.Second})
 	if err != nil {
@@ -262,16 +265,16 @@ func (r *relay) pour(size int64, sent chan<- int64) {
 	records := int64(0)
 	for n := int64(0); n < size; {
 		var b []byte
-		for range 100 {
+		for range poured {
 			var text strings.Builder
 			for range 480 {
 				text.WriteByte('0' + byte(random.IntN(64)))
 			}
 			b = msgp.AppendString(msgp.AppendString(msgp.AppendMapHeader(forward.AppendEntry(b, time.Now().UnixNano()), 1), "log"), text.String())
 		}
-		records += 100
+		records += poured
 		n += int64(len(b))
-		p, err := conn.Write(context.Background(), &forward.OutChunk{Tag: "flood", Records: 100, ID: fmt.Sprint("flood/", records), Entries: [][]byte{b}})
+		p, err := conn.Write(context.Background(), &forward.OutChunk{Tag: "flood", Records: poured, ID: fmt.Sprint("flood/", records), Entries: [][]byte{b}})
 		if err != nil {
 			sent <- -1
 			return

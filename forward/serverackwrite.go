@@ -1,0 +1,114 @@
+package forward
+
+import (
+	"sync"
+	"time"
+)
+
+// ackers write acknowledgements. A destination may settle what thousands of
+// connections have sent at once, and a goroutine for each would cost more than what
+// they hold; so there are a few, and those do not wait for a peer.
+type ackers struct {
+	mu     sync.Mutex
+	queues []*ackQueue
+	active int
+}
+
+// ackersMost is how many goroutines write without waiting.
+const ackersMost = 8
+
+// add has the acknowledgements of q written, of which writing is set.
+func (w *ackers) add(q *ackQueue) {
+	if q.c.raw == nil {
+		go q.write(nil) // Whether it would wait cannot be known.
+		return
+	}
+	w.mu.Lock()
+	w.queues = append(w.queues, q)
+	begin := w.active < ackersMost
+	if begin {
+		w.active++
+	}
+	w.mu.Unlock()
+	if begin {
+		go w.run()
+	}
+}
+
+// next returns a queue that has something to write, or nil for the end of run.
+func (w *ackers) next() *ackQueue {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.queues) == 0 {
+		w.queues = nil
+		w.active--
+		return nil
+	}
+	q := w.queues[0]
+	w.queues[0] = nil
+	w.queues = w.queues[1:]
+	return q
+}
+
+func (w *ackers) run() {
+	for q := w.next(); q != nil; q = w.next() {
+		q.writeNow()
+	}
+}
+
+// take returns what there is to write, in exchange for the memory of done. It is
+// empty where there is nothing, and then whoever writes must end: the connection's
+// settle waits for it.
+func (q *ackQueue) take(done []byte) []byte {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	b := q.out
+	q.out = done[:0]
+	q.unwritten = 0
+	q.writing = len(b) > 0
+	q.signal()
+	return b
+}
+
+// writeNow writes what the connection takes now, and leaves the rest to a goroutine
+// of its own.
+func (q *ackQueue) writeNow() {
+	for b := q.take(nil); len(b) > 0; b = q.take(b) {
+		var n int
+		var again bool
+		var err error
+		if closed := q.c.raw.Write(func(fd uintptr) bool {
+			n, again, err = writeNow(fd, b)
+			return true
+		}); closed != nil {
+			err = closed
+		}
+		switch {
+		case err != nil:
+			q.c.kill(reasonWrite, err) // and what is not written yet fails at once
+		case again || n < len(b):
+			go q.write(b[n:])
+			return
+		}
+	}
+}
+
+// write writes b, and then what there is, and waits for the peer.
+func (q *ackQueue) write(b []byte) {
+	c := q.c
+	if len(b) == 0 {
+		b = q.take(nil)
+	}
+	for ; len(b) > 0; b = q.take(b) {
+		err := c.nc.SetWriteDeadline(time.Now().Add(c.s.cfg.WriteTimeout))
+		if err == nil {
+			_, err = c.nc.Write(b)
+		}
+		if err == nil {
+			err = c.nc.SetWriteDeadline(time.Time{})
+		}
+		if err != nil {
+			c.kill(reasonWrite, err) // and what is not written yet fails at once
+		}
+	}
+}
