@@ -16,7 +16,8 @@ var ErrRecord = errors.New("forward: not a record")
 
 // AppendRecord appends v, which must be a record, as a msgpack map:
 //
-//   - map[string]string, map[string]any, and *Fields, which allocate nothing;
+//   - map[string]string, map[string]any, and *Fields, which allocate nothing, nor does a
+//     pointer to a struct of numbers, booleans and strings;
 //   - a msgp.Marshaler that makes a map;
 //   - any other map with keys of a string type, a struct, or a pointer to one of
 //     these. A field's key is what its tag "msg" or "codec" says, else its name;
@@ -43,8 +44,10 @@ func AppendRecord(dst []byte, v any) ([]byte, error) {
 	r := reflect.ValueOf(v)
 	for r.Kind() == reflect.Pointer && !r.IsNil() {
 		r = r.Elem()
-		if m, ok := r.Interface().(msgp.Marshaler); ok {
-			return appendMarshaler(dst, m)
+		if t := r.Type(); t.Kind() == reflect.Interface || t.Implements(marshaler) { // else Interface would only copy
+			if m, ok := r.Interface().(msgp.Marshaler); ok {
+				return appendMarshaler(dst, m)
+			}
 		}
 	}
 	switch {
@@ -55,6 +58,8 @@ func AppendRecord(dst []byte, v any) ([]byte, error) {
 	}
 	return dst, fmt.Errorf("%w: %T; expected a map with string keys, a struct, or a msgp.Marshaler that makes a map", ErrRecord, v)
 }
+
+var marshaler = reflect.TypeFor[msgp.Marshaler]()
 
 // appendMarshaler checks what foreign code appends: one record that is none
 // would make all that stand behind it in its chunk unreadable.

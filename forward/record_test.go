@@ -125,6 +125,9 @@ func TestFieldsAny(t *testing.T) {
 	}
 }
 
+// named is text of a type of its own.
+type named string
+
 // What is posted most allocates nothing.
 func TestAppendRecordAllocates(t *testing.T) {
 	buf := make([]byte, 0, 1024)
@@ -132,6 +135,13 @@ func TestAppendRecordAllocates(t *testing.T) {
 		"map[string]string": map[string]string{"a": "b", "c": "d"},
 		"map[string]any":    map[string]any{"a": "b", "c": 1, "d": 1.5, "e": true},
 		"*Fields":           new(Fields).String("a", "b"),
+		"*struct": &struct {
+			A string `msg:"a"`
+			B int32  `msg:"b,omitempty"`
+			C bool
+			D float64
+			E named
+		}{"a", 1, true, 1.5, "e"},
 	} {
 		if n := testing.AllocsPerRun(100, func() {
 			if _, err := AppendRecord(buf, v); err != nil {

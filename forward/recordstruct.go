@@ -13,6 +13,7 @@ type field struct {
 	key       string
 	index     int
 	omitempty bool
+	plain     bool // a number, a boolean or text whose type has no method that could say otherwise
 }
 
 // structs keeps what was found out about each type of struct. It grows with the
@@ -40,10 +41,20 @@ func fieldsOf(t reflect.Type) []field {
 		if key == "" {
 			key = f.Name
 		}
-		found = append(found, field{key, i, strings.Contains(","+options+",", ",omitempty,")})
+		found = append(found, field{key, i, strings.Contains(","+options+",", ",omitempty,"), isPlain(f.Type)})
 	}
 	structs.Store(t, found)
 	return found
+}
+
+func isPlain(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Bool, reflect.String, reflect.Float32, reflect.Float64,
+		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		return t.NumMethod() == 0
+	}
+	return false
 }
 
 func appendStruct(dst []byte, r reflect.Value, depth int) ([]byte, error) {
@@ -60,10 +71,18 @@ func appendStruct(dst []byte, r reflect.Value, depth int) ([]byte, error) {
 	out := msgp.AppendMapHeader(dst, n)
 	var err error
 	for _, f := range all {
-		if v := r.Field(f.index); !f.omitempty || !v.IsZero() {
-			if out, err = appendValue(msgp.AppendString(out, f.key), v.Interface(), depth-1); err != nil {
-				return dst, inKey(f.key, err)
-			}
+		v := r.Field(f.index)
+		if f.omitempty && v.IsZero() {
+			continue
+		}
+		out = msgp.AppendString(out, f.key)
+		if f.plain { // as an interface it would be allocated
+			out, err = appendReflect(out, v, depth-1)
+		} else {
+			out, err = appendValue(out, v.Interface(), depth-1)
+		}
+		if err != nil {
+			return dst, inKey(f.key, err)
 		}
 	}
 	return out, nil
