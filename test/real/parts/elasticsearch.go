@@ -43,7 +43,7 @@ func (n *SearchNode) elasticsearch(version string, settings map[string]string, o
 	settings["path.data"], settings["path.logs"] = filepath.Join(n.dir, "data"), filepath.Join(n.dir, "logs")
 	settings["xpack.security.enabled"] = strconv.FormatBool(options.Secured)
 	if options.Secured {
-		if err := n.secureElasticsearch(config, settings); err != nil {
+		if err := n.secureElasticsearch(config, settings, options.Mutual); err != nil {
 			return err
 		}
 	}

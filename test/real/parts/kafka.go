@@ -63,6 +63,8 @@ type KafkaOptions struct {
 	Version string // Kafka4 unless set
 	// Settings are further lines of server.properties, or others in the place of ours.
 	Settings map[string]string
+	// Tokens lets users in by OAUTHBEARER, too, at the listeners with SASL.
+	Tokens bool
 }
 
 // KafkaBroker is a broker, in one process with its controller. It listens at four addresses: without
@@ -74,6 +76,8 @@ type KafkaBroker struct {
 	Addr, SASLAddr, TLSAddr, SASLTLSAddr string
 	// Certificates are those of the listeners with TLS.
 	Certificates *Certificates
+	// Tokens makes tokens for OAUTHBEARER; nil where the broker takes none.
+	Tokens *TokenIssuer
 
 	t       testing.TB
 	dir     string
@@ -109,7 +113,15 @@ func startKafka(t testing.TB, options KafkaOptions) (*KafkaBroker, error) {
 	if b.Certificates, err = makeCertificates(b.dir); err != nil {
 		return nil, err
 	}
-	if err := b.configure(options.Settings); err != nil {
+	further := maps.Clone(options.Settings)
+	if options.Tokens {
+		if b.Tokens, err = newTokenIssuer(b.dir); err != nil {
+			return nil, err
+		}
+		further = b.Tokens.settings()
+		maps.Copy(further, options.Settings)
+	}
+	if err := b.configure(further); err != nil {
 		return nil, err
 	}
 	// A cluster's id is any UUID; that of the user is made with the directory, since he is among the metadata.
@@ -209,7 +221,11 @@ func join(path string, from ...string) error {
 
 // command is a call of a class of the broker, in its directory.
 func (b *KafkaBroker) command(class string, args ...string) *exec.Cmd {
-	cmd := exec.Command(b.java, slices.Concat(javaFlags(512), []string{
+	flags := javaFlags(512)
+	if b.Tokens != nil {
+		flags = append(flags, b.Tokens.flags()...)
+	}
+	cmd := exec.Command(b.java, slices.Concat(flags, []string{
 		"-Dlog4j2.configurationFile=log4j2.properties", "-Dlog4j.configuration=file:log4j.properties",
 		"-cp", filepath.Join(b.lib, "*"), class,
 	}, args)...)

@@ -22,6 +22,9 @@ func (n *SearchNode) openSearch(version string, settings map[string]string, opti
 	if options.Secured != (n.Name == OpenSearchSecured) {
 		return fmt.Errorf("start %s: of OpenSearch %s is secured, and nothing else", n.Name, OpenSearchSecured)
 	}
+	if options.Mutual {
+		return fmt.Errorf("start %s: its administrator is known by a certificate, so its clients are not asked for one here", n.Name)
+	}
 	least, most, release := 17, 21, "11" // its security manager was taken out of Java after 23
 	if strings.HasPrefix(version, "3.") {
 		least, most, release = 21, newest, "21"

@@ -56,6 +56,8 @@ var javaSources embed.FS
 type SearchOptions struct {
 	// Secured asks for TLS and users.
 	Secured bool
+	// Mutual asks clients of a secured node of Elasticsearch for a certificate as well.
+	Mutual bool
 	// Settings are further ones of the node, such as `http.max_content_length`.
 	Settings map[string]string
 }
@@ -100,7 +102,7 @@ func startSearch(t testing.TB, name string, options SearchOptions) (*SearchNode,
 		if n.Certificates, err = makeCertificates(n.dir); err != nil {
 			return nil, err
 		}
-		if transport.TLSClientConfig, err = n.Certificates.TLS(false); err != nil {
+		if transport.TLSClientConfig, err = n.Certificates.TLS(options.Mutual); err != nil {
 			return nil, err
 		}
 	}

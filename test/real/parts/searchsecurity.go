@@ -12,11 +12,14 @@ const securityPlugin = "org.opensearch.plugin:opensearch-security:2.19.4.0:zip"
 
 // secureElasticsearch lets in the two users, whose passwords stand in its files as bcrypt, and nobody
 // else, by TLS.
-func (n *SearchNode) secureElasticsearch(config string, settings map[string]string) error {
+func (n *SearchNode) secureElasticsearch(config string, settings map[string]string, mutual bool) error {
 	const prefix = "xpack.security.http.ssl."
 	settings[prefix+"enabled"] = "true"
 	settings[prefix+"key"], settings[prefix+"certificate"] = "node.key", "node.pem"
 	settings[prefix+"certificate_authorities"], settings[prefix+"client_authentication"] = "ca.pem", "optional"
+	if mutual {
+		settings[prefix+"client_authentication"] = "required"
+	}
 	write := func(name, text string) error {
 		return os.WriteFile(filepath.Join(config, name), []byte(text), 0o644)
 	}
