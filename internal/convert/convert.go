@@ -54,6 +54,7 @@ type kafkaFluentd struct {
 	used     map[string]bool
 	warnings []string
 	problems []string
+	record   int64 // the largest, in bytes
 
 	source, sink, route []line
 	none                []line // Properties without a counterpart.
@@ -77,7 +78,7 @@ func KafkaFluentdConsumer(content []byte, o Options) (*Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: expected Java properties: %w", o.File, err)
 	}
-	c := &kafkaFluentd{o: o, old: p.Map(), used: make(map[string]bool)}
+	c := &kafkaFluentd{o: o, old: p.Map(), used: make(map[string]bool), record: usualRecord}
 	c.kafka()
 	c.topics()
 	c.format()

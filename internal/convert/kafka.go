@@ -8,6 +8,9 @@ import (
 // smallestRecord is what a record is limited to unless the file says more: the source's default.
 const smallestRecord = 16 << 20
 
+// usualRecord is what a record was limited to where the old file says nothing of it.
+const usualRecord = 1 << 20
+
 // noCounterpart lists what means nothing to a consumer of today's protocol, and why.
 var noCounterpart = []struct{ name, why string }{
 	{"fluentd.consumer.threads", "none is needed: partitions are read at the same time; for more processors, start more processes of the group"},
@@ -67,10 +70,12 @@ func (c *kafkaFluentd) kafka() {
 			c.problem("%s: expected a number", shown("fetch.message.max.bytes", text))
 		case n > smallestRecord:
 			n = min(n, 128<<20)
+			c.record = n
 			c.source = append(c.source, line{shown("fetch.message.max.bytes", text), "max-record-size: " + strconv.FormatInt(n, 10)})
 		default:
+			c.record = n
 			c.none = append(c.none, line{text: shown("fetch.message.max.bytes", text),
-				comment: "records up to 16m are taken anyway (max-record-size); on a larger one the old program stopped, this one keeps its place in the dead letters"})
+				comment: "such records are taken anyway (max-record-size, max-buffer-size); on a larger one the old program stopped, this one keeps its place in the dead letters"})
 		}
 	}
 }

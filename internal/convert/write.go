@@ -61,11 +61,16 @@ func (c *kafkaFluentd) elasticsearch() {
 
 // buffer converts what is held between.
 func (c *kafkaFluentd) buffer() {
-	if n, text, found := c.size("fluentd.client.buffer.max.bytes"); found {
-		c.route = append(c.route, line{shown("fluentd.client.buffer.max.bytes", text) + "; here it bounds all that is held", "max-buffer-size: " + strconv.FormatInt(max(n, 64<<10), 10)})
-	} else {
-		c.route = append(c.route, line{"fluentd.client.buffer.max.bytes was not set, and 128 MiB by default; this is enough, and bounds all that is held", "max-buffer-size: 64m"})
+	n, text, found := c.size("fluentd.client.buffer.max.bytes")
+	comment, limit := shown("fluentd.client.buffer.max.bytes", text)+"; here it bounds all that is held", strconv.FormatInt(n, 10)
+	if !found {
+		n, comment, limit = 64<<20, "fluentd.client.buffer.max.bytes was not set, and 128 MiB by default; this is enough, and bounds all that is held", "64m"
 	}
+	// A route holds records up to three sixteenths of its buffer.
+	if enough := (c.record/3*16)>>20 + 1; n < enough<<20 {
+		comment, limit = comment+"; a record of fetch.message.max.bytes needs so much", strconv.FormatInt(enough, 10)+"m"
+	}
+	c.route = append(c.route, line{comment, "max-buffer-size: " + limit})
 	if dir, found := c.get("fluentd.consumer.backup.dir"); found {
 		c.none = append(c.none, line{text: shown("fluentd.consumer.backup.dir", dir),
 			comment: "not needed: what is not delivered is not committed, and is read again; mode: spill keeps it on the disk all the same"})

@@ -13,6 +13,7 @@ type moved struct {
 	had   []string        // the sinks for which it is taken
 	from  []Leg           // of the present table, those that gave it back
 	rests []*record.Chunk // what they gave back
+	kept  bool            // it was kept until now, and is for as long as it is not delivered
 	long  *moved          // of records too long for a leg, which go where invalid ones go
 }
 

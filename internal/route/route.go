@@ -88,7 +88,17 @@ func (r *Route) toward(sink string) []Leg {
 // added to m.
 func (t *Table) admit(legs []Leg, c *record.Chunk, m *moved) {
 	for _, l := range legs {
-		if len(c.Bodies) > mostFor(l, c) && t.sift(legs, c, m) {
+		if len(c.Bodies) <= mostFor(l, c) {
+			continue
+		}
+		if m.kept && c.Encoding == record.EncodingMessage && c.Count == 1 {
+			// A place would not say what it was: it is kept where it is.
+			if c.Done != nil {
+				c.Done(false)
+			}
+			return
+		}
+		if t.sift(legs, c, m) {
 			return
 		}
 	}

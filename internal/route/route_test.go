@@ -262,28 +262,23 @@ func checkKnown(t *testing.T, before *world, c *record.Chunk) {
 	}
 }
 
-// TestTooLongMessages: the pieces of a message that is too long still say where it came
-// from, and nothing of it is missing.
+// TestTooLongMessages: of a message that is too long one dead letter says where it is; a
+// dead letter that has become too long stays what it is.
 func TestTooLongMessages(t *testing.T) {
 	partition := record.Partition{Topic: "orders", ID: [16]byte{1}, Number: 3}
+	fill := func(letter string, n int) []byte { return []byte(strings.Repeat(letter, n)) }
 	for _, c := range []struct {
-		name              string
-		key, headers, len int
-		pieces            []int
-		beside            bool // key and headers are beside each piece
+		name     string
+		key, len int
+		headers  []byte
+		beside   bool // key and headers are kept
 	}{
-		{"value", 5, 0, 70 << 10, []int{32 << 10, 32 << 10, 6 << 10}, true},
-		{"key", 40 << 10, 0, 10, []int{32 << 10, 8<<10 + 10}, false},
-		{"headers", 1, 40 << 10, 0, []int{32 << 10, 8<<10 + 1}, false},
+		{"value", 5, 70 << 10, record.AppendHeader(nil, nil, fill("h", 9)), true},
+		{"key", 40 << 10, 10, nil, false},
+		{"headers", 1, 0, record.AppendHeader(nil, nil, fill("h", 40<<10)), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			fill := func(letter string, n int) []byte { return []byte(strings.Repeat(letter, n)) }
-			m := record.Message{
-				Time: 9, Offset: 41, Form: record.FormJSON, Key: fill("k", c.key), Value: fill("v", c.len),
-			}
-			if c.headers > 0 {
-				m.Headers = record.AppendHeader(nil, nil, fill("h", c.headers-8))
-			}
+			m := record.Message{Time: 9, Offset: 41, Form: record.FormJSON, Key: fill("k", c.key), Headers: c.headers, Value: fill("v", c.len)}
 			short := record.Message{Offset: 42, Value: []byte("short")}
 			chunk := record.Chunk{
 				Tag: "app.x", Encoding: record.EncodingMessage, Count: 2, Partition: partition,
@@ -296,27 +291,29 @@ func TestTooLongMessages(t *testing.T) {
 				t.Fatalf("the leg gets %+v", w.a.chunks)
 			}
 			long := w.bad.chunks[0]
-			var sizes []int
-			var whole []byte
-			for _, body := range bodies(w.bad) {
-				var got record.Message
-				if !record.ReadMessage([]byte(body), &got) || got.Offset != 41 || got.Time != 9 || got.Form != record.FormText {
-					t.Fatalf("a piece is %+v", got)
-				}
-				if c.beside != (string(got.Key) == string(m.Key)) {
-					t.Errorf("a piece has a key of %d bytes", len(got.Key))
-				}
-				sizes = append(sizes, len(got.Value))
-				whole = append(whole, got.Value...)
+			var got record.Message
+			if all := bodies(w.bad); len(all) != 1 || long.Count != 1 || !record.ReadMessage([]byte(all[0]), &got) {
+				t.Fatalf("%d letters of one message, in %+v", len(all), long)
 			}
-			want := string(m.Value)
-			if !c.beside {
-				want = string(m.Key) + string(m.Headers) + want
+			want := fmt.Sprintf("a record of %d bytes, more than the ", m.Size()-record.FrameSize)
+			if got.Offset != 41 || got.Time != 9 || got.Form != record.FormText || !strings.HasPrefix(string(got.Value), want) ||
+				!strings.HasSuffix(string(got.Value), "it is at "+partition.Coordinates(41)) || long.Partition != partition || long.Refusal.Reason != "too-large" {
+				t.Errorf("the letter is %+v of %+v, %+v", got, long.Partition, long.Refusal)
 			}
-			if diff := cmp.Diff(c.pieces, sizes); diff != "" || string(whole) != want || long.Count != len(sizes) || long.Partition != partition {
-				t.Errorf("%d bytes of %d, from %+v; pieces:\n%s", len(whole), len(want), long.Partition, diff)
+			if c.beside != (string(got.Key) == string(m.Key)) || len(c.headers) > 0 && c.beside != (string(got.Headers) == string(m.Headers)) {
+				t.Errorf("it has a key of %d bytes and headers of %d", len(got.Key), len(got.Headers))
 			}
 		})
+	}
+	w := newWorld()
+	w.a.most = 1000
+	m, told := record.Message{Offset: 41, Value: fill("v", 2000)}, []bool(nil)
+	w.AdmitTo(w.a.name, &record.Chunk{
+		Tag: "app.x", Encoding: record.EncodingMessage, Count: 1, Partition: partition, Bodies: record.AppendMessage(nil, &m),
+		Done: func(ok bool) { told = append(told, ok) },
+	})
+	if len(w.a.chunks)+len(w.bad.chunks) > 0 || !slices.Equal(told, []bool{false}) {
+		t.Errorf("of a letter that is too long the legs get %d and %d chunks, and its store is told %v", len(w.a.chunks), len(w.bad.chunks), told)
 	}
 }
 

@@ -56,9 +56,10 @@ func (r *Router) Admit(c *record.Chunk) {
 
 // AdmitTo hands a chunk to the leg of its tag's route that leads to the sink of that
 // name, and to all of them where none does, as after a change of the file. It is for
-// what was kept until now, so what no route matches is not dropped.
+// what was kept until now, so what no route matches is not dropped, and a message that no
+// leg can hold is not taken.
 func (r *Router) AdmitTo(sink string, c *record.Chunk) {
-	r.pass(c, &moved{}, func(t *Table) []Leg {
+	r.pass(c, &moved{kept: true}, func(t *Table) []Leg {
 		to := t.route(c.Tag)
 		if t.strays(to) {
 			t.tell(c)

@@ -1,7 +1,7 @@
 package route
 
 import (
-	"slices"
+	"fmt"
 
 	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/record"
@@ -12,8 +12,9 @@ import (
 const longPiece = 32 << 10
 
 // sift hands a chunk to legs of which some cannot hold all of its records, and reports
-// false where all can. Those that a leg cannot hold go, in pieces of text, where invalid
-// ones go: their sender would send them again for ever.
+// false where all can. Those that a leg cannot hold go where invalid ones go, in pieces of
+// text, or, where they are messages of a log with offsets, by their place in it: their
+// sender would send them again for ever.
 //
 // What goes to the legs is not the chunk then, and what is too long not a part of it:
 // each has a key of its own, so that it is settled, and recognised when it is sent again,
@@ -91,25 +92,20 @@ func textInPieces(to *record.Chunk, body []byte) {
 	}
 }
 
-// messageInPieces adds the message with that body to a chunk, its value cut into texts:
-// each piece still says where it came from. Where what stands beside the value is too
-// long itself it is cut with it.
-func messageInPieces(to *record.Chunk, body []byte) {
+// messageByPlace adds a message in the place of one with that body, which says where that
+// is: a log with offsets has it still. There is one, since a dead letter is known by its
+// place: of several pieces with the same the store would keep one.
+func messageByPlace(to *record.Chunk, body []byte, most int) {
 	var m record.Message
 	record.ParseMessage(body, &m)
-	value := m.Value
 	if len(m.Key)+len(m.Headers) > longPiece {
-		value, m.Key, m.Headers = slices.Concat(m.Key, m.Headers, m.Value), nil, nil
+		m.Key, m.Headers = nil, nil
 	}
-	m.Form, m.Null, m.Value = record.FormText, false, nil
-	grow(to, len(value)+m.Size()*pieces(value))
-	to.Count += pieces(value)
-	for range pieces(value) {
-		n := min(len(value), longPiece)
-		m.Value = value[:n]
-		to.Bodies = record.AppendMessage(to.Bodies, &m)
-		value = value[n:]
-	}
+	m.Form, m.Null = record.FormText, false
+	m.Value = fmt.Appendf(nil, "a record of %d bytes, more than the %d that a buffer of its route takes; it is at %s",
+		len(body), most, to.Partition.Coordinates(m.Offset))
+	to.Count++
+	to.Bodies = record.AppendMessage(to.Bodies, &m)
 }
 
 // pieces is into how many a body is cut.
@@ -147,7 +143,7 @@ func divide(c *record.Chunk, most int) (fit, long *record.Chunk) {
 		}
 		kept = append(kept, from[:len(from)-len(rest)]...)
 		if long.Encoding == record.EncodingMessage {
-			messageInPieces(long, body)
+			messageByPlace(long, body, most)
 		} else {
 			textInPieces(long, body)
 		}

@@ -122,6 +122,29 @@ func (s *story) blocked(index, setting string, n int64) {
 	}
 }
 
+// A record that is larger than its route holds, and smaller than its source takes, is one record and one
+// dead letter, which says where it is.
+func tellTooLong(s *story) {
+	s.broker.CreateTopic(s.T, "long", 1, map[string]string{"max.message.bytes": "64000000"})
+	s.produce("long", &kgo.Record{Value: []byte(`{"n":0}`)}, &kgo.Record{Key: []byte("k"), Value: fmt.Appendf(nil, `{"n":1,"text":%q}`, bytes.Repeat([]byte("x"), 3<<20))},
+		&kgo.Record{Value: []byte(`{"n":2}`)})
+	s.configure(`memory: 64m
+sources:
+  orders: {type: kafka, brokers: "$BROKER", topics: long, group: long}
+sinks:
+  search: {type: elasticsearch, hosts: "$NODE", index: long}
+routes:
+  - {match: "**", to: search}
+`)
+	s.start()
+	s.settles(3)
+	s.indexed("long", 0, 2)
+	if all := s.letters("dead letters"); len(all) != 1 || all[1].Reason != "too-large" || all[1].Key != "k" || !strings.Contains(all[1].Body, "it is at kafka:long/0/1@") {
+		s.Errorf("%+v, expected one letter that says where the record is", all)
+	}
+	s.ends(3, 2, 1)
+}
+
 // Records without a value are dropped and counted, or delete the document of their key, or are kept as dead letters.
 func tellTombstones(s *story) {
 	s.broker.CreateTopic(s.T, "tombs", 1, nil)

@@ -35,6 +35,7 @@ func TestKafkaStories(t *testing.T) {
 				t.Run(title, func(t *testing.T) { run(newStory(t, broker, node)) })
 			}
 			tell("poison", tellPoison)
+			tell("too long for a route", tellTooLong)
 			tell("tombstones", tellTombstones)
 			tell("broker unreachable", tellNoBroker)
 			tell("user refused", tellWrongPassword)

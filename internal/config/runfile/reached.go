@@ -3,6 +3,8 @@ package runfile
 import (
 	"slices"
 	"strings"
+
+	"github.com/spillway/spillway/internal/config/setting"
 )
 
 // intoSearch warns of what a source of Kafka and the indices that its records go to do
@@ -52,21 +54,43 @@ func whyTwice(to *SearchSink) string {
 	return ""
 }
 
-// reached are the sinks that a source's records go to, where that can be known from
-// its tag, and all that routes name where it cannot.
+// tooLong warns of a max-record-size that was asked for, and that a buffer on the way cannot
+// hold: a leg gets three quarters of max-buffer-size, and a record may have a quarter of that.
+func (p *parser) tooLong(s *Source) {
+	if s.Kafka.sizedAt == "" {
+		return
+	}
+	for _, r := range p.routesOf(s.Kafka) {
+		if s.Kafka.MaxRecordSize > r.Buffer.Limit/16*3 {
+			enough := (s.Kafka.MaxRecordSize/3*16)>>20 + 1
+			p.warnings.add(s.Kafka.sizedAt, "max-record-size "+setting.FormatSize(s.Kafka.MaxRecordSize)+" is more than the route "+r.Name+
+				" holds, which is records up to three sixteenths of its max-buffer-size: larger ones become dead letters that say where they are; max-buffer-size: "+
+				setting.FormatSize(enough<<20)+" holds them")
+		}
+	}
+}
+
+// reached are the sinks that a source's records go to.
 func (p *parser) reached(k *KafkaSource) (sinks []string) {
-	add := func(r *Route) {
+	for _, r := range p.routesOf(k) {
 		for _, name := range r.To {
 			if !slices.Contains(sinks, name) {
 				sinks = append(sinks, name)
 			}
 		}
 	}
+	return sinks
+}
+
+// routesOf are the routes that a source's records go to, where that can be known from its
+// tag, and all where it cannot.
+func (p *parser) routesOf(k *KafkaSource) (routes []*Route) {
+	all := p.out.Routes
 	if len(k.Topics) == 0 && strings.Contains(k.Tag, "{topic}") {
-		for i := range p.out.Routes {
-			add(&p.out.Routes[i])
+		for i := range all {
+			routes = append(routes, &all[i])
 		}
-		return sinks
+		return routes
 	}
 	tags := []string{k.Tag}
 	if len(k.Topics) > 0 {
@@ -77,9 +101,10 @@ func (p *parser) reached(k *KafkaSource) (sinks []string) {
 	}
 	for _, tag := range tags {
 		tag = strings.ReplaceAll(tag, "{partition}", "0")
-		if i := slices.IndexFunc(p.out.Routes, func(r Route) bool { return r.Match.Match(tag) }); i >= 0 {
-			add(&p.out.Routes[i])
+		i := slices.IndexFunc(all, func(r Route) bool { return r.Match.Match(tag) })
+		if i >= 0 && !slices.Contains(routes, &all[i]) {
+			routes = append(routes, &all[i])
 		}
 	}
-	return sinks
+	return routes
 }

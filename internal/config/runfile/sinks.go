@@ -83,6 +83,7 @@ func (p *parser) together() {
 	for i := range p.out.Sources {
 		if s := &p.out.Sources[i]; s.Kafka != nil {
 			p.intoSearch(s)
+			p.tooLong(s)
 		}
 	}
 }

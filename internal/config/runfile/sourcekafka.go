@@ -85,6 +85,8 @@ type KafkaSource struct {
 	Tombstone     Tombstone
 	MaxRecordSize int64 // bytes
 	MaxAhead      int   // records
+
+	sizedAt string // where MaxRecordSize stands in the file
 }
 
 // KafkaFields are the keys under which parts of a record are put into its value; empty
@@ -94,6 +96,7 @@ type KafkaFields struct{ Key, Headers, Topic, Partition, Offset, Timestamp strin
 // kafkaSource checks what the options say together.
 func (p *parser) kafkaSource(s *KafkaSource, at place, have given) {
 	p.cluster(&s.KafkaCluster, at, have)
+	s.sizedAt = have["max-record-size"]
 	switch {
 	case have.has("topics") && have.has("topics-regexp"):
 		p.problem(have["topics-regexp"], "topics-regexp beside topics", "one of the two", "write the names of topics as alternatives: a|b")

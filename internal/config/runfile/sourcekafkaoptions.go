@@ -101,7 +101,7 @@ func kafkaLimitRows() []row[KafkaSource] {
 	type source = KafkaSource
 	return []row[source]{
 		{Option: Option{Name: "max-record-size", Kind: setting.Size, Default: "16m",
-			Help: "Limits a record; of a larger one the dead letters get the place where it is."},
+			Help: "Limits a record; of a larger one the dead letters get the place where it is, and likewise of one that is larger than three sixteenths of its route's max-buffer-size."},
 			check: sizeBetween(1<<10, 128<<20), set: number(func(s *source) *int64 { return &s.MaxRecordSize })},
 		{Option: Option{Name: "max-ahead", Kind: setting.Int, Default: "1000000",
 			Help: "Limits how many records past the first that is not settled are read of a partition."},
