@@ -134,6 +134,7 @@ func (c *compressed) Read(p []byte) (int, error) {
 			_, err = c.z.Write(piece)
 		} else if errors.Is(err, io.EOF) {
 			c.done, err = true, c.z.Close()
+			gzips.Put(c.z) // Nothing is read behind the end.
 		}
 		if err != nil {
 			return 0, err

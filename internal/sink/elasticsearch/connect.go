@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"strings"
 
 	"github.com/elastic/elastic-transport-go/v8/elastictransport"
 
@@ -67,18 +69,20 @@ func (s *Sink) authorize(r *http.Request) {
 	}
 }
 
-// perform sends a request to a node that can be reached. One that cannot be is no
-// failed attempt while there is another: nothing was sent.
-func (s *Sink) perform(ctx context.Context, request func(context.Context) (*http.Request, error)) (*http.Response, *http.Request, error) {
+// perform sends a request to a node that can be reached, and returns which one that is.
+// One that cannot be is no failed attempt while there is another: nothing was sent.
+func (s *Sink) perform(ctx context.Context, request func(context.Context) (*http.Request, error)) (*http.Response, *url.URL, error) {
 	var errs []error
 	for range s.nodes.count() {
 		r, err := request(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
+		path := r.URL.Path
 		resp, err := s.client.Perform(r)
 		if err == nil {
-			return resp, r, nil
+			// The client has put the node's own path before that of the request.
+			return resp, &url.URL{Scheme: r.URL.Scheme, Host: r.URL.Host, Path: strings.TrimSuffix(r.URL.Path, path)}, nil
 		}
 		if said := tlserror.Explain("the node "+r.URL.Host, err); said != nil {
 			err = said // The transport does not say which node it was.
@@ -99,7 +103,7 @@ func unreached(err error) bool {
 
 // call makes a call whose body and answer are small.
 func (s *Sink) call(ctx context.Context, method, path string, body []byte) (status int, answer []byte, err error) {
-	resp, r, err := s.perform(ctx, func(ctx context.Context) (*http.Request, error) {
+	resp, node, err := s.perform(ctx, func(ctx context.Context) (*http.Request, error) {
 		return s.small(ctx, method, path, body)
 	})
 	if err != nil {
@@ -107,10 +111,10 @@ func (s *Sink) call(ctx context.Context, method, path string, body []byte) (stat
 	}
 	answer, err = io.ReadAll(io.LimitReader(resp.Body, maxSmall))
 	if err = errors.Join(err, resp.Body.Close()); err != nil {
-		s.nodes.failed(r.URL)
+		s.nodes.failed(node)
 		return 0, nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
-	s.judge(r.URL, resp.StatusCode)
+	s.judge(node, resp.StatusCode)
 	return resp.StatusCode, answer, nil
 }
 

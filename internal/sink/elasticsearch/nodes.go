@@ -2,7 +2,6 @@ package elasticsearch
 
 import (
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -86,8 +85,7 @@ func (p *nodes) URLs() []*url.URL {
 // ConcurrentSafe implements elastictransport.ConcurrentSafeConnectionPool.
 func (p *nodes) ConcurrentSafe() {}
 
-// failed notes that the node of this URL, or of a URL below it, did not do what it
-// should.
+// failed notes that the node of this URL did not do what it should.
 func (p *nodes) failed(u *url.URL) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -113,8 +111,7 @@ func (p *nodes) worked(u *url.URL) {
 // find returns the node of a URL; the lock is held.
 func (p *nodes) find(u *url.URL) *node {
 	for _, n := range p.all {
-		at := n.conn.URL
-		if at.Host == u.Host && at.Scheme == u.Scheme && strings.HasPrefix(u.Path, at.Path) {
+		if at := n.conn.URL; at.Host == u.Host && at.Scheme == u.Scheme && at.Path == u.Path {
 			return n
 		}
 	}

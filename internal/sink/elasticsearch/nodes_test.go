@@ -1,7 +1,10 @@
 package elasticsearch
 
 import (
+	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,7 +35,7 @@ func TestNodesThatRest(t *testing.T) {
 				t.Errorf("requests go to %s, expected %s", got, want)
 			}
 		}
-		fails := func(host string) { pool.failed(&url.URL{Scheme: "http", Host: host, Path: "/base/_bulk"}) }
+		fails := func(host string) { pool.failed(&url.URL{Scheme: "http", Host: host, Path: "/base"}) }
 		rounds("abcabc")
 
 		rest := time.Second
@@ -61,4 +64,34 @@ func TestNodesThatRest(t *testing.T) {
 		fails("b")
 		rounds("ccc")
 	})
+}
+
+// Nodes behind one address are told apart by their paths, one of which may begin with
+// another's.
+func TestNodesOfOneAddress(t *testing.T) {
+	s := newServer(t)
+	var paths []string
+	handler := s.Config.Handler
+	s.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		paths = append(paths, r.URL.Path)
+		if strings.HasPrefix(r.URL.Path, "/a/b/") {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		handler.ServeHTTP(w, r)
+	})
+	made := sinkTo(t, s, func(o *Options) {
+		host := o.Hosts[0].Host
+		o.Hosts = nil
+		for _, path := range []string{"/a", "/a/b", "/a/"} {
+			o.Hosts = append(o.Hosts, &url.URL{Scheme: "http", Host: host, Path: path})
+		}
+	})
+	for range 7 {
+		made.Send(t.Context(), lines(1))
+	}
+	want := []string{"/a/_bulk", "/a/b/_bulk", "/a//_bulk", "/a/_bulk", "/a//_bulk", "/a/_bulk", "/a//_bulk"}
+	if !slices.Equal(paths, want) {
+		t.Errorf("requests went to %v, want %v", paths, want)
+	}
 }

@@ -25,15 +25,15 @@ func (s *Sink) Send(ctx context.Context, req sink.Request) sink.Outcome {
 	if a.empty() {
 		return sink.Outcome{Verdict: sink.Delivered, Rejected: a.rejected, Replaced: a.replaced}
 	}
-	resp, r, err := s.perform(ctx, a.request)
+	resp, node, err := s.perform(ctx, a.request)
 	if err != nil {
 		return a.unanswered(ctx, err)
 	}
 	defer resp.Body.Close() // It was read to its end, or the connection goes.
 	if resp.StatusCode != http.StatusOK {
-		return a.refused(resp, r.URL)
+		return a.refused(resp, node)
 	}
-	return a.answered(resp, r.URL)
+	return a.answered(resp, node)
 }
 
 // empty reports that the request has nothing that can be sent.
@@ -99,22 +99,22 @@ func (a *attempt) begun() (spans []sink.Span) {
 }
 
 // judge tells the pool of nodes what an answer says of its node.
-func (s *Sink) judge(u *url.URL, status int) {
+func (s *Sink) judge(node *url.URL, status int) {
 	switch status {
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		s.nodes.failed(u)
+		s.nodes.failed(node)
 	default:
-		s.nodes.worked(u)
+		s.nodes.worked(node)
 	}
 }
 
 // refused is the outcome of a request that was refused as a whole.
-func (a *attempt) refused(resp *http.Response, u *url.URL) sink.Outcome {
+func (a *attempt) refused(resp *http.Response, node *url.URL) sink.Outcome {
 	s := a.sink
 	// What can be read of the answer says enough; the status is there already.
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxSmall))
 	a.stopReading()
-	s.judge(u, resp.StatusCode)
+	s.judge(node, resp.StatusCode)
 	e := refusedWhole(resp, text)
 	out := sink.Outcome{Err: e, RetryAfter: e.retryAfter, Status: e.status}
 	switch e.wholeMeans() {
@@ -180,7 +180,7 @@ var replies = sync.Pool{New: func() any { return newReply() }}
 
 // answered reads the answer to a bulk request. One that is not whole, or does not
 // speak of what was sent, says nothing.
-func (a *attempt) answered(resp *http.Response, u *url.URL) sink.Outcome {
+func (a *attempt) answered(resp *http.Response, node *url.URL) sink.Outcome {
 	s := a.sink
 	r := replies.Get().(*reply)
 	defer func() {
@@ -210,10 +210,10 @@ func (a *attempt) answered(resp *http.Response, u *url.URL) sink.Outcome {
 		err = fmt.Errorf("the answer has %d items; %d records were sent", v.at, a.sent)
 	}
 	if err != nil {
-		s.nodes.failed(u)
-		return sink.Outcome{Err: fmt.Errorf("the answer of %s says nothing of what was sent: %w", u.Host, err), Doubtful: a.begun()}
+		s.nodes.failed(node)
+		return sink.Outcome{Err: fmt.Errorf("the answer of %s says nothing of what was sent: %w", node.Host, err), Doubtful: a.begun()}
 	}
-	s.judge(u, resp.StatusCode)
+	s.judge(node, resp.StatusCode)
 	s.size.taken(a.size)
 	return v.outcome()
 }
