@@ -48,14 +48,14 @@ func TestBreakerIsFound(t *testing.T) {
 			k := &box{}
 			r := start(t, buffer.Config{Limit: 16 << 20}, s, deliver.Config{DeadLetters: k})
 			r.hand(0, n)
-			for range 600 { // There is always something else to send.
+			for range 300 { // There is always something else to send.
 				r.hand(1, 1)
 				time.Sleep(time.Second)
 			}
 			if inFlight > len(bad) {
 				// What waits for a proof keeps its place in the window.
 				if b := r.balance(); b.Pending > 0 {
-					t.Fatalf("after ten minutes %d are pending", b.Pending)
+					t.Fatalf("after five minutes %d are pending", b.Pending)
 				}
 			}
 			r.deliver.Drain()

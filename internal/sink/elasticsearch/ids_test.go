@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -244,7 +245,10 @@ func (w *world) carryOut(a answered, ops []*op) (status int, answer []byte) {
 	case "cut":
 		return http.StatusOK, []byte(`{"errors":false,"items":[`)
 	}
-	fmt.Sscan(a.how, &status)
+	status, err := strconv.Atoi(a.how)
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
 	return status, []byte(`{"error":{"type":"x","reason":"y"}}`)
 }
 
