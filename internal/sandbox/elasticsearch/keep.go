@@ -2,6 +2,7 @@ package elasticsearch
 
 import (
 	"bytes"
+	"slices"
 	"sync"
 )
 
@@ -17,7 +18,7 @@ type Document struct {
 }
 
 // keeper keeps the newest documents within a number of bytes. An update replaces the document by its own text, which is
-// not what the node does; deletions are not taken out. It is safe for concurrent use.
+// not what the node does; one that is deleted stays here. It is safe for concurrent use.
 type keeper struct {
 	limit int
 
@@ -66,6 +67,18 @@ func (s *Server) Documents(expression string) []Document {
 		}
 	}
 	return found
+}
+
+// present are those of Documents that are not deleted.
+func (s *Server) present(expression string) []Document {
+	of := make(map[string]*index)
+	for _, ix := range s.catalog.named(expression) {
+		of[ix.name] = ix
+	}
+	return slices.DeleteFunc(s.Documents(expression), func(d Document) bool {
+		ix := of[d.Index]
+		return ix == nil || !ix.has(d.ID)
+	})
 }
 
 func (k *keeper) usage() (bytes int, forgotten uint64) {

@@ -22,7 +22,7 @@ func (s *Server) getDocument(r *http.Request, expression, id string) (int, []byt
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return 0, nil, notAllowed(r)
 	}
-	docs := s.Documents(expression)
+	docs := s.present(expression)
 	for _, d := range slices.Backward(docs) {
 		if d.ID == id {
 			return http.StatusOK, encode(hit{Index: d.Index, ID: id, Routing: d.Routing, Found: true, Source: d.Source}), nil
@@ -60,7 +60,7 @@ func (s *Server) search(r *http.Request, expression string, indices []*index, bo
 	if size < 0 || ask.From < 0 {
 		return 0, nil, illegal("[size] and [from] must not be negative")
 	}
-	hits := distinct(s.Documents(expression))
+	hits := distinct(s.present(expression))
 	hits = hits[min(ask.From, len(hits)):]
 	hits = hits[:min(size, len(hits))]
 	total := map[string]any{"value": documents(indices), "relation": "eq"}

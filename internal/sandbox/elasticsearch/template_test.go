@@ -113,6 +113,13 @@ func TestReadingBack(t *testing.T) {
 	if docs := s.Documents("a*"); len(docs) != 20 || string(docs[19].Source) != `{"n":19}` {
 		t.Errorf("documents: %+v", docs)
 	}
+	mustBulk(t, s, "/a/_bulk", `{"delete":{"_id":"7"}}`+"\n"+`{"delete":{"_id":"8"}}`+"\n"+`{"create":{"_id":"8"}}`+"\n"+`{"n":80}`+"\n")
+	if status, _ := call(t, s, "GET", "/a/_doc/7", ""); status != 404 {
+		t.Errorf("status %d of a document that was deleted, want 404", status)
+	}
+	if got := mustCall(t, s, "GET", "/a/_search?size=30", ""); strings.Count(got, "_source") != 19 || strings.Contains(got, `{"n":7}`) || !strings.Contains(got, `{"n":80}`) {
+		t.Errorf("search after deletions: %s", got)
+	}
 }
 
 func TestKeptDocumentsAreBounded(t *testing.T) {
