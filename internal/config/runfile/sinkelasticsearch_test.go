@@ -89,6 +89,12 @@ func TestSearchSink(t *testing.T) {
 	if w := strings.Join(f.Warnings, "\n"); !strings.Contains(w, "without TLS") || !strings.Contains(w, "id: none") {
 		t.Errorf("the warnings are %q", w)
 	}
+	for text, want := range map[string]bool{"index: a, rollover-alias: a": false, "index: 'a-%Y', rollover-alias: a": true} {
+		f, err := Parse("F", []byte(whole("", "type: elasticsearch, hosts: h, "+text, "")), noEnvironment)
+		if got := err == nil && strings.Contains(strings.Join(f.Warnings, "\n"), `rollover-alias "a" is another name`); got != want {
+			t.Errorf("%s is warned of: %t (%v)", text, got, err)
+		}
+	}
 	f, err := Parse("F", []byte(whole("type: kafka, brokers: 'b:1', topics: t, group: g, time: now", "type: elasticsearch, hosts: h, index: 'l-%Y'", "")), noEnvironment)
 	if err != nil || !strings.Contains(strings.Join(f.Warnings, "\n"), "time: now") {
 		t.Errorf("a dated index and time: now: %v", err)

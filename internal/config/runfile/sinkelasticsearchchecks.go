@@ -83,6 +83,9 @@ func (p *parser) searchNames(s *searchDraft, have given) {
 	s.Index = read("index", s.index)
 	s.Pipeline = read("pipeline", s.pipeline)
 	if s.Index != nil {
+		if s.RolloverAlias != "" && s.Index.String() != s.RolloverAlias {
+			p.warnings.add(have["rollover-alias"], "rollover-alias "+setting.Quote(s.RolloverAlias)+" is another name than index "+setting.Quote(s.Index.String())+": nothing is written to the alias")
+		}
 		if wrong := s.Index.Wrong(); wrong != "" {
 			found, expected, _ := strings.Cut(wrong, "; expected ")
 			p.problem(have["index"]+": index", found, expected, "")
