@@ -123,32 +123,49 @@ func (r *recovery) readCursor() error {
 // readEnd finds where the buffer ends and what the streams are there.
 func (r *recovery) readEnd() error {
 	all := spans(r.segments)
-	from, whole := 0, false
-	if last := len(all) - 1; last >= 0 {
-		head, ok, err := opening(r.dir, all[last], r.tag)
-		if err != nil {
-			return err
-		}
-		all[last].head, whole, from = head, ok && all[last].headed, last
-		if !ok {
-			if from, err = based(r.dir, all, last, r.tag); err != nil {
-				return err
-			}
-		}
+	from, whole, err := r.enough(all)
+	if err != nil {
+		return err
 	}
-	state := &r.cursor.state
-	v := newSurvey(state.Settled)
+	v := newSurvey(r.cursor.state.Settled)
 	if len(r.segments) > 0 && r.segments[from].first != never {
 		v.pos = r.segments[from].first
 	}
 	end := int64(0)
 	for i := from; i < len(all); i++ {
-		var err error
 		if end, err = v.walk(r.dir, all[i], r.tag, r.any); err != nil {
 			return fmt.Errorf("read segment %s: %w", all[i].name, err)
 		}
 	}
 	read := v.pos
+	r.conclude(v, len(all) > 0)
+	if len(all) == 0 {
+		return nil
+	}
+	return r.resume(end, whole && r.end == read, r.cursor.state.Clean && r.end != read)
+}
+
+// enough is from which segment on they must be read, to know all that is held in the
+// streams at the end. whole says that it is the last one, and that its head is good.
+func (r *recovery) enough(all []frameSpan) (from int, whole bool, err error) {
+	last := len(all) - 1
+	if last < 0 {
+		return 0, false, nil
+	}
+	head, ok, err := opening(r.dir, all[last], r.tag)
+	if err != nil {
+		return 0, false, err
+	}
+	all[last].head, whole, from = head, ok && all[last].headed, last
+	if !ok {
+		from, err = based(r.dir, all, last, r.tag)
+	}
+	return from, whole, err
+}
+
+// conclude takes over what was read of the segments, if there are any.
+func (r *recovery) conclude(v *survey, any bool) {
+	state, read := &r.cursor.state, v.pos
 	r.origins, r.originsHidden = v.origins, len(v.gaps) > 0
 	r.found.Partitions = v.offsets
 	// A segment says where it begins even if nothing in it is whole.
@@ -163,7 +180,7 @@ func (r *recovery) readEnd() error {
 	}
 	r.end = v.pos
 	r.found.Clean = state.Clean && read == state.End && r.end == read && len(v.gaps) == 0
-	r.changed = len(all) > 0 && (!v.closing || r.end != read)
+	r.changed = any && (!v.closing || r.end != read)
 	if r.totalled = never; !r.changed {
 		r.totalled = r.end
 	}
@@ -178,10 +195,6 @@ func (r *recovery) readEnd() error {
 			seg.first = r.end
 		}
 	}
-	if len(all) == 0 {
-		return nil
-	}
-	return r.resume(end, whole && r.end == read, state.Clean && r.end != read)
 }
 
 // later is the later one of two positions.
