@@ -31,48 +31,36 @@ func (f fixedProfiles) Region(context.Context) (string, error) { return f.id, f.
 // one may be asked.
 func TestPrecedence(t *testing.T) {
 	order := []string{"endpoint", "environment", "container", "profile", "metadata"}
-	for combination := range 1 << len(order) {
-		on := func(place int) bool { return combination>>place&1 == 1 }
-		want, name := "", "none"
-		for i := range order {
-			if on(i) && want == "" {
-				want = order[i]
-			}
-			if on(i) {
-				name += "+" + order[i]
+	eachCombination(t, order, func(t *testing.T, on func(place int) bool, want string) {
+		isolate(t)
+		ends := time.Now().Add(time.Hour)
+		o := Options{HTTPClient: loopbackClient(t), Profiles: fixedProfiles{err: ErrNotConfigured}}
+		option, container, metadata := serve(t, keys("endpoint", ends)), serve(t, keys("container", ends)), serveMetadata(t, "metadata")
+		if on(0) {
+			o.CredentialsEndpoint = option.URL + "/creds"
+		}
+		if on(1) {
+			t.Setenv("AWS_ACCESS_KEY_ID", "environment")
+			t.Setenv("AWS_SECRET_ACCESS_KEY", "s")
+		}
+		if on(2) {
+			t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", container.URL+"/creds")
+		}
+		if on(3) {
+			t.Setenv("AWS_PROFILE", "p")
+			o.Profiles = fixedProfiles{id: "profile"}
+		}
+		o.IMDS = on(4)
+		got, err := retrieve(t, o)
+		if got != want || (err != nil) != (want == "") {
+			t.Errorf("credentials of %q (%v), want those of %q", got, err, want)
+		}
+		for place, server := range map[string]*endpoint{"endpoint": option, "container": container, "metadata": metadata} {
+			if asked := server.asked.Load(); (asked > 0) != (place == want) {
+				t.Errorf("%s was asked %d times, want only %q to be asked", place, asked, want)
 			}
 		}
-		t.Run(name, func(t *testing.T) {
-			isolate(t)
-			ends := time.Now().Add(time.Hour)
-			o := Options{HTTPClient: loopbackClient(t), Profiles: fixedProfiles{err: ErrNotConfigured}}
-			option, container, metadata := serve(t, keys("endpoint", ends)), serve(t, keys("container", ends)), serveMetadata(t, "metadata")
-			if on(0) {
-				o.CredentialsEndpoint = option.URL + "/creds"
-			}
-			if on(1) {
-				t.Setenv("AWS_ACCESS_KEY_ID", "environment")
-				t.Setenv("AWS_SECRET_ACCESS_KEY", "s")
-			}
-			if on(2) {
-				t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", container.URL+"/creds")
-			}
-			if on(3) {
-				t.Setenv("AWS_PROFILE", "p")
-				o.Profiles = fixedProfiles{id: "profile"}
-			}
-			o.IMDS = on(4)
-			got, err := retrieve(t, o)
-			if got != want || (err != nil) != (want == "") {
-				t.Errorf("credentials of %q (%v), want those of %q", got, err, want)
-			}
-			for place, server := range map[string]*endpoint{"endpoint": option, "container": container, "metadata": metadata} {
-				if asked := server.asked.Load(); (asked > 0) != (place == want) {
-					t.Errorf("%s was asked %d times, want only %q to be asked", place, asked, want)
-				}
-			}
-		})
-	}
+	})
 }
 
 // TestFailureStopsTheSearch checks that a place that is configured and fails does not send the search on to another

@@ -1,6 +1,7 @@
 package awsauth
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -208,4 +209,21 @@ func retrieve(t *testing.T, o Options) (string, error) {
 	}
 	creds, err := provider.Retrieve(context.Background())
 	return creds.AccessKeyID, err
+}
+
+// eachCombination runs a test for every choice of places; want is the first of those that
+// are on, or empty.
+func eachCombination(t *testing.T, places []string, test func(t *testing.T, on func(place int) bool, want string)) {
+	for combination := range 1 << len(places) {
+		on := func(place int) bool { return combination>>place&1 == 1 }
+		want, name := "", "none"
+		for i, place := range places {
+			if !on(i) {
+				continue
+			}
+			want = cmp.Or(want, place)
+			name += "+" + place
+		}
+		t.Run(name, func(t *testing.T) { test(t, on, want) })
+	}
 }

@@ -12,43 +12,31 @@ import (
 // TestRegionPrecedence tries every combination of places that give a region.
 func TestRegionPrecedence(t *testing.T) {
 	order := []string{"option", "aws-region", "default-region", "profile", "ap-south-2"}
-	for combination := range 1 << len(order) {
-		on := func(place int) bool { return combination>>place&1 == 1 }
-		want, name := "", "none"
-		for i := range order {
-			if on(i) && want == "" {
-				want = order[i]
-			}
-			if on(i) {
-				name += "+" + order[i]
-			}
+	eachCombination(t, order, func(t *testing.T, on func(place int) bool, want string) {
+		isolate(t)
+		metadata := serveMetadata(t, "k")
+		o := Options{HTTPClient: loopbackClient(t), Profiles: fixedProfiles{err: ErrNotConfigured}, IMDS: on(4)}
+		if on(0) {
+			o.Region = order[0]
 		}
-		t.Run(name, func(t *testing.T) {
-			isolate(t)
-			metadata := serveMetadata(t, "k")
-			o := Options{HTTPClient: loopbackClient(t), Profiles: fixedProfiles{err: ErrNotConfigured}, IMDS: on(4)}
-			if on(0) {
-				o.Region = order[0]
-			}
-			if on(1) {
-				t.Setenv("AWS_REGION", order[1])
-			}
-			if on(2) {
-				t.Setenv("AWS_DEFAULT_REGION", order[2])
-			}
-			if on(3) {
-				t.Setenv("AWS_PROFILE", "p")
-				o.Profiles = fixedProfiles{id: order[3]}
-			}
-			got, err := Region(t.Context(), o)
-			if got != want || (err != nil) != (want == "") {
-				t.Errorf("%q, %v, want %q", got, err, want)
-			}
-			if asked := metadata.asked.Load(); (asked > 0) != (want == "ap-south-2") {
-				t.Errorf("metadata was asked %d times for %q", asked, want)
-			}
-		})
-	}
+		if on(1) {
+			t.Setenv("AWS_REGION", order[1])
+		}
+		if on(2) {
+			t.Setenv("AWS_DEFAULT_REGION", order[2])
+		}
+		if on(3) {
+			t.Setenv("AWS_PROFILE", "p")
+			o.Profiles = fixedProfiles{id: order[3]}
+		}
+		got, err := Region(t.Context(), o)
+		if got != want || (err != nil) != (want == "") {
+			t.Errorf("%q, %v, want %q", got, err, want)
+		}
+		if asked := metadata.asked.Load(); (asked > 0) != (want == "ap-south-2") {
+			t.Errorf("metadata was asked %d times for %q", asked, want)
+		}
+	})
 }
 
 func TestRegionErrors(t *testing.T) {

@@ -1,9 +1,6 @@
 package faults
 
 import (
-	"flag"
-	"fmt"
-	"os"
 	"testing"
 	"time"
 
@@ -15,21 +12,7 @@ import (
 // programs are set once, before any test runs.
 var programs *harness.Programs
 
-func TestMain(m *testing.M) {
-	binary := flag.String("binary", "", "`path` of the logger to test; empty builds ./cmd/spillway-shim and ./cmd/spillway")
-	flag.Parse()
-	var err error
-	if programs, err = harness.Prepare(*binary); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	if err := programs.Remove(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = max(code, 1)
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { harness.Main(m, &programs) }
 
 // cloud starts an endpoint that keeps what the test reads back, at most about 2 GiB.
 func cloud(t *testing.T) *harness.Cloud {

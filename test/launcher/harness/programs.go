@@ -9,12 +9,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"testing"
 	"time"
 )
 
@@ -28,6 +30,23 @@ type Programs struct {
 	Foreign bool
 	// Remove removes what was built.
 	Remove func() error
+}
+
+// Main runs the tests of a package, with the programs under test prepared before and removed behind them.
+func Main(m *testing.M, programs **Programs) {
+	binary := flag.String("binary", "", "`path` of the logger to test; empty builds ./cmd/spillway-shim and ./cmd/spillway")
+	flag.Parse()
+	var err error
+	if *programs, err = Prepare(*binary); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	if err := (*programs).Remove(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
 }
 
 // Prepare gives the programs: those at the given path, or, where it is empty, freshly built ones in a folder of their
