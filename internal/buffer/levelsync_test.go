@@ -1,7 +1,6 @@
 package buffer_test
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"sync/atomic"
@@ -54,18 +53,7 @@ func TestPowerIsNotPromisedAfterASyncForRoom(t *testing.T) {
 			Limit: 256 << 10, Mode: buffer.Spill, NoLossMarkers: true,
 			Disk: &buffer.Disk{Store: store, Durability: buffer.Power, WhenFull: buffer.DropOldestFull},
 		}, ledger.New())
-		keep := func() (stop func()) {
-			ctx, cancel := context.WithCancel(context.Background())
-			stopped := make(chan struct{})
-			go func() {
-				defer close(stopped)
-				b.Keep(ctx)
-			}()
-			return func() {
-				cancel()
-				<-stopped
-			}
-		}
+		keep := func() (stop func()) { return keeping(b) }
 		var safe, lost, sent int
 		admit := func() {
 			sent++

@@ -280,23 +280,29 @@ func TestBatchTooLarge(t *testing.T) {
 	}
 }
 
+// silence keeps a broker from answering until answer is called.
+func silence(c *kfake.Cluster) (answer func()) {
+	over := make(chan struct{})
+	c.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.SleepControl(func() { <-over })
+		return nil, nil, false
+	})
+	return func() { close(over) }
+}
+
 // TestLate: an attempt that runs out of time leaves its messages with the library, and
 // the next one of the same request sends nothing again.
 func TestLate(t *testing.T) {
 	c := broker(t)
 	s := open(t, options(t, c, "t"))
-	answer := make(chan struct{})
-	c.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
-		c.SleepControl(func() { <-answer })
-		return nil, nil, false
-	})
+	answer := silence(c)
 	req := messages(&record.Message{Value: []byte("once")})
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if out := s.Send(ctx, req); out.Verdict != sink.Retry || !out.Unsure {
 		t.Errorf("%+v", out)
 	}
-	close(answer)
+	answer()
 	if out := send(t, s, req); out.Verdict != sink.Delivered || out.Unsure {
 		t.Errorf("%+v", out)
 	}
@@ -310,11 +316,7 @@ func TestLate(t *testing.T) {
 func TestManyLate(t *testing.T) {
 	c := broker(t)
 	s := open(t, options(t, c, "t"))
-	answer := make(chan struct{})
-	c.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
-		c.SleepControl(func() { <-answer })
-		return nil, nil, false
-	})
+	answer := silence(c)
 	cancelled, cancel := context.WithCancel(context.Background())
 	cancel()
 	again := messages(&record.Message{Value: []byte("again")})
@@ -329,7 +331,7 @@ func TestManyLate(t *testing.T) {
 			}
 		}
 	}
-	close(answer)
+	answer()
 	if out := send(t, s, again); out.Verdict != sink.Delivered {
 		t.Errorf("%+v", out)
 	}
