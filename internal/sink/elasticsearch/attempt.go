@@ -1,20 +1,15 @@
 package elasticsearch
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"hash"
 	"iter"
-	"slices"
 	"sync"
 
 	"github.com/spillway/spillway/internal/entry"
 	"github.com/spillway/spillway/internal/jsonscan"
 	"github.com/spillway/spillway/internal/jsontext"
-	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/record"
 	"github.com/spillway/spillway/internal/sink"
 )
@@ -186,28 +181,6 @@ func (a *attempt) enter() bool {
 	return true
 }
 
-// refusal is why a record cannot be sent.
-type refusal struct {
-	reason ledger.Reason
-	err    error
-}
-
-func (r *refusal) Error() string { return r.err.Error() }
-
-func invalid(format string, args ...any) error {
-	return &refusal{ledger.RejectedInvalid, fmt.Errorf(format, args...)}
-}
-
-// reject notes that the present event can never be sent.
-func (a *attempt) reject(err error) {
-	why := ledger.RejectedInvalid
-	var told *refusal
-	if errors.As(err, &told) {
-		why = told.reason
-	}
-	a.rejected = append(a.rejected, sink.Rejection{First: a.index, End: a.index + 1, Reason: string(why), Detail: err.Error()})
-}
-
 // event appends the action and the document of the present event, and goes on to
 // the next.
 func (a *attempt) event() error {
@@ -269,201 +242,4 @@ func (a *attempt) quick(frames []byte) (rest []byte, ok bool) {
 	a.replaced += replaced
 	a.finish(at, n > 0, false)
 	return rest, true
-}
-
-// mayHaveTime reports whether the name of the time stands anywhere in the members
-// from there on. Most records do not have it, and to find that out by its bytes is
-// quick, and quicker by one that few texts have.
-func (a *attempt) mayHaveTime(members int) bool {
-	name := a.sink.o.TimeKey
-	if a.sink.want.time < 0 {
-		return false
-	}
-	made := a.out[members:]
-	if name[0] == '@' {
-		at := bytes.IndexByte(made, '@')
-		if at < 0 {
-			return false
-		}
-		made = made[at:]
-	}
-	return bytes.Contains(made, a.sink.want.timeName)
-}
-
-// message appends a message of a log with offsets.
-func (a *attempt) message(body []byte) error {
-	var m record.Message
-	record.ParseMessage(body, &m)
-	number := a.batch.Number(a.number, a.batch.Count-a.left, body)
-	switch {
-	case m.Null:
-		return a.tombstone(&m, number)
-	case m.Form == record.FormMap:
-		return a.packed(m.Time, number, m.Key, m.Value)
-	case m.Form == record.FormJSON:
-		return a.json(m.Time, number, m.Key, m.Value)
-	}
-	return a.line(m.Time, number, m.Key, m.Value, true)
-}
-
-// line appends a line of text.
-func (a *attempt) line(at int64, number uint64, key, text []byte, mayBeBad bool) error {
-	if err := a.action(at, number, values{key: key, line: text}); err != nil {
-		return err
-	}
-	w := &a.sink.want
-	a.out = append(append(a.out, w.open...), w.textOpen...)
-	form := jsontext.Valid
-	if mayBeBad {
-		form = jsontext.Repair
-	}
-	a.out = append(form.AppendString(a.out, text), '"')
-	a.finish(at, true, false)
-	return nil
-}
-
-// packed appends a record that is a msgpack map.
-func (a *attempt) packed(at int64, number uint64, key, rec []byte) error {
-	v := values{key: key, rec: rec}
-	if err := a.action(at, number, v); err != nil {
-		return err
-	}
-	w := &a.sink.want
-	a.out = append(a.out, w.open...)
-	start := len(a.out)
-	a.out = append(a.out, '{')
-	var n, replaced int
-	var err error
-	if v.hasAny(w.removed) {
-		a.out, n, replaced, err = appendOthers(a.out, rec, w.removed)
-	} else {
-		a.out, n, replaced, err = entry.AppendPairs(a.out, rec)
-	}
-	if err != nil {
-		return err
-	}
-	a.replaced += replaced
-	timed := false
-	if a.mayHaveTime(start) {
-		_, timed = entry.Lookup(rec, a.sink.o.TimeKey)
-	}
-	a.finish(at, n > 0, timed)
-	return nil
-}
-
-// json appends a record that is to be one JSON object.
-func (a *attempt) json(at int64, number uint64, key, value []byte) error {
-	if err := a.scan.Scan(value); err != nil {
-		return invalid("the value is not one JSON object: %w", err)
-	}
-	if err := a.action(at, number, values{key: key, value: value, scan: a.scan}); err != nil {
-		return err
-	}
-	w := &a.sink.want
-	a.out = append(append(a.out, w.open...), '{')
-	for _, key := range w.remove {
-		a.scan.Remove(key)
-	}
-	var n, replaced int
-	a.out, n, replaced = a.scan.AppendMembers(a.out)
-	a.replaced += replaced
-	a.finish(at, n > 0, w.time >= 0 && a.scan.Value(w.time) != nil && !slices.Contains(w.remove, w.time))
-	return nil
-}
-
-// finish appends what stands behind the members of a document.
-func (a *attempt) finish(at int64, members, timed bool) {
-	w := &a.sink.want
-	if w.time >= 0 && !timed {
-		if members {
-			a.out = append(a.out, ',')
-		}
-		a.out = a.clock.append(append(a.out, w.timeOpen...), at)
-		members = true
-	}
-	if len(a.tail) > 0 {
-		tail := a.tail
-		if !members {
-			tail = tail[1:]
-		}
-		a.out = append(a.out, tail...)
-	}
-	a.out = append(append(a.out, '}'), w.shut...)
-}
-
-// loss appends a loss marker: the text where a line would stand, and the object.
-func (a *attempt) loss(l record.Loss) error {
-	if a.sink.ordered {
-		// It has no such field; what it says is kept by the log.
-		return invalid("a loss marker has no id of the record's fields")
-	}
-	if err := a.action(l.FirstTime, l.FirstSeq, values{}); err != nil {
-		return err
-	}
-	w := &a.sink.want
-	a.out = append(append(a.out, w.open...), w.textOpen...)
-	var text [record.LossTextSize]byte
-	a.out = jsontext.Repair.AppendString(a.out, l.AppendText(text[:0]))
-	a.out = append(append(append(a.out, `","`...), entry.KeyLoss...), `":`...)
-	a.out = l.AppendJSON(a.out)
-	a.finish(l.FirstTime, true, false)
-	return nil
-}
-
-// tombstone appends what deletes the document of a key. Without ids from keys
-// nothing can be deleted.
-func (a *attempt) tombstone(m *record.Message, number uint64) error {
-	if a.sink.o.ID != IDKey {
-		return invalid("the value is null; expected one, since there are no ids from keys by which a document could be deleted")
-	}
-	start := len(a.out)
-	if err := a.action(m.Time, number, values{key: m.Key}); err != nil {
-		return err
-	}
-	// The line begins with {"index": or another verb.
-	line := a.out[start:]
-	verb := bytes.IndexByte(line, ':')
-	a.scratch = append(append(a.scratch[:0], `{"delete"`...), line[verb:]...)
-	if end := bytes.Index(a.scratch, []byte(`,"retry_on_conflict"`)); end > 0 {
-		a.scratch = append(a.scratch[:end], "}}\n"...)
-	}
-	a.out = append(a.out[:start], a.scratch...)
-	a.deletes = append(a.deletes, a.sent)
-	return nil
-}
-
-// hashID makes the id of a record's content.
-func (a *attempt) hashID(at int64, v *values) error {
-	a.digest.Reset()
-	o := &a.sink.o
-	if o.HashTag {
-		a.hashPiece([]byte(a.stream.Name))
-	}
-	if o.HashTime {
-		a.scratch = binary.BigEndian.AppendUint64(a.scratch[:0], uint64(at))
-		a.hashPiece(a.scratch)
-	}
-	if len(a.sink.want.hash) == 0 {
-		a.hashPiece(v.whole())
-	}
-	for i := range a.sink.want.hash {
-		f := &a.sink.want.hash[i]
-		var ok bool
-		if a.scratch, ok = v.text(a.scratch[:0], f, o.TextKey); !ok {
-			return invalid("no id: the record has no field %q, or it is not text or a number", f.name)
-		}
-		a.hashPiece(a.scratch)
-	}
-	var sum [sha256.Size]byte
-	a.digest.Sum(sum[:0])
-	a.origin.begin([16]byte(sum[:16]))
-	a.id = append(a.id[:0], a.origin.of(binary.BigEndian.Uint64(sum[16:]))...)
-	return nil
-}
-
-func (a *attempt) hashPiece(p []byte) {
-	var size [8]byte
-	binary.BigEndian.PutUint64(size[:], uint64(len(p)))
-	a.digest.Write(size[:])
-	a.digest.Write(p)
 }

@@ -1,6 +1,7 @@
 package elasticsearch
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -42,66 +43,76 @@ type wanted struct {
 	plain bool
 }
 
+// names are the keys that are looked for in JSON objects, each once.
+type names []string
+
+// key is the number of a name among them.
+func (n *names) key(name string) int {
+	if at := slices.Index(*n, name); at >= 0 {
+		return at
+	}
+	*n = append(*n, name)
+	return len(*n) - 1
+}
+
+func (n *names) field(name string) field {
+	f := field{name: name, key: n.key(name), head: -1}
+	if parts := strings.Split(name, "."); len(parts) > 1 {
+		f.head, f.path = n.key(parts[0]), parts
+	}
+	return f
+}
+
+func (n *names) fields(all []string) (fields []field) {
+	for _, name := range all {
+		fields = append(fields, n.field(name))
+	}
+	return fields
+}
+
+// optional is nil where the name is empty.
+func (n *names) optional(name string) *field {
+	if name == "" {
+		return nil
+	}
+	f := n.field(name)
+	return &f
+}
+
+// optionalKey is -1 where the name is empty.
+func (n *names) optionalKey(name string) int {
+	if name == "" {
+		return -1
+	}
+	return n.key(name)
+}
+
 // prepare makes what the options say into what each record needs.
 func (s *Sink) prepare() error {
-	var names []string
-	key := func(name string) int {
-		if at := slices.Index(names, name); at >= 0 {
-			return at
-		}
-		names = append(names, name)
-		return len(names) - 1
-	}
-	find := func(name string) field {
-		f := field{name: name, key: key(name), head: -1}
-		if parts := strings.Split(name, "."); len(parts) > 1 {
-			f.head, f.path = key(parts[0]), parts
-		}
-		return f
-	}
-	optional := func(name string) *field {
-		if name == "" {
-			return nil
-		}
-		f := find(name)
-		return &f
-	}
 	o, w := &s.o, &s.want
+	var all names
 	if o.ID == IDField {
-		if o.IDFieldName == "" {
-			return fmt.Errorf("an id from a field without the name of one")
+		if w.id = all.optional(o.IDFieldName); w.id == nil {
+			return errors.New("an id from a field without the name of one")
 		}
-		w.id = optional(o.IDFieldName)
 	}
-	w.routing, w.index = optional(o.RoutingField), optional(o.IndexField)
-	w.time, w.tag = -1, -1
-	if o.TimeKey != "" {
-		w.time, w.timeName = key(o.TimeKey), []byte(o.TimeKey)
-	}
-	if o.TagKey != "" {
-		w.tag = key(o.TagKey)
-	}
-	for _, name := range o.Index.Fields() {
-		w.names = append(w.names, find(name))
-	}
+	w.routing, w.index = all.optional(o.RoutingField), all.optional(o.IndexField)
+	w.time, w.tag = all.optionalKey(o.TimeKey), all.optionalKey(o.TagKey)
+	w.timeName = []byte(o.TimeKey)
+	w.names = all.fields(o.Index.Fields())
 	if o.Pipeline != nil {
-		for _, name := range o.Pipeline.Fields() {
-			w.pipeline = append(w.pipeline, find(name))
-		}
+		w.pipeline = all.fields(o.Pipeline.Fields())
 	}
-	for _, name := range o.HashFields {
-		w.hash = append(w.hash, find(name))
-	}
-	for _, name := range o.RemoveKeys {
-		w.remove = append(w.remove, key(name))
-		w.removed = append(w.removed, name)
-	}
+	w.hash = all.fields(o.HashFields)
+	w.removed = slices.Clone(o.RemoveKeys)
 	if o.TagKey != "" && !slices.Contains(w.removed, o.TagKey) {
-		w.remove = append(w.remove, w.tag) // The tag takes its place.
-		w.removed = append(w.removed, o.TagKey)
+		w.removed = append(w.removed, o.TagKey) // The tag takes its place.
+	}
+	for _, name := range w.removed {
+		w.remove = append(w.remove, all.key(name))
 	}
 	var err error
-	if s.keys, err = jsonscan.NewKeys(names...); err != nil {
+	if s.keys, err = jsonscan.NewKeys(all...); err != nil {
 		return fmt.Errorf("fields of records: %w", err)
 	}
 	w.plain = (o.ID == IDOrigin || o.ID == IDNone) && w.routing == nil && w.index == nil && len(w.names)+len(w.pipeline)+len(w.removed) == 0
