@@ -79,6 +79,7 @@ func (r *running) run() (err error) {
 	if err != nil {
 		return usage(err)
 	}
+	r.setLevel(file)
 	if r.dir, err = statedir.Open(r.statePath(file)); err != nil {
 		return err
 	}
@@ -127,11 +128,15 @@ func (r *running) load() (*runfile.File, error) {
 	for _, w := range file.Warnings {
 		r.log.Warn(w)
 	}
+	return file, nil
+}
+
+// setLevel has the log say as much as the file in use says.
+func (r *running) setLevel(file *runfile.File) {
 	r.level.Set(slog.LevelInfo)
 	if file.Verbose {
 		r.level.Set(slog.LevelDebug)
 	}
-	return file, nil
 }
 
 // statePath is the state directory: the command line's, the file's, the
@@ -166,7 +171,7 @@ func (r *running) withLetters(report run.Report) run.Report {
 
 func (r *running) start(file *runfile.File) (*run.Run, error) {
 	s := &runcatalog.Surroundings{
-		Getenv: os.Getenv, StateDir: r.dir.Path(), AWS: file.AWS, Provider: awsprofile.Provider, Region: awsprofile.Region,
+		Getenv: os.Getenv, StateDir: r.dir.Path(), Provider: awsprofile.Provider, Region: awsprofile.Region,
 		UserAgent: "spillway/" + version.String(), Log: r.log,
 	}
 	return run.Start(file, run.Config{

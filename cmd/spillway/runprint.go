@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/docker/go-units"
@@ -16,6 +17,13 @@ import (
 // takes, what is orphaned, and the balance.
 func printRun(w io.Writer, r *run.Report) error {
 	p := &printer{w: w}
+	if f := r.FileRefused; f != nil {
+		p.printf("RED: the file was read again at %s, and is not in use; the one of %s still is\n", f.Time.Local().Format(time.DateTime),
+			r.FileSince.Local().Format(time.DateTime))
+		for line := range strings.SplitSeq(f.Error, "\n") {
+			p.printf("  %s\n", shown(line, shownError))
+		}
+	}
 	for _, s := range r.Sources {
 		now, since := "", ""
 		if s.Now != "" {
@@ -67,6 +75,7 @@ func printRun(w io.Writer, r *run.Report) error {
 const (
 	shownTag    = 100
 	shownSample = 256
+	shownError  = 1024 // of a mistake in the file
 )
 
 // shownStreams is how many streams a person is shown.

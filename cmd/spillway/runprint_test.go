@@ -62,3 +62,17 @@ func TestRowsAddUp(t *testing.T) {
 		t.Errorf("%q, %v; nothing was recovered", out.String(), err)
 	}
 }
+
+// TestARefusedFileIsRed, with every mistake, and says which one is in use.
+func TestARefusedFileIsRed(t *testing.T) {
+	at := time.Date(2026, 11, 20, 15, 4, 5, 0, time.Local)
+	r := &run.Report{FileSince: at, FileRefused: &run.Refused{Time: at.Add(time.Hour), Error: "f:1:2: found a\nf:2:3: found b\x1b"}}
+	var out strings.Builder
+	if err := printRun(&out, r); err != nil {
+		t.Fatal(err)
+	}
+	if want := "RED: the file was read again at 2026-11-20 16:04:05, and is not in use; the one of 2026-11-20 15:04:05 still is\n" +
+		"  f:1:2: found a\n  f:2:3: found b\\x1b\n"; !strings.HasPrefix(out.String(), want) {
+		t.Errorf("%q, expected %q in front", out.String(), want)
+	}
+}

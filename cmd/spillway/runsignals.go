@@ -30,6 +30,7 @@ func (r *running) untilEnd(file *runfile.File, signals <-chan os.Signal) (run.Re
 				return r.stop(file, signals, true)
 			}
 			if next, err := r.reload(); err != nil {
+				r.work.Refuse(err)
 				r.log.Error("the configuration stays as it was", "file", r.path, "error", err)
 			} else {
 				file, ended = next, r.work.Ended()
@@ -50,6 +51,10 @@ func (r *running) reload() (*runfile.File, error) {
 	did, err := r.work.Reload(file)
 	if err != nil {
 		return nil, err
+	}
+	r.setLevel(file)
+	if err := r.letters.SetMax(file.MaxDeadLetters); err != nil {
+		r.log.Error("the file of dead letters was not closed", "error", err)
 	}
 	r.log.Info("the configuration was read again", "file", r.path, "legs_kept", did.LegsKept, "legs_changed", did.LegsChanged,
 		"legs_begun", did.LegsBegun, "legs_leaving", did.LegsLeaving, "sources_kept", did.SourcesKept, "sources_begun", did.SourcesBegun,

@@ -84,6 +84,7 @@ func TestEveryKeyIsExplained(t *testing.T) {
 func TestEveryKeyOfARunIsExplained(t *testing.T) {
 	text, err := json.Marshal(run.Report{
 		Legs: []run.LegReport{{Leaving: true}}, Sources: []run.SourceStatus{{Detail: 1}}, Unmatched: []run.Stray{{}}, Orphaned: []run.Orphan{{}},
+		FileSince: time.Now(), FileRefused: &run.Refused{},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -37,6 +37,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -71,6 +72,7 @@ type Options struct {
 type Store struct {
 	dir string
 	o   Options
+	max atomic.Int64 // Options.Max, or what it was changed to
 
 	mu   sync.Mutex
 	file *file // the one that takes letters; nil before it is used
@@ -123,10 +125,23 @@ func newStore(dir string, o Options) (*Store, error) {
 	if o.Wait <= 0 {
 		o.Wait = defaultWait
 	}
-	return &Store{dir: abs, o: o, group: newGroup()}, nil
+	s := &Store{dir: abs, o: o, group: newGroup()}
+	s.max.Store(o.Max)
+	return s, nil
 }
 
-// Close lets go of the store. What was put is on the disk already.
+// SetMax bounds the files of the store to another size from the next write on; 0 is
+// DefaultMax.
+func (s *Store) SetMax(size int64) error {
+	if size <= 0 {
+		size = DefaultMax
+	}
+	s.max.Store(max(size, minMax))
+	// A file gets its bounds when it is opened.
+	return s.Close()
+}
+
+// Close lets go of the file; whoever uses the store again opens it. What was put is on the disk already.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

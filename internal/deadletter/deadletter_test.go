@@ -240,6 +240,27 @@ func TestAFullStoreTakesNothing(t *testing.T) {
 		t.Fatalf("%d removed (%v)", removed, err)
 	}
 	put(t, s, letter(n))
+	// More room, or less, holds from the next write on.
+	many := func(n int) (err error) {
+		for i := range 100 {
+			l := letter(20_000 + n + i)
+			l.Body = bytes.Repeat([]byte{byte(i)}, 10_000)
+			err = errors.Join(err, s.Put(t.Context(), []record.Letter{l}))
+		}
+		return err
+	}
+	if err := many(0); !errors.Is(err, ErrFull) {
+		t.Errorf("it was full: %v", err)
+	}
+	if err := errors.Join(s.SetMax(2*limit), many(1000)); err != nil {
+		t.Errorf("with twice the room: %v", err)
+	}
+	if err := errors.Join(s.SetMax(limit), many(2000)); !errors.Is(err, ErrFull) {
+		t.Errorf("with half of that: %v", err)
+	}
+	if sum, err := s.Summary(t.Context()); err != nil || sum.Max != limit || sum.Letters < int64(n+50) {
+		t.Errorf("%+v, %v", sum, err)
+	}
 }
 
 // TestRoomIsGivenBack when letters are removed and the store is compacted.

@@ -84,16 +84,16 @@ const mostLog = 2 << 20
 // bounds are those of the file of that number: what was set aside takes room, and
 // so does the log.
 func (s *Store) bounds(all files, number int) bounds {
-	left := s.o.Max
+	left := s.max.Load()
 	for _, n := range all.numbers {
 		if info, err := os.Lstat(s.path(n)); err == nil && n != number {
 			left -= info.Size()
 		}
 	}
-	log := min(mostLog, s.o.Max/16)
+	log := min(mostLog, s.max.Load()/16)
 	// However much was set aside, some room is left: what is damaged must not stop
 	// what is not.
-	return bounds{max(left, s.o.Max/8) - 2*log, log}
+	return bounds{max(left, s.max.Load()/8) - 2*log, log}
 }
 
 // makeFile makes the file of that number if it is missing. It appears with its

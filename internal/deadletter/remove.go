@@ -179,7 +179,7 @@ type Summary struct {
 // Summary says how much the store holds. It reads one row of each file, and leaves
 // out what a damaged one cannot say.
 func (s *Store) Summary(ctx context.Context) (Summary, error) {
-	sum := Summary{Max: s.o.Max, Aside: []string{}}
+	sum := Summary{Max: s.max.Load(), Aside: []string{}}
 	all, err := filesIn(s.dir)
 	if err != nil {
 		return sum, err

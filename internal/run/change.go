@@ -41,7 +41,9 @@ func (r *Run) Reload(file *runfile.File) (*Changed, error) {
 	}
 	did, begun, err := r.changeTo(file)
 	if err != nil {
-		return nil, fmt.Errorf("the new file is not used: %w", err)
+		err = fmt.Errorf("the new file is not used: %w", err)
+		r.Refuse(err)
+		return nil, err
 	}
 	r.adopt()
 	// An error is the log's already; here it only matters what takes longer.
@@ -93,6 +95,7 @@ func (r *Run) commit(n *next) (did *Changed, begun []*ending) {
 		}
 	}
 	r.file, r.legs, r.rejects, r.sources = n.file, n.legs, n.rejects, n.sources
+	r.since, r.refused = time.Now().UTC(), nil
 	r.leaving = append(r.leaving, gone...)
 	r.retiring = append(r.retiring, over...)
 	r.mu.Unlock()

@@ -63,13 +63,21 @@ func TestFailedReloadChangesNothing(t *testing.T) {
 			r.broken = c.broken
 			f := r.file(1<<20, "app.**: two", "**: three")
 			c.change(f)
+			since := r.Report().FileSince
 			if _, err := r.Reload(f); err == nil || !strings.Contains(err.Error(), "not used") {
 				t.Fatalf("the reload says %v", err)
+			}
+			if p := r.Report(); p.FileRefused == nil || !strings.Contains(p.FileRefused.Error, "it cannot be opened") || since.IsZero() || p.FileSince != since {
+				t.Errorf("the report says %+v, in use since %v", p.FileRefused, p.FileSince)
 			}
 			r.expect(s.hand("app.x", "a"), true)
 			r.expect(s.hand("sys", "b"), true)
 			if p := r.Report(); len(p.Legs) != 2 || p.DeadLettered != 1 || s.stopped.Load() {
 				t.Errorf("something has changed: %+v", p)
+			}
+			// One that is used ends the trouble.
+			if _, err := r.Reload(r.file(1<<20, "app.**: one")); err != nil || r.Report().FileRefused != nil {
+				t.Errorf("%v, %+v", err, r.Report().FileRefused)
 			}
 			r.stop(time.Minute)
 			if diff := cmp.Diff([]string{"app.x a"}, r.places["one"].has()); diff != "" {

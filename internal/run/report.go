@@ -14,8 +14,11 @@ type Report struct {
 	Time    time.Time `json:"time"`
 	PID     int       `json:"pid"`
 	Program string    `json:"program"`
-	// File is the path of the run's file.
-	File string `json:"file"`
+	// File is the path of the run's file, and FileSince when it was read that is in use.
+	File      string    `json:"file"`
+	FileSince time.Time `json:"file_since,omitzero"`
+	// FileRefused is why the file is not in use as it was read since, until one is.
+	FileRefused *Refused `json:"file_refused,omitempty"`
 	ledger.Balance
 	// RecordsIn counts each record that a source took once, one that is gone
 	// included; Received counts it in each leg.
@@ -33,6 +36,20 @@ type Report struct {
 	// FailedNotCopied are dead letters of which there was to be a copy under the tag of
 	// compat.failed-tag, and was no room for it.
 	FailedNotCopied int64 `json:"failed_not_copied,omitempty"`
+}
+
+// Refused is a file that was read while the run went on, and is not in use.
+type Refused struct {
+	Time  time.Time `json:"time"`
+	Error string    `json:"error"`
+}
+
+// Refuse notes, for status, that a file was read again and why it is not in use. Reload
+// does so itself.
+func (r *Run) Refuse(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refused = &Refused{time.Now().UTC(), err.Error()}
 }
 
 // DeadLetters is how full the store of dead letters is.
@@ -69,7 +86,7 @@ func (r *Run) Report() Report {
 	report.Ending = r.endings.list()
 	report.FailedNotCopied = r.failed.notCopied()
 	if r.file != nil {
-		report.File = r.file.Path
+		report.File, report.FileSince, report.FileRefused = r.file.Path, r.since, r.refused
 	}
 	balances := []ledger.Balance{r.gone}
 	for i, l := range r.all() {

@@ -59,6 +59,8 @@ type Run struct {
 	opening  sync.Mutex
 	mu       sync.Mutex
 	file     *runfile.File
+	since    time.Time // file is in use
+	refused  *Refused  // later
 	sinks    sinks
 	legs     []*leg // of the routes, in the order of the file
 	rejects  []*leg // of what is invalid and of what no route takes, which may be one

@@ -13,8 +13,10 @@ import (
 
 func (s *Surroundings) cloudWatchSink(plan *runfile.CloudWatchSink) (*catalog.Destination, error) {
 	auth := awsauth.Options{
-		CredentialsEndpoint: plan.CredentialsURL, CredentialsFile: s.AWS.CredentialsFile, Profile: s.AWS.Profile,
-		IMDS: s.AWS.IMDS, Proxy: s.AWS.Proxy, CAFile: s.AWS.CAFile, Region: plan.Region, MaxInFlight: cloudwatch.InFlight,
+		CredentialsEndpoint: plan.CredentialsURL, Region: plan.Region, MaxInFlight: cloudwatch.InFlight,
+	}
+	if err := section(&auth, &plan.AWS); err != nil {
+		return nil, err
 	}
 	provide, findRegion := s.Provider, s.Region
 	if provide == nil {

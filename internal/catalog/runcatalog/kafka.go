@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/internal/awsauth"
+	"github.com/spillway/spillway/internal/config"
 	"github.com/spillway/spillway/internal/config/runfile"
 	"github.com/spillway/spillway/internal/kafkaclient"
 	"github.com/spillway/spillway/internal/ledger"
@@ -48,7 +49,7 @@ func (s *Surroundings) cluster(c *runfile.KafkaCluster) (*kafkaclient.Options, e
 		o.Token = func(context.Context) (string, error) { return c.Token.Read(s.Getenv) }
 	}
 	if c.SASL == runfile.SASLAWSMSKIAM {
-		if o.Keys, err = s.mskKeys(); err != nil {
+		if o.Keys, err = s.mskKeys(&c.AWS); err != nil {
 			return nil, err
 		}
 	}
@@ -60,14 +61,16 @@ func (s *Surroundings) cluster(c *runfile.KafkaCluster) (*kafkaclient.Options, e
 }
 
 // mskKeys finds credentials of AWS, as the sinks of AWS do.
-func (s *Surroundings) mskKeys() (func(context.Context) (kafkaclient.AWSKeys, error), error) {
+func (s *Surroundings) mskKeys(from *config.AWS) (func(context.Context) (kafkaclient.AWSKeys, error), error) {
 	provide := s.Provider
 	if provide == nil {
 		provide = awsauth.Provider
 	}
-	provider, err := provide(awsauth.Options{
-		CredentialsFile: s.AWS.CredentialsFile, Profile: s.AWS.Profile, IMDS: s.AWS.IMDS, Proxy: s.AWS.Proxy, CAFile: s.AWS.CAFile,
-	})
+	var auth awsauth.Options
+	if err := section(&auth, from); err != nil {
+		return nil, err
+	}
+	provider, err := provide(auth)
 	if err != nil {
 		return nil, err
 	}

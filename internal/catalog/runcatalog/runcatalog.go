@@ -17,7 +17,6 @@ import (
 
 	"github.com/spillway/spillway/internal/awsauth"
 	"github.com/spillway/spillway/internal/catalog"
-	"github.com/spillway/spillway/internal/config"
 	"github.com/spillway/spillway/internal/config/runfile"
 )
 
@@ -27,8 +26,7 @@ type Surroundings struct {
 	Getenv func(string) string
 	// StateDir is the state directory; empty keeps nothing.
 	StateDir string
-	// AWS says where credentials come from, Provider and Region find them.
-	AWS      config.AWS
+	// Provider and Region find credentials and region; the plans say where.
 	Provider func(awsauth.Options) (aws.CredentialsProvider, error)
 	Region   func(context.Context, awsauth.Options) (string, error)
 	// UserAgent is how the program presents itself.

@@ -25,6 +25,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 
 	"github.com/spillway/spillway/forward"
+	"github.com/spillway/spillway/internal/awsauth/awsprofile"
 	"github.com/spillway/spillway/internal/catalog/runcatalog"
 	"github.com/spillway/spillway/internal/config/runfile"
 	"github.com/spillway/spillway/internal/record"
@@ -53,7 +54,7 @@ func start(t *testing.T, dir, text string, getenv func(string) string) *run.Run 
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	s := runcatalog.Surroundings{Getenv: getenv, StateDir: state, AWS: file.AWS, UserAgent: "test", Log: log}
+	s := runcatalog.Surroundings{Getenv: getenv, StateDir: state, UserAgent: "test", Log: log}
 	r, err := run.Start(file, run.Config{StateDir: state, OpenSink: s.OpenSink, OpenSource: s.OpenSource, DeadLetters: refuses{t}, Log: log})
 	if err != nil {
 		t.Fatal(err)
@@ -203,5 +204,47 @@ func TestOpenFails(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "spillway.yaml:1:") {
 			t.Errorf("%s: %v", c.text, err)
 		}
+	}
+}
+
+// TestChangedAWS: a section aws that has changed changes the sinks that use it, and one
+// whose credentials are not there is not used.
+func TestChangedAWS(t *testing.T) {
+	dir := t.TempDir()
+	creds := filepath.Join(dir, "credentials")
+	if err := os.WriteFile(creds, []byte("[default]\naws_access_key_id=a\naws_secret_access_key=b\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	getenv := func(string) string { return "" }
+	file := func(aws string) *runfile.File {
+		text := "aws: {imds: false" + aws + "}\nsources: {in: {type: forward, listen: \"unix:" + dir + "/in\"}}\n" +
+			"sinks: {logs: {type: cloudwatch, group: g, stream: s, region: eu-central-1, endpoint: \"http://127.0.0.1:1\"}, kept: {type: file, path: " + dir + "/kept}}\n" +
+			"routes: [{match: a, to: logs}, {match: b, to: kept}]\n"
+		f, err := runfile.Parse(filepath.Join(dir, "spillway.yaml"), []byte(text), getenv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	s := runcatalog.Surroundings{Getenv: getenv, UserAgent: "test", Log: log, Provider: awsprofile.Provider, Region: awsprofile.Region}
+	r, err := run.Start(file(""), run.Config{OpenSink: s.OpenSink, OpenSource: s.OpenSource, DeadLetters: refuses{t}, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if _, err := r.Stop(time.Now().Add(10 * time.Second)); err != nil {
+			t.Error(err)
+		}
+	}()
+	if did, err := r.Reload(file(", credentials-file: " + creds)); err != nil || len(did.LegsChanged) != 1 || !strings.Contains(did.LegsChanged[0], "logs") {
+		t.Errorf("%+v, %v", did, err)
+	}
+	_, err = r.Reload(file(", credentials-file: " + dir + "/none"))
+	if err == nil || !strings.Contains(err.Error(), "credentials-file: found no file "+dir+"/none (no such file or directory)") {
+		t.Errorf("without its credentials: %v", err)
+	}
+	if missing := file(", credentials-file: " + dir + "/none").Missing(getenv); len(missing) != 1 || !strings.Contains(missing[0], dir+"/none") {
+		t.Errorf("check says %q", missing)
 	}
 }

@@ -86,9 +86,9 @@ func searchTransport(plan *runfile.SearchSink) (*http.Transport, error) {
 
 // searchSigner finds credentials and region when the first request is signed.
 func (s *Surroundings) searchSigner(plan *runfile.SearchSink) (func(context.Context) (elasticsearch.Signer, error), error) {
-	auth := awsauth.Options{
-		CredentialsEndpoint: plan.CredentialsURL, CredentialsFile: s.AWS.CredentialsFile, Profile: s.AWS.Profile,
-		IMDS: s.AWS.IMDS, Proxy: s.AWS.Proxy, CAFile: s.AWS.CAFile, Region: plan.Region,
+	auth := awsauth.Options{CredentialsEndpoint: plan.CredentialsURL, Region: plan.Region}
+	if err := section(&auth, &plan.AWS); err != nil {
+		return nil, err
 	}
 	provide, findRegion := s.Provider, s.Region
 	if provide == nil {

@@ -45,7 +45,6 @@ type File struct {
 	// Verbose logs at debug level, as the section defaults says.
 	Verbose bool
 
-	AWS     config.AWS
 	Sources []Source // in the order of the file, as are all lists
 	Sinks   []Sink
 	Routes  []Route

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spillway/spillway/internal/config"
 	"github.com/spillway/spillway/internal/config/setting"
 )
 
@@ -33,6 +34,8 @@ type KafkaCluster struct {
 	Password Secret
 	// Token is for SASLOAuthBearer; a file is read again for each connection.
 	Token Secret
+	// AWS is for SASLAWSMSKIAM alone.
+	AWS config.AWS
 }
 
 // clusterRows are the options of a cluster.

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"slices"
+
+	"github.com/spillway/spillway/internal/config"
 )
 
 // reading is a file that a source or a sink reads when it is made, and where the
@@ -27,9 +29,19 @@ func (s *Source) files() []reading {
 	case s.Forward != nil:
 		return readings(s.Where, s.Forward.CertFile, s.Forward.KeyFile, s.Forward.ClientCAFile)
 	case s.Kafka != nil:
-		return readings(s.Where, s.Kafka.ClientTLS.files()...)
+		return s.Kafka.readings(s.Where)
 	}
 	return nil
+}
+
+// readings are the files that name a cluster's certificates and credentials.
+func (c *KafkaCluster) readings(where string) []reading {
+	return append(readings(where, c.ClientTLS.files()...), ofAWS(where, &c.AWS)...)
+}
+
+// ofAWS are the files of the section aws; the place is that of who uses it.
+func ofAWS(where string, aws *config.AWS) []reading {
+	return readings(where, aws.CredentialsFile, aws.CAFile)
 }
 
 // files are those that a sink reads, but for secrets.
@@ -37,10 +49,12 @@ func (s *Sink) files() []reading {
 	switch {
 	case s.Forward != nil:
 		return readings(s.Where, s.Forward.ClientTLS.files()...)
+	case s.CloudWatch != nil:
+		return ofAWS(s.Where, &s.CloudWatch.AWS)
 	case s.Kafka != nil:
-		return readings(s.Where, s.Kafka.ClientTLS.files()...)
+		return s.Kafka.readings(s.Where)
 	case s.Search != nil:
-		all := readings(s.Where, s.Search.ClientTLS.files()...)
+		all := append(readings(s.Where, s.Search.ClientTLS.files()...), ofAWS(s.Where, &s.Search.AWS)...)
 		for _, list := range s.Search.documents() {
 			for i := range list {
 				all = append(all, readings(list[i].at, list[i].File)...)

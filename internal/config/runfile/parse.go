@@ -123,6 +123,7 @@ func (p *parser) whole() {
 	p.top(top)
 	p.sources(sections["sources"])
 	p.sinkSection(sections["sinks"])
+	p.aws()
 	before := p.problems.Len()
 	p.routes(sections["routes"])
 	p.together()
@@ -133,16 +134,36 @@ func (p *parser) whole() {
 
 // defaults takes what the sections defaults and aws say for a run.
 func (p *parser) defaults() {
-	p.out.AWS = p.node.AWS()
-	if strings.EqualFold(p.getenv("AWS_EC2_METADATA_DISABLED"), "true") {
-		p.out.AWS.IMDS = false
-	}
 	if dir, _, given := p.node.Default("state-dir"); given {
 		p.out.StateDir = p.absolute(dir)
 	}
 	if verbose, _, given := p.node.Default("verbose"); given {
 		v := setting.Value{Text: verbose}
 		p.out.Verbose = v.Convert(setting.Bool, nil, nil) == "" && v.Flag
+	}
+}
+
+// aws gives the section aws to the sources and sinks that use it: where it changes, they
+// have changed.
+func (p *parser) aws() {
+	aws := p.node.AWS()
+	if strings.EqualFold(p.getenv("AWS_EC2_METADATA_DISABLED"), "true") {
+		aws.IMDS = false
+	}
+	for i := range p.out.Sources {
+		if s := p.out.Sources[i].Kafka; s != nil && s.SASL == SASLAWSMSKIAM {
+			s.AWS = aws
+		}
+	}
+	for i := range p.out.Sinks {
+		switch s := &p.out.Sinks[i]; {
+		case s.CloudWatch != nil:
+			s.CloudWatch.AWS = aws
+		case s.Search != nil && s.Search.AWSService != "":
+			s.Search.AWS = aws
+		case s.Kafka != nil && s.Kafka.SASL == SASLAWSMSKIAM:
+			s.Kafka.AWS = aws
+		}
 	}
 }
 

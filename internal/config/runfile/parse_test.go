@@ -236,7 +236,7 @@ func TestCloudWatchSink(t *testing.T) {
 		s.CredentialsURL != "http://169.254.170.2/c" || s.CreateStream || s.CreateGroup || s.FlushInterval != 2*time.Second || s.Format != FormatText {
 		t.Errorf("%+v", s)
 	}
-	if f.AWS.IMDS {
+	if s.AWS.IMDS {
 		t.Error("imds beside AWS_EC2_METADATA_DISABLED")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spillway/spillway/internal/config"
 	"github.com/spillway/spillway/internal/config/setting"
 	"github.com/spillway/spillway/internal/template"
 )
@@ -16,6 +17,7 @@ type CloudWatchSink struct {
 	Region         string // "" if the environment or the instance metadata service is to tell
 	Endpoint       string // a URL; "" means that of the region
 	CredentialsURL string // a whole URL; "" means the usual chain
+	AWS            config.AWS
 	CreateGroup    bool
 	CreateStream   bool
 

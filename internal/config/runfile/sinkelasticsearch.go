@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/spillway/spillway/internal/config"
 	"github.com/spillway/spillway/internal/config/setting"
 	"github.com/spillway/spillway/internal/config/yamlfile"
 	"github.com/spillway/spillway/internal/indexname"
@@ -23,6 +24,7 @@ type SearchSink struct {
 	Bearer   Secret
 	// AWSService is the name in signatures, es or aoss; "" signs nothing.
 	AWSService     string
+	AWS            config.AWS // for AWSService alone
 	Region         string
 	CredentialsURL string
 

@@ -71,7 +71,7 @@ func openPort(a Address, mode fs.FileMode) (*port, error) {
 	}
 	l, err := net.Listen(network, a.Addr)
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", a, err)
+		return nil, listenError(a, err)
 	}
 	if a.Network == "unix" {
 		if err := os.Chmod(a.Addr, mode); err != nil {
@@ -79,6 +79,25 @@ func openPort(a Address, mode fs.FileMode) (*port, error) {
 		}
 	}
 	return &port{address: a, Listener: l, over: make(chan struct{}), done: make(chan struct{})}, nil
+}
+
+// listenError says why nobody can listen there, and what to do; the library's own words
+// name the address twice.
+func listenError(a Address, err error) error {
+	do := ""
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		do = "; end who listens there, or give another address"
+	case errors.Is(err, fs.ErrPermission) && a.Network == "unix":
+		do = "; let this process write to the directory, or give another path"
+	case errors.Is(err, fs.ErrNotExist):
+		do = "; make the directory, or give another path"
+	}
+	var call *os.SyscallError
+	if errors.As(err, &call) {
+		err = call.Err
+	}
+	return fmt.Errorf("listen on %s: %w%s", a, err, do)
 }
 
 // clearSocket removes a socket on which nobody listens any more.
