@@ -29,16 +29,17 @@ func (refusal) Check(context.Context) error {
 	return errors.New("there is no destination for what no route takes")
 }
 
-// refused says in words why a source, or a route, refuses a record.
+// refused says in words why a source, or a route, refuses a record, and what to do.
 var refused = map[ledger.Reason]string{
-	ledger.Tombstone:  "it has no value: it is a tombstone, and its source does not hand those on",
-	ledger.TooLarge:   "it is longer than its source, or its route's buffer, takes",
-	ledger.Unreadable: "its source could not read it: it is damaged",
-	ledger.NotJSON:    "it is no JSON object",
-	ledger.NotMsgpack: "it is no msgpack map",
-	ledger.NoMatch:    "the pattern of its source does not match it",
-	ledger.NoEntry:    "it is no entry of the forward protocol: an array of a time and a map",
-	ledger.TooDeep:    "its values are nested more deeply than its source takes",
+	ledger.Tombstone: "found a message without a value, a tombstone; its source keeps those as dead letters: see the option tombstone",
+	ledger.TooLarge: "found a record that is longer than its source, or the buffer of its route, takes; raise max-record-size or max-message-size there, " +
+		"or max-buffer-size, and have what is not here sent again",
+	ledger.Unreadable: "found a record that is damaged, which its source could not read; look at where it came from",
+	ledger.NotJSON:    "found no JSON object, expected exactly one, as the format of its source says; correct what writes it, or take format: text",
+	ledger.NotMsgpack: "found no msgpack map, expected exactly one, as the format of its source says; correct what writes it, or the format",
+	ledger.NoMatch:    "the pattern of its source does not match it; correct the pattern, or what writes it",
+	ledger.NoEntry:    "found no entry of the forward protocol, expected an array of a time and a map; correct what sends it",
+	ledger.TooDeep:    "found values that are nested more deeply than its source takes; correct what sends it",
 }
 
 // Send implements sink.Sink. What was refused with a reason has that. What a route would
@@ -49,13 +50,13 @@ func (s refusal) Send(_ context.Context, req sink.Request) sink.Outcome {
 	for index, batch := range req.Batches() {
 		r := sink.Rejection{
 			First: index, End: index + batch.Count,
-			Reason: string(ledger.RejectedUnmatched), Detail: "no route takes its tag",
+			Reason: string(ledger.RejectedUnmatched), Detail: "no route takes its tag; give one a pattern that does, and replay it",
 		}
 		from := record.ParseRefusal(batch.Refusal)
 		if why := ledger.Reason(from.Reason); refused[why] != "" {
 			r.Reason, r.Detail = from.Reason, refused[why]
 		} else if batch.Kind == record.KindRecords && batch.Encoding != record.EncodingEntry && s.takes(req.Stream(batch.Stream).Name) {
-			r.Reason, r.Detail = string(ledger.RejectedInvalid), "it is no record, neither of the forward protocol nor a JSON object"
+			r.Reason, r.Detail = string(ledger.RejectedInvalid), "found neither an entry of the forward protocol nor a JSON object, expected one of them; correct what sends it"
 		}
 		out.Rejected = append(out.Rejected, r)
 	}
