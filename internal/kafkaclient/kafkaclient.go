@@ -136,19 +136,18 @@ const maxAnswer = 300
 
 type tokenError struct{ answer string }
 
-func (e *tokenError) Error() string { return fmt.Sprintf("it answers %q", e.answer) }
+func (e *tokenError) Error() string {
+	return fmt.Sprintf("the token is refused; have another one put into its place, a file is read again for each connection: the broker answers %q", e.answer)
+}
 
 // ConnectError says why there is no connection to a broker. What to do comes first:
 // what is shown of it may be cut short.
 func ConnectError(meta kgo.BrokerMetadata, err error) error {
 	at := net.JoinHostPort(meta.Host, strconv.Itoa(int(meta.Port)))
 	var eof *kgo.ErrFirstReadEOF
-	var token *tokenError
 	switch {
 	case errors.As(err, &eof):
 		return fmt.Errorf("the broker %s closes each new connection: it expects TLS or SASL where none is configured, or not the one that is: %w", at, err)
-	case errors.As(err, &token):
-		return fmt.Errorf("the broker %s refuses the token: have another one put into its place, a file is read again for each connection: %w", at, err)
 	case errors.Is(err, kerr.SaslAuthenticationFailed):
 		return fmt.Errorf("the broker %s refuses the user or the password: %w", at, err)
 	case strings.Contains(err.Error(), "cannot determine the region in"): // The library has no type for it.

@@ -147,7 +147,7 @@ func presigned(t *testing.T, keys AWSKeys, expires string, at time.Time) url.Val
 func TestToken(t *testing.T) {
 	for answer, want := range map[string]string{
 		"":                           "",
-		`{"status":"invalid_token"}`: `the broker h:9 refuses the token: have another one put into its place, a file is read again for each connection: it answers "{\"status\":\"invalid_token\"}"`,
+		`{"status":"invalid_token"}`: `connect to the broker h:9: the token is refused; have another one put into its place, a file is read again for each connection: the broker answers "{\"status\":\"invalid_token\"}"`,
 	} {
 		b := newShaking(t, answer)
 		err := b.connect(t, Options{Mechanism: OAuthBearer, Token: func(context.Context) (string, error) { return "a.b.c", nil }})
