@@ -27,7 +27,10 @@ func TestSecuredStories(t *testing.T) {
 	for _, name := range nodes {
 		t.Run(name, func(t *testing.T) {
 			parts.Need(t, parts.Kafka, name)
-			broker := parts.StartKafka(t, parts.KafkaOptions{Tokens: true, Settings: map[string]string{"listener.name.ssl.ssl.client.auth": "required"}})
+			broker := parts.StartKafka(t, parts.KafkaOptions{Tokens: true, Settings: map[string]string{
+				"listener.name.ssl.ssl.client.auth": "required",
+				"connections.max.reauth.ms":         "60000", // and not longer than a token holds
+			}})
 			elastic := name == parts.Elasticsearch8
 			node := parts.StartSearch(t, name, parts.SearchOptions{Secured: true, Mutual: elastic})
 			tell := func(title string, run func(*secured)) {
@@ -44,6 +47,9 @@ func TestSecuredStories(t *testing.T) {
 			tell("no right on the topic", tellNoTopicRight)
 			tell("no right on the group", tellNoGroupRight)
 			tell("token expired", tellToken)
+			if harness.Long() {
+				tell("tokens renewed", tellTokensRenewed)
+			}
 			tell("no right to produce", tellNoProduceRight)
 			tell("certificates", tellCertificates)
 		})
@@ -260,6 +266,16 @@ func (s *secured) allows(build func(*kadm.ACLBuilder) *kadm.ACLBuilder) (user fu
 	return func(operation kadm.ACLOperation) { allow(parts.KafkaUser, operation) }
 }
 
+// forbids takes all rules about the user back.
+func (s *secured) forbids(build func(*kadm.ACLBuilder) *kadm.ACLBuilder) {
+	s.Helper()
+	rules := build(kadm.NewACLs().Allow("User:" + parts.KafkaUser).AllowHosts("*").ResourcePatternType(kadm.ACLPatternLiteral).Operations(kadm.OpAny))
+	gone, err := kadm.NewClient(s.broker.Client(s.T)).DeleteACLs(s.Context(), rules)
+	if err != nil || len(gone) != 1 || gone[0].Err != nil || len(gone[0].Deleted) == 0 {
+		s.Fatalf("take rules back: %+v (%v)", gone, err)
+	}
+}
+
 func tellNoTopicRight(s *secured) {
 	const name = "no-topic-right"
 	s.fill(name)
@@ -273,9 +289,15 @@ func tellNoTopicRight(s *secured) {
 	s.shows("  RED: ", says)
 	allow(kadm.OpRead)
 	s.settles(3)
-	s.indexed(name, 1, 2, 3)
 	s.says(says)
-	s.ends(3, 3, 0)
+	// It is taken back while records move, and given again.
+	s.forbids(func(b *kadm.ACLBuilder) *kadm.ACLBuilder { return b.Topics(name) })
+	s.produce(name, counting(4, 6)...)
+	s.shows("  RED: ", `this user may not use the topic "`+name+`"`, says)
+	allow(kadm.OpRead)
+	s.settles(6)
+	s.indexed(name, 1, 2, 3, 4, 5, 6)
+	s.ends(6, 6, 0)
 }
 
 func tellNoGroupRight(s *secured) {
@@ -337,9 +359,45 @@ func tellToken(s *secured) {
 	source := fmt.Sprintf(`brokers: "%s", topics: token, group: token, %s, sasl: oauthbearer, token-file: token`, s.broker.SASLTLSAddr, s.brokerTLS)
 	s.troubled(trouble{
 		topic: name, config: chainFile(source, s.as("writer", name)),
-		says: []string{"the broker " + s.broker.SASLTLSAddr + " refuses the token"},
+		says: []string{"connect to the broker " + s.broker.SASLTLSAddr, "the token is refused"},
 		mend: func() { s.keep("token", s.broker.Tokens.Token(s.T, parts.KafkaUser, time.Now().Add(time.Hour))) },
 	})
+}
+
+// tellTokensRenewed: a token that is renewed in its file in time is never missed, also where the broker
+// lets nobody stay for longer than it holds; one that is not is refused until it is.
+func tellTokensRenewed(s *secured) {
+	const name, holds = "tokens-renewed", 10 * time.Second
+	s.fill(name)
+	s.node.Grant(s.T, "writer", goodPassword, name, parts.SearchMayCreate)
+	renew := func() { s.keep("token", s.broker.Tokens.Token(s.T, parts.KafkaUser, time.Now().Add(holds))) }
+	renew()
+	s.configure(chainFile(fmt.Sprintf(`brokers: "%s", topics: %s, group: %[2]s, %s, sasl: oauthbearer, token-file: token`, s.broker.SASLTLSAddr, name, s.brokerTLS),
+		s.as("writer", name)))
+	s.start()
+	s.settles(3)
+	want := []int64{1, 2, 3}
+	produce := func() {
+		n := len(want) + 1
+		s.produce(name, counting(n, n)...)
+		want = append(want, int64(n))
+	}
+	for range 10 {
+		<-time.After(holds / 4)
+		renew()
+		produce()
+		s.settles(int64(len(want)))
+	}
+	if strings.Contains(s.run.log(), "level=WARN") {
+		s.Errorf("something went wrong while the token was renewed in time:\n%s", s.run.log())
+	}
+	<-time.After(holds)
+	s.shows("  RED: ", "the token is refused")
+	produce()
+	renew()
+	s.settles(int64(len(want)))
+	s.indexed(name, want...)
+	s.ends(int64(len(want)), int64(len(want)), 0)
 }
 
 // tellCertificates: authorities that did not sign, and a certificate that is not shown, are told on either
