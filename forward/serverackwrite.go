@@ -11,7 +11,25 @@ import (
 type ackers struct {
 	mu     sync.Mutex
 	queues []*ackQueue
+	first  int // of queues that is not taken
 	active int
+
+	idle sync.Pool // of *ackWriter
+}
+
+// ackWriter writes what a connection takes at once.
+type ackWriter struct {
+	ready func(fd uintptr) bool // write
+	b     []byte
+
+	n     int
+	again bool
+	err   error
+}
+
+func (w *ackWriter) write(fd uintptr) bool {
+	w.n, w.again, w.err = writeNow(fd, w.b)
+	return true
 }
 
 // ackersMost is how many goroutines write without waiting.
@@ -39,21 +57,30 @@ func (w *ackers) add(q *ackQueue) {
 func (w *ackers) next() *ackQueue {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.queues) == 0 {
-		w.queues = nil
+	if w.first == len(w.queues) {
+		if w.first = 0; cap(w.queues) > 1<<10 {
+			w.queues = nil
+		}
+		w.queues = w.queues[:0]
 		w.active--
 		return nil
 	}
-	q := w.queues[0]
-	w.queues[0] = nil
-	w.queues = w.queues[1:]
+	q := w.queues[w.first]
+	w.queues[w.first] = nil
+	w.first++
 	return q
 }
 
 func (w *ackers) run() {
-	for q := w.next(); q != nil; q = w.next() {
-		q.writeNow()
+	one, _ := w.idle.Get().(*ackWriter)
+	if one == nil {
+		one = new(ackWriter)
+		one.ready = one.write
 	}
+	for q := w.next(); q != nil; q = w.next() {
+		q.writeNow(one)
+	}
+	w.idle.Put(one)
 }
 
 // take returns what there is to write, in exchange for the memory of done. It is
@@ -72,22 +99,18 @@ func (q *ackQueue) take(done []byte) []byte {
 
 // writeNow writes what the connection takes now, and leaves the rest to a goroutine
 // of its own.
-func (q *ackQueue) writeNow() {
-	for b := q.take(nil); len(b) > 0; b = q.take(b) {
-		var n int
-		var again bool
-		var err error
-		if closed := q.c.raw.Write(func(fd uintptr) bool {
-			n, again, err = writeNow(fd, b)
-			return true
-		}); closed != nil {
-			err = closed
+func (q *ackQueue) writeNow(w *ackWriter) {
+	defer func() { w.b = nil }()
+	for w.b = q.take(nil); len(w.b) > 0; w.b = q.take(w.b) {
+		err := q.c.raw.Write(w.ready)
+		if err == nil {
+			err = w.err
 		}
 		switch {
 		case err != nil:
 			q.c.kill(reasonWrite, err) // and what is not written yet fails at once
-		case again || n < len(b):
-			go q.write(b[n:])
+		case w.again || w.n < len(w.b):
+			go q.write(w.b[w.n:])
 			return
 		}
 	}
