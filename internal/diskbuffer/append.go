@@ -50,7 +50,7 @@ func (s *Store) AddStream(st Stream) error {
 		}
 		return nil
 	}
-	s.streams[st.Index] = &known{Stream: st}
+	s.know(&known{Stream: st})
 	s.announce = append(s.announce, st)
 	s.changed = true
 	return nil
@@ -75,6 +75,7 @@ func (s *Store) Forget(index uint32) bool {
 		return false
 	}
 	delete(s.streams, index)
+	s.table -= st.size()
 	s.announce = slices.DeleteFunc(s.announce, func(other Stream) bool { return other.Index == index })
 	return true
 }

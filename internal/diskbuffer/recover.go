@@ -184,8 +184,8 @@ func (r *recovery) conclude(v *survey, any bool) {
 	if r.totalled = never; !r.changed {
 		r.totalled = r.end
 	}
-	for i, st := range v.streams {
-		r.streams[i] = &known{*st, r.end.Events}
+	for _, st := range v.streams {
+		r.know(&known{*st, r.end.Events})
 	}
 	if !v.based {
 		r.fill()
@@ -212,7 +212,7 @@ func (r *recovery) fill() {
 	}
 	for i := range last {
 		if r.streams[i] == nil && last < most {
-			r.streams[i] = &known{Stream: Stream{Index: i, Name: LostName(i)}, end: r.end.Events}
+			r.know(&known{Stream: Stream{Index: i, Name: LostName(i)}, end: r.end.Events})
 		}
 	}
 }

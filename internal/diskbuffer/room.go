@@ -49,11 +49,7 @@ func (s *Store) failed(size int64, err error) error {
 // reserve is what must stay for a clean close: at worst a new segment with all
 // streams. The lock is held.
 func (s *Store) reserve() int64 {
-	size := int64(segmentHeaderSize + frameHeaderSize + streamsHeadSize)
-	for _, st := range s.streams {
-		size += streamFixedSize + int64(len(st.Name))
-	}
-	return size
+	return segmentHeaderSize + frameHeaderSize + streamsHeadSize + s.table
 }
 
 // Spare keeps so many bytes, of Max and of what is free on the file system, from

@@ -40,6 +40,7 @@ type Store struct {
 	end      Position
 	used     int64 // bytes of all files
 	streams  map[uint32]*known
+	table    int64 // bytes of the entries of a table of all streams
 	free     int64 // on the file system, at the last look
 	readAt   Position
 	changed  bool     // since the last streams frame that ends the buffer
@@ -53,6 +54,15 @@ type known struct {
 	Stream
 	end uint64 // events of the buffer behind its newest
 }
+
+// know makes a stream known that is not; the lock is held.
+func (s *Store) know(st *known) {
+	s.streams[st.Index] = st
+	s.table += st.size()
+}
+
+// size is what it takes in a table of streams, in bytes.
+func (k *known) size() int64 { return streamFixedSize + int64(len(k.Name)) }
 
 // Create makes a buffer in dir, locks it, and owns dir from then on; on an error
 // it closes dir. A buffer that is there already is fs.ErrExist. What an earlier

@@ -22,7 +22,9 @@ func TestRunManyConnections(t *testing.T) {
 		"a byte at a time":          {sends: 0.5, drips: true},
 		"with whole messages":       {begins: true, sends: 1},
 	} {
-		t.Run(name, func(t *testing.T) { testMany(t, c, harness.Pick[int64](16<<20, 16<<20, 64<<20), harness.Pick(200, 1_000, 10_000)) })
+		t.Run(name, func(t *testing.T) {
+			testMany(t, c, harness.Pick[int64](16<<20, 16<<20, 64<<20), harness.Pick(200, 1_000, 10_000))
+		})
 	}
 }
 
