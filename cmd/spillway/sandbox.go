@@ -32,11 +32,14 @@ func sandboxCloudWatchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cloudwatch",
 		Short: "A CloudWatch Logs endpoint on loopback, with the service's limits and with faults",
-		Long: `Serve CloudWatch Logs on a loopback address until interrupted, and then print, for each
-log stream, what arrived: how many events, which numbers are missing, came twice or out of
+		Long: `Serve CloudWatch Logs on a loopback address until interrupted, and then print as JSON, for
+each log stream, what arrived: how many events, which numbers are missing, came twice or out of
 order. The number of an event is the first run of digits in its message.
 
-While it runs:  GET /report        the same as JSON
+As with the service, a log group has to be created first (--awslogs-create-group), and requests
+have to be signed: any AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY will do.
+
+While it runs:  GET /report        the same
                 GET /credentials   credentials for a client, as ECS gives them
                 POST /sandbox/fault {"fault":"503","for":"20s"}   a fault now`,
 		Example: `  spillway sandbox cloudwatch --listen 127.0.0.1:4580
