@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -33,16 +35,20 @@ needs somebody's hand, is a warning on standard error.
 
 --to fluentd keeps the destination. --to elasticsearch removes fluentd from the middle.
 
-Exit codes: 0 converted, 1 the file cannot be read or is none with which the old program starts.`,
+Exit codes: 0 converted, 1 the file cannot be read or is none with which the old program starts,
+2 wrong options.`,
 		Example: `  spillway convert kafka-fluentd-consumer fluentd-consumer.properties --brokers 10.0.0.7:9092 >spillway.yaml
   spillway convert kafka-fluentd-consumer old.properties --to elasticsearch --brokers k1:9092,k2:9092 --hosts https://es:9200 --index 'app-%Y.%m.%d'`,
 		Args: oneArg("file of properties"),
 		RunE: func(_ *cobra.Command, args []string) error {
+			o.File, o.To = args[0], convert.Destination(to)
+			if err := convertible(&o); err != nil {
+				return usage(err)
+			}
 			content, err := os.ReadFile(args[0])
 			if err != nil {
 				return err
 			}
-			o.File, o.To = args[0], convert.Destination(to)
 			result, err := convert.KafkaFluentdConsumer(content, o)
 			if err != nil {
 				return err
@@ -60,4 +66,23 @@ Exit codes: 0 converted, 1 the file cannot be read or is none with which the old
 	f.StringSliceVar(&o.Hosts, "hosts", nil, "with --to elasticsearch: URLs of nodes (default http://127.0.0.1:9200, with a warning)")
 	f.StringVar(&o.Index, "index", "", "with --to elasticsearch: the template of index names (default logs-%Y.%m.%d)")
 	return cmd
+}
+
+// convertible checks the options; what is wrong in the old file is found later.
+func convertible(o *convert.Options) error {
+	switch o.To {
+	case convert.ToElasticsearch:
+	case convert.ToFluentd:
+		if len(o.Hosts) > 0 || o.Index != "" {
+			return errors.New("found --hosts or --index; expected --to elasticsearch with them")
+		}
+	default:
+		return fmt.Errorf("--to: found %q; expected %s or %s", string(o.To), convert.ToFluentd, convert.ToElasticsearch)
+	}
+	for _, b := range o.Brokers {
+		if host, port, err := net.SplitHostPort(b); err != nil || host == "" || port == "" {
+			return fmt.Errorf("--brokers: found %q; expected HOST:PORT, such as 10.0.0.7:9092", b)
+		}
+	}
+	return nil
 }
