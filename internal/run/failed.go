@@ -2,10 +2,12 @@ package run
 
 import (
 	"context"
+	"crypto/sha256"
 	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/spillway/spillway/forward"
 	"github.com/spillway/spillway/internal/deliver"
@@ -15,9 +17,10 @@ import (
 // failedCopies hands a copy of each dead letter that was a message of Kafka to the
 // routes, under a tag of its own: what kafka-fluentd-consumer did with values that it
 // could not read. The letter is what counts, and is durable before; the copy is for
-// whoever watches the tag. So it never holds up what makes letters: what does not fit
-// into the queue is not copied, which is counted. What is copied is a record like any
-// other, received by its route and accounted for.
+// whoever watches the tag. So it holds up what makes letters for a moment at most, since
+// that may be what the copies wait for: what then does not fit into the queue is not
+// copied, which is counted. What is copied is a record like any other, received by its
+// route and accounted for, and the same for good whenever its letter is made again.
 type failedCopies struct {
 	deliver.DeadLetters
 	log *slog.Logger
@@ -25,19 +28,24 @@ type failedCopies struct {
 
 	queue chan *record.Chunk
 
-	mu   sync.Mutex
-	held int   // bytes in the queue
-	lost int64 // letters that were not copied
+	mu    sync.Mutex
+	held  int           // bytes in the queue
+	lost  int64         // letters that were not copied
+	room  chan struct{} // closed and replaced where a copy has left the queue
+	stuck bool          // none has since somebody waited in vain
+	over  bool
 }
 
-// The bounds of copies that wait: how many, and the bytes of all.
+// The bounds of copies that wait: how many, and the bytes of all; and how long letters wait
+// for room among them.
 const (
 	mostCopies    = 256
 	mostCopyBytes = 1 << 20
+	copyPatience  = 250 * time.Millisecond
 )
 
 func newFailedCopies(kept deliver.DeadLetters, log *slog.Logger) *failedCopies {
-	return &failedCopies{DeadLetters: kept, log: log, queue: make(chan *record.Chunk, mostCopies)}
+	return &failedCopies{DeadLetters: kept, log: log, queue: make(chan *record.Chunk, mostCopies), room: make(chan struct{})}
 }
 
 // Put implements deliver.DeadLetters.
@@ -49,24 +57,33 @@ func (c *failedCopies) Put(ctx context.Context, letters []record.Letter) error {
 	if tag == nil || *tag == "" {
 		return nil
 	}
+	wait, cancel := context.WithTimeout(ctx, copyPatience)
+	defer cancel()
 	for i := range letters {
 		if l := &letters[i]; l.Tag != *tag { // Else a copy of a copy.
-			c.offer(*tag, l)
+			c.offer(wait, *tag, l)
 		}
 	}
 	return nil
 }
 
-// offer puts a copy of a letter into the queue, if it was a message and there is room.
-func (c *failedCopies) offer(tag string, l *record.Letter) {
+// offer puts a copy of a letter into the queue, if it was a message and there is room
+// before ctx ends.
+func (c *failedCopies) offer(ctx context.Context, tag string, l *record.Letter) {
 	from, offset, ok := record.ParseCoordinates(l.Origin)
 	if !ok {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.held+len(l.Body) <= mostCopyBytes { // Else it is not even made.
-		if chunk := failedRecord(tag, l, &from, offset); chunk != nil && c.held+len(chunk.Bodies) <= mostCopyBytes {
+	var chunk *record.Chunk
+	for {
+		if chunk == nil && c.held+len(l.Body) <= mostCopyBytes { // Else it is not even made.
+			if chunk = failedRecord(tag, l, &from, offset); chunk == nil {
+				break
+			}
+		}
+		if chunk != nil && c.held+len(chunk.Bodies) <= mostCopyBytes {
 			select {
 			case c.queue <- chunk:
 				c.held += len(chunk.Bodies)
@@ -74,10 +91,40 @@ func (c *failedCopies) offer(tag string, l *record.Letter) {
 			default:
 			}
 		}
+		if c.held == 0 || !c.wait(ctx) {
+			break
+		}
 	}
 	if c.lost++; c.lost&(c.lost-1) == 0 {
 		c.log.Warn("dead letters were not copied to the tag for failed records, because its route does not take as many", "tag", tag, "not_copied", c.lost)
 	}
+}
+
+// wait returns when a copy has left the queue, and whether one has; the lock is held, but
+// not meanwhile. Nobody waits twice while none leaves.
+func (c *failedCopies) wait(ctx context.Context) bool {
+	if c.stuck || c.over {
+		return false
+	}
+	room := c.room
+	c.mu.Unlock()
+	ok := false
+	select {
+	case <-room:
+		ok = true
+	case <-ctx.Done():
+	}
+	c.mu.Lock()
+	c.stuck = c.stuck || !ok && room == c.room
+	return ok
+}
+
+// left notes that a copy of that size has left the queue; the lock is held.
+func (c *failedCopies) left(size int) {
+	c.held -= size
+	c.stuck = false
+	close(c.room)
+	c.room = make(chan struct{})
 }
 
 // run hands copies over until ctx ends. What then waits is not copied, nor what still
@@ -91,7 +138,7 @@ func (c *failedCopies) run(ctx context.Context, give func(sink string, chunk *re
 		case chunk := <-c.queue:
 			give("", chunk)
 			c.mu.Lock()
-			c.held -= len(chunk.Bodies)
+			c.left(len(chunk.Bodies))
 			c.mu.Unlock()
 		}
 	}
@@ -101,6 +148,8 @@ func (c *failedCopies) end() {
 	c.tag.Store(nil)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.over = true
+	c.left(0)
 	if waiting := int64(len(c.queue)); waiting > 0 {
 		c.lost += waiting
 		c.log.Warn("dead letters were not copied to the tag for failed records, because the run ends", "not_copied", waiting)
@@ -134,7 +183,11 @@ func failedRecord(tag string, l *record.Letter, from *record.Partition, offset i
 	if err != nil {
 		return nil
 	}
-	return &record.Chunk{Tag: tag, Time: l.Time, Encoding: record.EncodingEntry, Bodies: body, Count: 1, Done: func(bool) {}}
+	key := sha256.Sum256([]byte("spillway failed 1\x00" + l.Destination + "\x00" + l.Origin))
+	return &record.Chunk{
+		Tag: tag, Time: l.Time, Encoding: record.EncodingEntry, Bodies: body, Count: 1, Identity: record.Identity{Key: [16]byte(key[:16])},
+		Done: func(bool) {},
+	}
 }
 
 func text(b []byte) string { return strings.ToValidUTF8(string(b), "\uFFFD") }
