@@ -85,7 +85,9 @@ func readAll(t *testing.T, c *kfake.Cluster) []*kgo.Record {
 func TestConformance(t *testing.T) {
 	open := func(t *testing.T) sinktest.Destination {
 		c := broker(t)
-		s, err := New(options(t, c, "t"))
+		o := options(t, c, "t")
+		o.Linger = 20 * time.Millisecond // So that what is to fail is one batch.
+		s, err := New(o)
 		if err != nil {
 			t.Fatal(err)
 		}
