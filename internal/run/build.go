@@ -119,7 +119,7 @@ func (r *Run) prepare(n *next, l *leg, plan legPlan) error {
 			return err
 		}
 	}
-	if !sameSink(&now.sink, &plan.sink) {
+	if !now.sink.Same(&plan.sink) {
 		if c.to, err = r.sinks.get(&plan.sink); err != nil {
 			return err
 		}

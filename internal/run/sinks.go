@@ -3,7 +3,6 @@ package run
 import (
 	"context"
 	"fmt"
-	"reflect"
 	"slices"
 	"sync"
 
@@ -46,7 +45,7 @@ func (s *sinks) get(plan *runfile.Sink) (*sharedSink, error) {
 	for _, known := range s.all {
 		switch {
 		case known.plan.Name != plan.Name:
-		case known.users > 0 && sameSink(&known.plan, plan):
+		case known.users > 0 && known.plan.Same(plan):
 			known.users++
 			return known, nil
 		default:
@@ -77,13 +76,6 @@ func (s *sinks) put(gone *sharedSink) error {
 	s.all = slices.DeleteFunc(s.all, func(known *sharedSink) bool { return known == gone })
 	close(gone.closed)
 	return err
-}
-
-// sameSink reports whether two plans make the same sink, wherever they stand.
-func sameSink(a, b *runfile.Sink) bool {
-	x, y := *a, *b
-	x.Where, y.Where = "", ""
-	return reflect.DeepEqual(x, y)
 }
 
 // lent is a sink that its pipeline does not close: its owner does, after the last. It

@@ -1,7 +1,6 @@
 package run
 
 import (
-	"reflect"
 	"slices"
 	"time"
 
@@ -82,13 +81,6 @@ func (s *source) takesPlaceOf(other *source) bool {
 	return s.plan.Name == other.plan.Name && s.plan.Type == other.plan.Type
 }
 
-// sameSource reports whether two plans make the same source.
-func sameSource(a, b *runfile.Source) bool {
-	x, y := *a, *b
-	x.Where, y.Where = "", ""
-	return reflect.DeepEqual(x, y)
-}
-
 // openSources opens the sources that are new or have changed.
 func (r *Run) openSources(n *next) error {
 	share := receiving(n.file)
@@ -98,7 +90,7 @@ func (r *Run) openSources(n *next) error {
 	for i := range n.file.Sources {
 		plan := &n.file.Sources[i]
 		before := r.sourceNamed(plan.Name)
-		if before != nil && sameSource(&before.plan, plan) {
+		if before != nil && before.plan.Same(plan) {
 			n.sources = append(n.sources, before)
 			continue
 		}

@@ -1,12 +1,58 @@
 package runfile
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 )
+
+// manyFiles is a file whose sources and sinks read files of every kind.
+const manyFiles = `sources:
+  forward: {type: forward, listen: "tls://127.0.0.1:1", tls-cert-file: cert, tls-key-file: key, tls-client-ca-file: ca, shared-key-file: shared,
+    users: [{name: u, password-file: password}]}
+  kafka: {type: kafka, topics: t, group: g, brokers: k, tls-ca-file: ca, tls-cert-file: cert, tls-key-file: key, sasl: plain, username: u, password-file: password}
+  token: {type: kafka, topics: t, group: h, brokers: k, sasl: oauthbearer, token-file: token}
+sinks:
+  forward: {type: forward, servers: "tls://127.0.0.1:1", tls-ca-file: ca, tls-cert-file: cert, tls-key-file: key, shared-key-file: shared, username: u,
+    password-file: password}
+  kafka: {type: kafka, topic: t, brokers: k, tls-ca-file: ca, tls-cert-file: cert, tls-key-file: key, sasl: plain, username: u, password-file: password}
+  token: {type: kafka, topic: t, brokers: k, sasl: oauthbearer, token-file: token}
+  search: {type: elasticsearch, hosts: "https://127.0.0.1:1", index: "i-{tag}-%Y", tls-ca-file: ca, tls-cert-file: cert, tls-key-file: key, username: u,
+    password-file: password, templates: [{name: t, file: template}], component-templates: [{name: c, body: "{}"}]}
+  key: {type: elasticsearch, hosts: "https://127.0.0.1:1", index: i, api-key-file: api-key, policies: [{name: p, body: "{}"}]}
+  bearer: {type: elasticsearch, hosts: "https://127.0.0.1:1", index: i, bearer-token-file: bearer, legacy-templates: [{name: l, body: "{}"}]}
+  none: {type: file, path: "/tmp/none/{tag}"}
+routes:
+  - {match: "**", to: [forward, kafka, token, search, key, bearer, none]}
+`
+
+// TestSame: a source or a sink is the same one further below in its file, and not
+// with another option.
+func TestSame(t *testing.T) {
+	parse := func(text string) *File {
+		t.Helper()
+		file, err := Parse("spillway.yaml", []byte(text), os.Getenv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	a, b := parse(manyFiles), parse("# A line that is new.\n"+strings.ReplaceAll(manyFiles, "sinks:\n", "\nsinks:\n"))
+	other := parse(strings.NewReplacer("shared-key-file: shared", "shared-key-file: other", "-file: password", "-file: other", "token-file: token", "token-file: other",
+		"api-key-file: api-key", "api-key-file: other", "bearer-token-file: bearer", "bearer-token-file: other", "/tmp/none", "/tmp/other").Replace(manyFiles))
+	for i := range a.Sources {
+		if x := &a.Sources[i]; !x.Same(&b.Sources[i]) || x.Same(&other.Sources[i]) || x.Where == b.Sources[i].Where {
+			t.Errorf("the source %s: %+v and %+v and %+v", x.Name, x, b.Sources[i], other.Sources[i])
+		}
+	}
+	for i := range a.Sinks {
+		if x := &a.Sinks[i]; !x.Same(&b.Sinks[i]) || x.Same(&other.Sinks[i]) || x.Where == b.Sinks[i].Where {
+			t.Errorf("the sink %s: %+v and %+v and %+v", x.Name, x, b.Sinks[i], other.Sinks[i])
+		}
+	}
+}
 
 // TestLook: a source or a sink is another one when a file that it reads once holds
 // something else, whatever kind of file it is, and no other one then.
@@ -18,25 +64,7 @@ func TestLook(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	kafka := "brokers: k, tls-ca-file: ca, tls-cert-file: cert, tls-key-file: key"
-	text := fmt.Sprintf(`sources:
-  forward: {type: forward, listen: "tls://127.0.0.1:1", tls-cert-file: cert, tls-key-file: key, tls-client-ca-file: ca, shared-key-file: shared,
-    users: [{name: u, password-file: password}]}
-  kafka: {type: kafka, topics: t, group: g, %[1]s, sasl: plain, username: u, password-file: password}
-  token: {type: kafka, topics: t, group: h, brokers: k, sasl: oauthbearer, token-file: token}
-sinks:
-  forward: {type: forward, servers: "tls://127.0.0.1:1", tls-ca-file: ca, tls-cert-file: cert, tls-key-file: key, shared-key-file: shared, username: u,
-    password-file: password}
-  kafka: {type: kafka, topic: t, %[1]s, sasl: plain, username: u, password-file: password}
-  search: {type: elasticsearch, hosts: "https://127.0.0.1:1", index: i, tls-ca-file: ca, tls-cert-file: cert, tls-key-file: key, username: u,
-    password-file: password, templates: [{name: t, file: template}]}
-  key: {type: elasticsearch, hosts: "https://127.0.0.1:1", index: i, api-key-file: api-key}
-  bearer: {type: elasticsearch, hosts: "https://127.0.0.1:1", index: i, bearer-token-file: bearer}
-  none: {type: file, path: /tmp/none}
-routes:
-  - {match: "**", to: [forward, kafka, search, key, bearer, none]}
-`, kafka)
-	file, err := Parse(filepath.Join(dir, "spillway.yaml"), []byte(text), os.Getenv)
+	file, err := Parse(filepath.Join(dir, "spillway.yaml"), []byte(manyFiles), os.Getenv)
 	if err != nil {
 		t.Fatal(err)
 	}
