@@ -66,7 +66,8 @@ func (t *table) add(st *stream) {
 	t.next = max(t.next, st.Index+1)
 	t.order = append(t.order, st)
 	if !st.announced {
-		t.unannounced = append(t.unannounced, st)
+		i, _ := find(t.unannounced, st.Index)
+		t.unannounced = slices.Insert(t.unannounced, i, st)
 	}
 }
 
@@ -79,9 +80,15 @@ func (t *table) remove(st *stream) {
 	if t.last == st {
 		t.last = nil
 	}
-	if !st.announced {
-		t.unannounced = slices.DeleteFunc(t.unannounced, func(other *stream) bool { return other == st })
+	// Without a disk none is ever announced, and one is forgotten for each new tag.
+	if i, found := find(t.unannounced, st.Index); found {
+		t.unannounced = slices.Delete(t.unannounced, i, i+1)
 	}
+}
+
+// find returns the place of a stream among some by index, and whether it is there.
+func find(some []*stream, index uint32) (int, bool) {
+	return slices.BinarySearchFunc(some, index, func(st *stream, index uint32) int { return cmp.Compare(st.Index, index) })
 }
 
 // tells notes that a stream may have a loss to tell.
@@ -90,7 +97,7 @@ func (t *table) tells(st *stream) {
 		return
 	}
 	st.telling = true
-	i, _ := slices.BinarySearchFunc(t.telling, st.Index, func(st *stream, index uint32) int { return cmp.Compare(st.Index, index) })
+	i, _ := find(t.telling, st.Index)
 	t.telling = slices.Insert(t.telling, i, st)
 }
 
