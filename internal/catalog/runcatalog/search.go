@@ -16,7 +16,7 @@ import (
 
 // searchWriteBuffer holds a piece of a body, so that it leaves by one call of the
 // system.
-const searchWriteBuffer = 80 << 10
+const searchWriteBuffer = 160 << 10
 
 func (s *Surroundings) searchSink(plan *runfile.SearchSink) (*catalog.Destination, error) {
 	transport, err := searchTransport(plan)

@@ -15,8 +15,8 @@ import (
 )
 
 // window is how much of a body is made at a time, in bytes; a longer record is made
-// whole.
-const window = 64 << 10
+// whole. Each piece is one call of the system, which wakes its reader.
+const window = 128 << 10
 
 // maxKept bounds what an attempt keeps for the next, in bytes of each buffer.
 const maxKept = 1 << 20
