@@ -136,16 +136,17 @@ func (r *receiver) take(m *protocol.Message, add *fields, c record.Chunk) {
 	if f := r.fields.Load().join(add); len(f.keys) > 0 {
 		c.Bodies, err = f.appendTo(make([]byte, 0, len(c.Bodies)+f.growth(c.Count)), c.Bodies)
 	}
-	if err == nil && maybe(c.Bodies) {
-		switch {
-		case !m.WantsAck && r.parts != nil:
+	switch {
+	case err != nil:
+	case !m.WantsAck && r.parts != nil:
+		if maybe(c.Bodies) {
 			c.Bodies, c.Count, err = r.parts.take(c.Tag, c.Bodies)
-		case m.WantsAck && r.join && c.Count == 1:
-			// Docker's daemon sends each part alone, and part 2 after the ack of part 1.
-			level := r.durable(c.Tag)
-			if (level == record.LevelKernel || level == record.LevelPower) && r.kept.take(&c, level == record.LevelPower) {
-				return
-			}
+		}
+	case m.WantsAck && r.join && c.Count == 1 && maybe(c.Bodies):
+		// Docker's daemon sends each part alone, and part 2 after the ack of part 1.
+		level := r.durable(c.Tag)
+		if (level == record.LevelKernel || level == record.LevelPower) && r.kept.take(&c, level == record.LevelPower) {
+			return
 		}
 	}
 	switch {
