@@ -327,6 +327,26 @@ func TestWarningsOfKafkaIntoSearch(t *testing.T) {
 	}
 }
 
+// A topic that two sources read into one index is there once.
+func TestWarningsOfOneTopicInOneIndex(t *testing.T) {
+	for _, c := range []struct {
+		second, sink string
+		want         bool
+	}{
+		{"brokers: 'h:1', topics: [b, a]", "index: i", true},
+		{"brokers: 'h:1', topics: b", "index: i", false},
+		{"brokers: 'g:1', topics: a", "index: i", false},
+		{"brokers: 'h:1', topics: a, tag: t", "index: 'i-{tag}'", false},
+		{"brokers: 'h:1', topics: a", "index: i, id: hash", false},
+	} {
+		f := parse(t, "sources: {r: {type: kafka, brokers: 'h:1', topics: a}, s: {type: kafka, group: s, "+c.second+"}}\nsinks: {e: {type: elasticsearch, hosts: 'http://h:1', "+c.sink+"}}\n"+
+			"routes: [{match: '**', to: e}]\n")
+		if got := strings.Contains(strings.Join(f.Warnings, "\n"), "the source r reads a topic of this one"); got != c.want {
+			t.Errorf("%+v: %q", c, f.Warnings)
+		}
+	}
+}
+
 func TestLoad(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "s.yaml")

@@ -54,6 +54,32 @@ func whyTwice(to *SearchSink) string {
 	return ""
 }
 
+// twice warns of a topic that two sources read into one index: an id of origin says where a
+// record is in Kafka, and so one document is there of what both make of it.
+func (p *parser) twice(s *Source, others []Source) {
+	for i := range others {
+		o := &others[i]
+		if o.Kafka == nil || !meet(s.Kafka.Brokers, o.Kafka.Brokers) || !meet(s.Kafka.Topics, o.Kafka.Topics) {
+			continue
+		}
+		mine := p.reached(s.Kafka)
+		for _, name := range p.reached(o.Kafka) {
+			to := p.out.Sink(name)
+			if to == nil || to.Search == nil || to.Search.ID != "origin" || to.Search.Index == nil || !slices.Contains(mine, name) ||
+				strings.Contains(to.Search.Index.String(), "{tag") {
+				continue
+			}
+			p.warnings.add(s.Where, "the source "+o.Name+" reads a topic of this one, and both go to the sink "+name+
+				", whose ids say where a record is: what comes first is there, and the other is not; {tag} in its index keeps both")
+		}
+	}
+}
+
+// meet reports whether two lists have anything in common.
+func meet(a, b []string) bool {
+	return slices.ContainsFunc(a, func(one string) bool { return slices.Contains(b, one) })
+}
+
 // tooLong warns of a max-record-size that was asked for, and that a buffer on the way cannot
 // hold: a leg gets three quarters of max-buffer-size, and a record may have a quarter of that.
 func (p *parser) tooLong(s *Source) {

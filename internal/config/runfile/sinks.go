@@ -84,6 +84,7 @@ func (p *parser) together() {
 		if s := &p.out.Sources[i]; s.Kafka != nil {
 			p.intoSearch(s)
 			p.tooLong(s)
+			p.twice(s, p.out.Sources[:i])
 		}
 	}
 }
