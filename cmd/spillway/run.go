@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -185,7 +186,7 @@ func (r *running) start(file *runfile.File) (*run.Run, error) {
 const lookForReplays = time.Second
 
 // replay hands dead letters over once more when somebody asks for it.
-func (r *running) replay(ctx context.Context, give func(sink string, c *record.Chunk)) {
+func (r *running) replay(ctx context.Context, give func(sink string, c *record.Chunk) bool) {
 	again := time.NewTicker(lookForReplays)
 	defer again.Stop()
 	for {
@@ -194,7 +195,11 @@ func (r *running) replay(ctx context.Context, give func(sink string, c *record.C
 			return
 		case <-again.C:
 		}
-		done, err := r.letters.Replay(ctx, func(e *deadletter.Entry, c *record.Chunk) { give(e.Destination, c) })
+		done, err := r.letters.Replay(ctx, func(e *deadletter.Entry, c *record.Chunk) {
+			if !give(e.Destination, c) {
+				c.Done(r.tooLong(ctx, e))
+			}
+		})
 		if done.Given > 0 {
 			r.log.Info("dead letters were replayed", "delivered", done.Removed, "refused_again", done.Returned, "not_handed_over", done.Kept)
 		}
@@ -202,6 +207,20 @@ func (r *running) replay(ctx context.Context, give func(sink string, c *record.C
 			r.log.Error("dead letters cannot be replayed", "error", err)
 		}
 	}
+}
+
+// tooLong puts a letter back that no buffer of its route can hold any more, with that as the
+// reason, and reports whether it is there.
+func (r *running) tooLong(ctx context.Context, e *deadletter.Entry) bool {
+	l := e.Letter
+	why := fmt.Sprintf("a replay found %d bytes, more than a buffer of its route holds: raise max-buffer-size; before that: ", len(l.Body))
+	l.Detail = why + strings.TrimPrefix(l.Detail, why)
+	l.Attempts, l.Last = l.Attempts+1, time.Now().UnixNano()
+	if err := r.letters.Put(ctx, []record.Letter{l}); err != nil {
+		r.log.Error("a dead letter cannot be put back", "id", e.ID, "error", err)
+		return false
+	}
+	return true
 }
 
 // print tells the balance.

@@ -14,6 +14,7 @@ type moved struct {
 	from  []Leg           // of the present table, those that gave it back
 	rests []*record.Chunk // what they gave back
 	kept  bool            // it was kept until now, and is for as long as it is not delivered
+	left  bool            // and has to be, since a leg cannot hold it
 	long  *moved          // of records too long for a leg, which go where invalid ones go
 }
 

@@ -91,11 +91,8 @@ func (t *Table) admit(legs []Leg, c *record.Chunk, m *moved) {
 		if len(c.Bodies) <= mostFor(l, c) {
 			continue
 		}
-		if m.kept && c.Encoding == record.EncodingMessage && c.Count == 1 {
-			// A place would not say what it was: it is kept where it is.
-			if c.Done != nil {
-				c.Done(false)
-			}
+		if m.kept && c.Encoding == record.EncodingMessage {
+			m.left = true
 			return
 		}
 		if t.sift(legs, c, m) {

@@ -56,10 +56,12 @@ func (r *Router) Admit(c *record.Chunk) {
 
 // AdmitTo hands a chunk to the leg of its tag's route that leads to the sink of that
 // name, and to all of them where none does, as after a change of the file. It is for
-// what was kept until now, so what no route matches is not dropped, and a message that no
-// leg can hold is not taken.
-func (r *Router) AdmitTo(sink string, c *record.Chunk) {
-	r.pass(c, &moved{kept: true}, func(t *Table) []Leg {
+// what was kept until now, so what no route matches is not dropped; and a message that a leg
+// cannot hold is not taken, since its place would not say what it was: then AdmitTo returns
+// false, and c.Done is not told.
+func (r *Router) AdmitTo(sink string, c *record.Chunk) bool {
+	m := &moved{kept: true}
+	r.pass(c, m, func(t *Table) []Leg {
 		to := t.route(c.Tag)
 		if t.strays(to) {
 			t.tell(c)
@@ -67,6 +69,7 @@ func (r *Router) AdmitTo(sink string, c *record.Chunk) {
 		}
 		return to.toward(sink)
 	})
+	return !m.left
 }
 
 // Reject hands over what is no record.

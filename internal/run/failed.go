@@ -129,7 +129,7 @@ func (c *failedCopies) left(size int) {
 
 // run hands copies over until ctx ends. What then waits is not copied, nor what still
 // becomes a letter.
-func (c *failedCopies) run(ctx context.Context, give func(sink string, chunk *record.Chunk)) {
+func (c *failedCopies) run(ctx context.Context, give func(sink string, chunk *record.Chunk) bool) {
 	for {
 		select {
 		case <-ctx.Done():

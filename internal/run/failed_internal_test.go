@@ -44,11 +44,12 @@ func TestCopiesWaitForAMoment(t *testing.T) {
 		given, ended := 0, make(chan struct{})
 		go func() {
 			defer close(ended)
-			c.run(ctx, func(_ string, chunk *record.Chunk) {
+			c.run(ctx, func(_ string, chunk *record.Chunk) bool {
 				time.Sleep(time.Millisecond)
 				if given++; !chunk.Identity.Known() {
 					t.Error("a copy has no identity of its own")
 				}
+				return true
 			})
 		}()
 		time.Sleep(time.Second)

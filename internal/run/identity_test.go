@@ -60,7 +60,7 @@ func testIdentity(t *testing.T, chunk record.Chunk) {
 	start := func() *source {
 		cfg := r.config()
 		cfg.DeadLetters = store
-		cfg.Replay = func(ctx context.Context, give func(string, *record.Chunk)) {
+		cfg.Replay = func(ctx context.Context, give func(string, *record.Chunk) bool) {
 			for {
 				select {
 				case <-ctx.Done():

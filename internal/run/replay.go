@@ -19,7 +19,7 @@ type replay struct {
 }
 
 // start runs a function that replays until it is told to end; nil is none.
-func (p *replay) start(to *route.Router, run func(ctx context.Context, give func(destination string, c *record.Chunk))) {
+func (p *replay) start(to *route.Router, run func(ctx context.Context, give func(destination string, c *record.Chunk) bool)) {
 	if run == nil {
 		return
 	}
@@ -28,14 +28,14 @@ func (p *replay) start(to *route.Router, run func(ctx context.Context, give func
 	p.ended = make(chan struct{})
 	go func() {
 		defer close(p.ended)
-		run(ctx, func(destination string, c *record.Chunk) {
+		run(ctx, func(destination string, c *record.Chunk) bool {
 			p.mu.RLock()
 			defer p.mu.RUnlock()
 			if p.over {
 				c.Done(false)
-				return
+				return true
 			}
-			to.AdmitTo(destination, c)
+			return to.AdmitTo(destination, c)
 		})
 	}()
 }

@@ -49,7 +49,7 @@ func testReplay(t *testing.T, unmatched runfile.Unmatched) {
 	var sum deadletter.Replayed
 	cfg := r.config()
 	cfg.DeadLetters = store
-	cfg.Replay = func(ctx context.Context, give func(string, *record.Chunk)) {
+	cfg.Replay = func(ctx context.Context, give func(string, *record.Chunk) bool) {
 		if sum, err = store.Replay(ctx, func(e *deadletter.Entry, c *record.Chunk) { give(e.Destination, c) }); err != nil {
 			t.Error(err)
 		}

@@ -39,8 +39,9 @@ type Config struct {
 	DeadLetters deliver.DeadLetters
 	// Replay, which may be nil, hands dead letters over once more by calling give,
 	// until ctx ends, and then returns when the last chunk's Done is told. A letter
-	// goes to the sink of that name where its route has it, else to all of its route.
-	Replay func(ctx context.Context, give func(sink string, c *record.Chunk))
+	// goes to the sink of that name where its route has it, else to all of its route; give
+	// returns false where a buffer there cannot hold it, and then tells nobody.
+	Replay func(ctx context.Context, give func(sink string, c *record.Chunk) bool)
 	Log    *slog.Logger
 }
 
