@@ -108,17 +108,18 @@ func TestTriedBeforeIsOfTheRecord(t *testing.T) {
 	t.Run("was in a request", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			l := small(t, buffer.Kernel, buffer.Block)
-			l.sink.Events = 4
+			l.sink.Events, l.sink.OrderedBy = 4, 0
 			if err := l.leave(); err != nil {
 				t.Fatal(err)
 			}
-			l.hand(10)
-			l.take()
+			l.buf.Lines(l.stream, someday, []byte("0\n1\n2\n"), true)
+			l.buf.Lines(l.stream, someday+1e9, []byte("3\n4\n5\n6\n"), true) // The request ends inside of this batch.
+			l.buf.Take(true)
 			l.sink.Events = 10_000
 			l.kill()
 			l.begin()
 			r := l.buf.Take(true)
-			if diff := cmp.Diff([]sink.Span{{First: 0, End: 4}}, r.Repeated()); diff != "" || r.Events() != 10 {
+			if diff := cmp.Diff([]sink.Span{{First: 0, End: 4}}, r.Repeated()); diff != "" || r.Events() != 7 {
 				t.Errorf("tried before, of %d (-want +got):\n%s", r.Events(), diff)
 			}
 			l.buf.Settle(r, buffer.Fate{})
