@@ -103,7 +103,7 @@ type kafkaSource struct {
 	own *ledger.Ledger
 }
 
-// InHeap implements run.Collected: the client reads answers into the Go heap.
+// InHeap implements run.Collected: blocks of batches are in the Go heap.
 func (k kafkaSource) InHeap() int64 { return k.memory }
 
 // Status implements run.Source.

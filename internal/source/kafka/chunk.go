@@ -144,8 +144,7 @@ func (w *worker) put(m *record.Message, why record.Refusal) {
 		}
 	}
 	if w.why, w.of, w.next = why, of, m.Offset+1; size > keptChunk && cap(w.bodies) < size {
-		w.enlarge(size)
-		w.bodies = make([]byte, 0, size)
+		w.bodies = w.largeBodies(size)
 	}
 	w.bodies = record.AppendMessage(w.bodies, m)
 	w.count++

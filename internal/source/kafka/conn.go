@@ -99,7 +99,7 @@ func (c *conn) answer(a asked) error {
 		if err != nil {
 			return 0, err
 		}
-		if !b.mapped {
+		if !b.aside {
 			room -= b.size
 		}
 		return c.place(b)

@@ -37,7 +37,7 @@ func (f *feed) run() {
 			wants, _, _ = f.wants() // Much may have happened meanwhile.
 		}
 		if len(wants) > 0 {
-			f.push(f.ask(wants))
+			f.push(f.broker, f.ask(wants))
 		}
 		f.memory.give(f.room)
 	}
@@ -105,13 +105,16 @@ func (f *feed) wants() (wants []want, wait time.Duration, woken <-chan struct{})
 		if p.leader != f.broker {
 			continue
 		}
-		l := f.lineFor(p.tag, f.broker)
-		if l.mayWait() == 0 || p.waiting > 0 && p.line != l {
+		route, l := f.cfg.Router.Route(p.tag), p.line
+		if p.waiting == 0 {
+			l = f.lineFor(route, f.broker)
+		}
+		if l == nil || l.mayWait() == 0 {
 			continue
 		}
 		w, ok, later := p.wanted(now, f.cfg.MaxAhead)
 		if ok {
-			w.line = l
+			w.line, w.route = l, route
 			wants = append(wants, w)
 		} else if later > 0 && (wait == 0 || later < wait) {
 			wait = later

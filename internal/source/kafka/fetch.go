@@ -133,7 +133,7 @@ func (f *feed) redeem(resp *kmsg.FetchResponse) (blocks map[*kmsg.FetchResponseT
 			if blocks == nil {
 				blocks = make(map[*kmsg.FetchResponseTopicPartition]*block)
 			}
-			if blocks[p] = b; b.mapped {
+			if blocks[p] = b; b.aside {
 				f.counts.putAside.Add(1)
 			}
 			p.RecordBatches = b.data

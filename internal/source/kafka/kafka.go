@@ -55,8 +55,7 @@ type Source struct {
 	// of a partition.
 	handing sync.Mutex
 	lines   []*line
-	routes  map[string]int // numbers of routes, as they came
-	workers chan *worker   // those that have nothing to do
+	workers chan *worker // those that have nothing to do
 	// largest is held by the worker that has records that are larger than usual.
 	largest sync.Mutex
 	trouble troubles
@@ -105,7 +104,7 @@ const (
 // New makes a source. It connects to nobody before Start.
 func New(cfg Config) (*Source, error) {
 	s := &Source{
-		cfg: cfg, partitions: make(map[place]*partition), feeds: make(map[int32]*feed), reborn: make(map[string]time.Time), routes: make(map[string]int), woken: make(chan struct{}),
+		cfg: cfg, partitions: make(map[place]*partition), feeds: make(map[int32]*feed), reborn: make(map[string]time.Time), woken: make(chan struct{}),
 		locate: make(chan struct{}, 1), due: make(chan struct{}, 1), closed: make(chan struct{}), ready: make(chan struct{}),
 	}
 	if s.counts = new(counts); cfg.Instead != nil {

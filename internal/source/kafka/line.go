@@ -1,6 +1,9 @@
 package kafka
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // line hands pieces over, one after the other: those of one route, so that one which is
 // full stops no other. The goroutine that does so lives as long as there are any.
@@ -13,6 +16,9 @@ type line struct {
 	*Source
 	queue []*piece
 	busy  bool // a goroutine hands over
+	// route and broker are those that have the line while it is busy, and the last that had.
+	route  string
+	broker int32
 	// waits are the bytes of pieces that are not handed over yet.
 	waits int64
 	// allowed is how many may wait, where that is less than usual since the line is
@@ -32,30 +38,44 @@ const (
 	// heldAfter is how long a line waits for its route before what waits in it may be
 	// given up.
 	heldAfter = 100 * time.Millisecond
-	// maxRoutes is how many routes are told apart at a time: a source outlives changes
-	// of the file.
-	maxRoutes = 1000
 )
 
-// lineFor is where what a broker has for a tag is handed over. Routes have lines of
-// their own as long as there are enough, and so have the brokers of a route. Both locks
-// are held.
-func (s *Source) lineFor(tag string, broker int32) *line {
-	route := s.cfg.Router.Route(tag)
-	i, known := s.routes[route]
-	if !known {
-		if len(s.routes) >= maxRoutes {
-			clear(s.routes)
+// lineFor is where what a broker has for a route is to be handed over; nil is nowhere now.
+// The brokers of a route have lines of their own as long as one is left for another route.
+// handing is held.
+func (s *Source) lineFor(route string, broker int32) (to *line) {
+	var idle *line
+	spare := 0
+	for _, l := range s.lines {
+		switch {
+		case !l.busy:
+			if spare++; idle == nil || l.route == route {
+				idle = l // What is known of it is known of the route.
+			}
+		case l.route != route:
+		case l.broker == broker:
+			return l
+		case to == nil || l.waits < to.waits:
+			to = l
 		}
-		i = len(s.routes)
-		s.routes[route] = i
 	}
-	each := max(1, len(s.lines)/len(s.routes))
-	return s.lines[(i*each+int(uint32(broker))%each)%len(s.lines)]
+	if to == nil || spare > 1 {
+		return cmp.Or(idle, to)
+	}
+	return to
+}
+
+// begin has an idle line handed to a route and a broker. handing is held.
+func (l *line) begin(route string, broker int32) {
+	if l.route != route {
+		l.allowed = 0
+	}
+	l.busy, l.route, l.broker = true, route, broker
+	l.reading.Go(l.run)
 }
 
 // mayWait is how much may be asked for that will wait in the line; 0 is nothing now.
-// Both locks are held.
+// handing is held.
 func (l *line) mayWait() int64 {
 	if l.held {
 		return 0
@@ -65,8 +85,10 @@ func (l *line) mayWait() int64 {
 	}
 	// The only one has an answer waiting while it hands another one over.
 	ahead := l.room
-	if len(l.routes) > 1 || len(l.feeds) > 1 {
-		ahead = l.room / 4
+	for _, other := range l.lines {
+		if other != l && other.busy {
+			ahead = l.room / 4
+		}
 	}
 	if l.waits > ahead {
 		return 0
@@ -75,7 +97,7 @@ func (l *line) mayWait() int64 {
 }
 
 // push has the pieces of an answer handed over.
-func (s *Source) push(pieces []*piece) {
+func (s *Source) push(broker int32, pieces []*piece) {
 	s.handing.Lock()
 	defer s.handing.Unlock()
 	for _, pc := range pieces {
@@ -83,14 +105,18 @@ func (s *Source) push(pieces []*piece) {
 			pc.block.release()
 			continue
 		}
-		l := pc.want.line
+		l := pc.partition.line
+		if pc.partition.waiting == 0 {
+			if l = s.lineFor(pc.want.route, broker); l == nil {
+				l = pc.want.line // Another route has taken the last one meanwhile.
+			}
+		}
 		pc.partition.line = l
 		pc.partition.waiting++
 		l.waits += pc.block.size
 		l.queue = append(l.queue, pc)
 		if !l.busy {
-			l.busy = true
-			s.reading.Go(l.run)
+			l.begin(pc.want.route, broker)
 		}
 	}
 }

@@ -32,7 +32,8 @@ type block struct {
 	in     *memory
 	whole  []byte // what data is the beginning of, to be used again
 	size   int64  // what it counts
-	mapped bool
+	mapped bool   // outside of the heap
+	aside  bool   // from a file
 }
 
 func newMemory(all int64, spool string) *memory {

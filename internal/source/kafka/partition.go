@@ -137,6 +137,7 @@ func (p *partition) settle(s *span, ok bool) (commit, again, late bool) {
 type want struct {
 	*partition
 	line        *line
+	route       string
 	at          int64
 	stream      uint32
 	leaderEpoch int32

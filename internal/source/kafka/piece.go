@@ -87,9 +87,8 @@ type worker struct {
 	line    *line
 	records wire.Records
 	builder
-	// large is what a record of this worker takes that is larger than usual, in bytes; 0
-	// where it has none.
-	large int64
+	// large is what is mapped for records of this worker that are larger than usual.
+	large large
 }
 
 func newWorker(s *Source) *worker {
@@ -98,7 +97,7 @@ func newWorker(s *Source) *worker {
 		panic("BUG: New has made one of the same: " + err.Error())
 	}
 	w := &worker{Source: s, converter: c, records: wire.Records{Max: s.cfg.MaxRecord}}
-	w.records.Large = w.enlarge
+	w.records.Large, w.records.Block = w.largeWindow, w.largeBlock
 	return w
 }
 
@@ -112,7 +111,7 @@ func (w *worker) piece(pc *piece) {
 	}
 	defer w.tellDropped()
 	defer w.shrink()
-	if w.records.Passed = nil; pc.block.mapped {
+	if w.records.Passed = nil; pc.block.aside {
 		w.records.Passed = pc.block.passed
 		defer w.guard(pc)()
 	}
@@ -148,30 +147,6 @@ func (w *worker) piece(pc *piece) {
 	if damaged {
 		w.trouble.clear("damage")
 	}
-}
-
-// enlarge is called before a record of so many bytes is held that is larger than usual.
-// One worker at a time has any: what is to hold many small ones would have to hold many
-// large ones.
-func (w *worker) enlarge(size int) {
-	if w.large == 0 {
-		w.largest.Lock()
-	}
-	w.large += int64(size)
-	w.memory.overdraw(int64(size))
-}
-
-// shrink lets go of what large records have taken.
-func (w *worker) shrink() {
-	if w.large == 0 {
-		return
-	}
-	w.flush()
-	w.records.Trim()
-	w.bodies, w.value = newBodies(), nil
-	w.memory.give(w.large)
-	w.large = 0
-	w.largest.Unlock()
 }
 
 // guard has a mapped block that cannot be read, as of a disk that fails, end the piece

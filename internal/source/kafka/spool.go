@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,10 +14,17 @@ import (
 // larger, as a batch is that a broker sends whole, is held in memory where there is
 // more, and else in a file.
 func (m *memory) put(in io.Reader, n int, room int64) (*block, error) {
-	if int64(class(n)) > room && !m.more(int64(class(n))-room) {
+	var b *block
+	switch {
+	case int64(class(n)) <= room:
+		b = m.block(n)
+	case m.more(int64(n) - room):
+		// It is larger than usual, and would be garbage for long.
+		b = &block{data: mapMemory(n), in: m, size: int64(n), mapped: true}
+		m.overdraw(b.size)
+	default:
 		return m.putAside(in, n)
 	}
-	b := m.block(n)
 	if _, err := io.ReadFull(in, b.data); err != nil {
 		b.release()
 		return nil, err
@@ -54,7 +62,7 @@ func (m *memory) putAside(in io.Reader, n int) (b *block, err error) {
 		return nil, err
 	}
 	// It counts as half of all, so that at most two are there at a time.
-	b = &block{data: data, in: m, size: m.all / 2, mapped: true}
+	b = &block{data: data, in: m, size: m.all / 2, mapped: true, aside: true}
 	m.overdraw(b.size)
 	return b, nil
 }
@@ -64,6 +72,15 @@ func (m *memory) putAside(in io.Reader, n int) (b *block, err error) {
 func (b *block) passed() {
 	// What cannot be given back is given back with the block.
 	_ = unix.Madvise(b.data, unix.MADV_DONTNEED)
+}
+
+// mapMemory returns n bytes outside of the Go heap. Where the system has none, there is none in the heap either.
+func mapMemory(n int) []byte {
+	data, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		panic("out of memory: map " + strconv.Itoa(n) + " bytes for what is large: " + err.Error())
+	}
+	return data
 }
 
 // unmap ends a mapping, which cannot fail for one that is there.

@@ -117,14 +117,14 @@ func TestFault(t *testing.T) {
 	}
 	p := newPartition(place{"t", 0}, "t")
 	p.seek(7, -1)
-	b := &block{data: data, in: s.memory, mapped: true}
+	b := &block{data: data, in: s.memory, mapped: true, aside: true}
 	w := s.borrow()
 	w.line = s.lines[0]
 	w.piece(&piece{partition: p, from: 7, next: 9, block: b, batches: data})
 	if got := s.Counts().Trouble; !strings.Contains(got, "put aside") {
 		t.Errorf("the trouble is %q", got)
 	}
-	if p.fetchAt != 7 || p.stream != 1 || p.notBefore.IsZero() || w.large != 0 {
+	if p.fetchAt != 7 || p.stream != 1 || p.notBefore.IsZero() || w.large.window != nil {
 		t.Errorf("it is read on from %d, not before %s", p.fetchAt, p.notBefore)
 	}
 	b.release()

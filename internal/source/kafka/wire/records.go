@@ -33,9 +33,11 @@ type Records struct {
 	// Passed is called when another Stride bytes of a batch were read, or so: what is
 	// before them is not looked at any more. It may be nil.
 	Passed func()
-	// Large is called before more than Usual bytes are held of what is unpacked, for a
-	// record of that size. It may be nil.
-	Large func(size int)
+	// Large gives the memory in which more than Usual bytes are held of what is unpacked,
+	// for a record of that size, until the next batch or Trim. It may be nil.
+	Large func(size int) []byte
+	// Block is the same for a block of snappy, which is unpacked at once.
+	Block func(size int) []byte
 
 	head   Head
 	left   int
@@ -63,6 +65,7 @@ func (r *Records) Begin(batch []byte, h *Head) error {
 		r.window = window{buf: body, end: len(body), kept: r.window.keep()}
 		return nil
 	}
+	r.unpack.snappy.large = r.Block
 	in, err := r.unpack.open(h.Compression, body, r.Max)
 	if err != nil {
 		return err
@@ -101,7 +104,7 @@ func (r *Records) Next(rec *Record) bool {
 func (r *Records) pass() {
 	at := r.window.begin
 	if r.window.in != nil {
-		at = int(r.unpack.src.Size()) - r.unpack.src.Len()
+		at = r.unpack.passed(r.head.Compression)
 	}
 	if at-r.told >= Stride {
 		r.told = at
@@ -109,10 +112,11 @@ func (r *Records) pass() {
 	}
 }
 
-// Trim lets go of a window that is larger than Usual, at the end of a batch.
+// Trim lets go of what is larger than Usual, at the end of a batch.
 func (r *Records) Trim() {
 	kept := r.window.keep()
 	r.window = window{kept: kept}
+	r.unpack.snappy.reset(nil, 0)
 }
 
 func (r *Records) next(rec *Record) error {
@@ -129,7 +133,7 @@ func (r *Records) next(rec *Record) error {
 		return r.skip(rec, int(size))
 	}
 	if r.Large != nil && r.window.in != nil && rec.Size > Usual && len(r.window.buf) < rec.Size {
-		r.Large(rec.Size)
+		r.window.move(r.Large(rec.Size))
 	}
 	body, err := r.window.take(int(size))
 	if err != nil {
@@ -269,6 +273,12 @@ func (w *window) keep() []byte {
 		return nil
 	}
 	return kept[:cap(kept)]
+}
+
+// move has the window in other memory.
+func (w *window) move(to []byte) {
+	w.end = copy(to, w.buf[w.begin:w.end])
+	w.buf, w.begin = to, 0
 }
 
 // fill makes the window hold at least n bytes, and reports whether it does.

@@ -62,6 +62,15 @@ func (u *unpackers) open(c Compression, body []byte, limit int) (io.Reader, erro
 	return nil, fmt.Errorf("found compression %d, expected gzip, snappy, lz4 or zstd", c)
 }
 
+// passed is how many bytes of a batch were read.
+func (u *unpackers) passed(c Compression) int {
+	n := int(u.src.Size())
+	if c == Snappy {
+		return n - len(u.snappy.src)
+	}
+	return n - u.src.Len()
+}
+
 func wrap(what string, err error) error {
 	if err != nil {
 		return fmt.Errorf("unpack %s: %w", what, err)
@@ -84,6 +93,7 @@ type snappyReader struct {
 	out    []byte // what is unpacked and was not read
 	buf    []byte
 	limit  int
+	large  func(size int) []byte // memory for a large block; nil makes it
 }
 
 // javaMagic begins the frames of the Java library; two version numbers follow it.
@@ -146,7 +156,10 @@ func (s *snappyReader) block(b []byte) error {
 	if n > s.limit {
 		return ErrUnpacked
 	}
-	if cap(s.buf) < n {
+	switch {
+	case n > keptSize && s.large != nil:
+		s.buf = s.large(n)
+	case cap(s.buf) < n:
 		s.buf = make([]byte, n)
 	}
 	s.out, err = s2.Decode(s.buf[:n], b)
