@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -202,4 +203,37 @@ func TestOutOfRangeAtTheEnd(t *testing.T) {
 	close(answering)
 	c.put("t", 0, values(0, 10)...)
 	await(t, "the records", k.has(10))
+}
+
+// TestLineFor: a route takes no line that another one may need, and the brokers of a route
+// share one where there are no more.
+func TestLineFor(t *testing.T) {
+	s := &Source{room: 1}
+	for range 3 {
+		s.lines = append(s.lines, &line{Source: s})
+	}
+	at := func(l *line) int {
+		for i := range s.lines {
+			if s.lines[i] == l {
+				return i
+			}
+		}
+		return -1
+	}
+	var got []int
+	for _, c := range []struct {
+		route  string
+		broker int32
+	}{{"a", 1}, {"a", 2}, {"a", 3}, {"a", 1}, {"b", 1}, {"b", 2}, {"c", 1}} {
+		l := s.lineFor(c.route, c.broker)
+		got = append(got, at(l))
+		if l != nil && !l.busy {
+			l.busy, l.route, l.broker = true, c.route, c.broker
+			l.waits = int64(10 - c.broker)
+		}
+	}
+	// The third broker of a shares with the second, which has less waiting; nothing is left for c.
+	if want := []int{0, 1, 1, 0, 2, 2, -1}; !slices.Equal(got, want) {
+		t.Errorf("the lines are %v, want %v", got, want)
+	}
 }
