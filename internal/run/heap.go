@@ -46,7 +46,7 @@ func inHeap(sources []*source) (n int64) {
 // heap holds the Go heap to its limit, as long as that leaves the collector room. A
 // limit near what is in use would make it collect for each thing that is allocated,
 // and thousands of connections are in use: then the limit is what lets the heap grow
-// as it would without one.
+// by a quarter.
 type heap struct {
 	limit  atomic.Int64
 	within atomic.Int64 // of which sources receive in so much
@@ -82,7 +82,7 @@ var heapUseNames = [...]string{
 // unused ends of pages, more than a KiB for each connection.
 func (u heapUse) least() int64 {
 	beside := u.total - u.released - u.free - u.objects
-	goal := u.live + max(u.live*heapGrowth/100, heapRoom)
+	goal := u.live + max(u.live/4, heapRoom)
 	return beside + goal + max(heapHeadroom, goal/32)
 }
 

@@ -204,14 +204,15 @@ func errorOf(err error) []byte { // What it said.
 	return nil
 }
 
-// quiet waits until the process receives nothing more.
+// quiet waits until the process receives nothing more: for longer than a write may take that the kernel holds back, since
+// the page cache is inside of the group's limit.
 func (r *relay) quiet(budget int64) {
 	r.t.Helper()
 	last, since := int64(-1), time.Now()
 	for over := time.Now().Add(60 * time.Second); time.Now().Before(over); <-time.After(50 * time.Millisecond) {
 		if n := r.received(); n != last {
 			last, since = n, time.Now()
-		} else if time.Since(since) > time.Second {
+		} else if time.Since(since) > harness.Pick(time.Second, time.Second, 3*time.Second) {
 			r.checkMemory(budget)
 			return
 		}
