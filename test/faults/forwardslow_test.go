@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -106,7 +107,7 @@ func testSlow(t *testing.T, budget int64, each int) {
 	good := &sender{tag: "good", perRow: 100}
 	d := harness.Pick(200*time.Millisecond, 500*time.Millisecond, 5*time.Second)
 	alone := throughput(t, conn, good, d)
-	connections(t, r.addr, each) // They say nothing.
+	idle := connections(t, r.addr, each) // They say nothing.
 	halves := connections(t, r.addr, each/2)
 	for i, c := range halves {
 		m := smallMessage("half", int64(i))
@@ -125,6 +126,13 @@ func testSlow(t *testing.T, budget int64, each int) {
 	r.checkMemory(budget)
 	t.Logf("the good client: %.0f records a second alone, %.0f beside %d others: %.0f %%; %d of %d slow ones are served",
 		alone, beside, 2*each, 100*beside/alone, served, len(drips))
+	if harness.Long() && beside < 0.8*alone {
+		// Others use the machine: it counts only if it is still as fast without the slow ones.
+		for _, c := range slices.Concat(idle, halves, drips) {
+			c.Close() //nolint:errcheck // It may be closed.
+		}
+		alone = min(alone, throughput(t, conn, good, d))
+	}
 	if harness.Long() && beside < 0.8*alone {
 		t.Errorf("the good client has %.0f %% of what it has alone", 100*beside/alone)
 	}
