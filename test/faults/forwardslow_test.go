@@ -129,7 +129,7 @@ func testSlow(t *testing.T, budget int64, each int) {
 	if harness.Long() && beside < 0.8*alone {
 		// Others use the machine: it counts only if it is still as fast without the slow ones.
 		for _, c := range slices.Concat(idle, halves, drips) {
-			c.Close() //nolint:errcheck // It may be closed.
+			c.Close() // It may be closed.
 		}
 		alone = min(alone, throughput(t, conn, good, d))
 	}
