@@ -301,12 +301,14 @@ func (s *Server) start(nc net.Conn) {
 		c.index = len(s.conns)
 		s.conns = append(s.conns, c)
 		s.running.Add(1)
-		if c.raw != nil && s.parking == nil {
-			if s.parking, err = newParking(s); s.parking != nil {
-				s.running.Go(s.parking.run)
+		if c.raw != nil {
+			if s.parking == nil {
+				if s.parking, err = newParking(s); s.parking != nil {
+					s.running.Go(s.parking.run)
+				}
 			}
+			c.parking = s.parking
 		}
-		c.parking = s.parking
 	}
 	s.mu.Unlock()
 	if closed {

@@ -169,6 +169,48 @@ func TestServerClosesAfterOne(t *testing.T) {
 }
 
 // TestServerTLS has a certificate on each side.
+// TestServerTLSBesideTCP: connections that can be parked and those that cannot are
+// served by one server, whichever come first, and while they are idle.
+func TestServerTLSBesideTCP(t *testing.T) {
+	noLeaks(t)
+	ca := newAuthority(t)
+	plain, secure := listenLoopback(t), listenLoopback(t)
+	serving := make(chan error, 1)
+	t.Cleanup(func() { // Behind Close.
+		if err := <-serving; !errors.Is(err, ErrServerClosed) {
+			t.Error(err)
+		}
+	})
+	s := serveFor(t, plain, ServerConfig{})
+	config := &tls.Config{Certificates: []tls.Certificate{ca.issue(t)}}
+	go func() { serving <- s.Serve(tls.NewListener(secure, config)) }()
+	var conns []*Conn
+	for n := range 6 {
+		o := DialOptions{Address: plain.Addr().String()}
+		if n%2 == 1 {
+			o = DialOptions{Address: secure.Addr().String(), TLS: &tls.Config{RootCAs: ca.pool}}
+		}
+		conn, err := Dial(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, conn)
+		for _, conn := range conns {
+			if err := conn.Deliver(t.Context(), chunkOf("id", 10)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, conn := range conns {
+		if err := conn.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if st := s.Stats(); st.Messages != 21 {
+		t.Errorf("%d messages were received, want 21", st.Messages)
+	}
+}
+
 func TestServerTLS(t *testing.T) {
 	noLeaks(t)
 	ca := newAuthority(t)
