@@ -16,24 +16,18 @@ func unmapMemory(block []byte) error { return syscall.Munmap(block) }
 
 // readNow reads what is there, and reports that nothing is with again.
 func readNow(fd uintptr, b []byte) (n int, again bool, err error) {
-	for {
-		n, err = syscall.Read(int(fd), b)
-		switch {
-		case err == nil:
-			return n, false, nil
-		case errors.Is(err, syscall.EINTR):
-		case errors.Is(err, syscall.EAGAIN):
-			return 0, true, nil
-		default:
-			return 0, false, err
-		}
-	}
+	return callNow(syscall.Read, fd, b)
 }
 
 // writeNow writes what is taken at once, and reports that nothing is with again.
 func writeNow(fd uintptr, b []byte) (n int, again bool, err error) {
+	return callNow(syscall.Write, fd, b)
+}
+
+// callNow makes a call of the system that does not wait, again where a signal broke it off.
+func callNow(call func(fd int, b []byte) (int, error), fd uintptr, b []byte) (n int, again bool, err error) {
 	for {
-		n, err = syscall.Write(int(fd), b)
+		n, err = call(int(fd), b)
 		switch {
 		case err == nil:
 			return n, false, nil
