@@ -58,6 +58,11 @@ func (m *memory) take(n int64) (ok bool, freed <-chan struct{}) {
 func (m *memory) give(n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.gain(n)
+}
+
+// gain tells who waits that there are n bytes more. The lock is held.
+func (m *memory) gain(n int64) {
 	m.free += n
 	close(m.freed)
 	m.freed = make(chan struct{})
@@ -140,12 +145,12 @@ func (b *block) release() {
 	}
 	b.data, b.whole = nil, nil
 	m.mu.Lock()
-	if len(keep) > leastKept && m.inSpare+b.size <= m.free+b.size {
+	defer m.mu.Unlock()
+	if len(keep) > leastKept && m.inSpare <= m.free {
 		m.spare[len(keep)] = append(m.spare[len(keep)], keep)
 		m.inSpare += b.size
 	}
-	m.mu.Unlock()
-	m.give(b.size)
+	m.gain(b.size)
 }
 
 // place notes a block that stands in an answer, and returns its token.

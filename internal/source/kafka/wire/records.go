@@ -77,9 +77,6 @@ func (r *Records) Begin(batch []byte, h *Head) error {
 // Err is why Next has no more, nil at the end of the batch.
 func (r *Records) Err() error { return r.err }
 
-// Left is how many records of the batch were not read.
-func (r *Records) Left() int { return r.left }
-
 // errRecord says that the bytes are no record.
 var errRecord = errors.New("found a record that does not fit its size")
 
