@@ -47,7 +47,7 @@ func (b *Buffer) slot(drop bool) *block {
 	if !drop && d.Durability == Power && d.from.Events >= d.durable.Events {
 		return nil
 	}
-	if !drop && b.fills(b.pending) && b.pending.cost >= 2*b.sizes.request {
+	if !drop && b.pending.cost >= 2*b.sizes.request {
 		return nil
 	}
 	size, err := d.Store.Next()
