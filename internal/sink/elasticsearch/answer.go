@@ -107,6 +107,7 @@ const (
 	tooLarge                   // its size
 	conflict                   // its id, which is there already
 	missing                    // what was to be changed or deleted is not there
+	together                   // one of the records that were carried out together
 )
 
 // means tells what an error of an item speaks of. What is not known is tried again.
@@ -115,6 +116,9 @@ func (e *answerError) means() meaning {
 	case http.StatusTooManyRequests:
 		if e.kind == "cluster_block_exception" {
 			return destination // The disk is full: it lasts until somebody acts.
+		}
+		if e.neverFits() {
+			return together
 		}
 		return busy
 	case http.StatusServiceUnavailable:
@@ -136,12 +140,72 @@ func (e *answerError) means() meaning {
 	case http.StatusRequestEntityTooLarge:
 		return tooLarge
 	case http.StatusBadRequest:
-		if e.speaksOfDestination() {
+		switch {
+		case e.speaksOfDestination():
 			return destination
+		case e.kind == cancelled:
+			return later
+		case e.kind == notValid:
+			return together
 		}
 		return rejects
 	}
 	return later
+}
+
+// Kinds of errors with status 400 that do not speak of the record that they stand at.
+const (
+	// cancelled: somebody ended the work, or its time was over: Elasticsearch 9 has
+	// rest.incremental_bulk.request_timeout.
+	cancelled = "task_cancelled_exception"
+	// notValid is said of all that is carried out together where one of it is not valid.
+	notValid = "action_request_validation_exception"
+)
+
+// mayBeDone reports whether what is answered so may have been carried out all the same:
+// somebody on the way may have given up on a node that goes on, or does not tell what the
+// node said.
+func (e *answerError) mayBeDone() bool {
+	kind := e.status / 100
+	return kind == 5 || kind == 2 || e.kind == cancelled
+}
+
+// mayBeDoneInPart reports whether some of a request that was refused so may have been
+// carried out. From Elasticsearch 8.16 on nodes can begin with the first records while
+// the others are still to come (rest.incremental_bulk, usual in 9), and refuse all when
+// they come to a line that they cannot read, or to too many bytes. They do not where the
+// first records are refused already, as by a full queue.
+func (e *answerError) mayBeDoneInPart() bool {
+	return e.status == http.StatusRequestEntityTooLarge || e.status == http.StatusBadRequest && e.kind != notValid
+}
+
+// neverFits tells those refusals with status 429 that are none of the load: what is
+// carried out together has more bytes than may ever be under way, or one record has.
+func (e *answerError) neverFits() bool {
+	if strings.HasPrefix(e.reason, "Request contains an operation of size [") {
+		return true
+	}
+	size, ok := numberAfter(e.reason, "_operation_bytes=")
+	most, known := numberAfter(e.reason, ", max_")
+	return ok && known && size > most
+}
+
+// numberAfter is the number at the next "=" behind the start of mark.
+func numberAfter(text, mark string) (n int64, ok bool) {
+	at := strings.Index(text, mark)
+	if at < 0 {
+		return 0, false
+	}
+	_, rest, ok := strings.Cut(text[at:], "=")
+	if !ok {
+		return 0, false
+	}
+	end := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
+	if end < 0 {
+		end = len(rest)
+	}
+	n, err := strconv.ParseInt(rest[:end], 10, 64)
+	return n, err == nil
 }
 
 // speaksOfDestination tells those refusals with status 400 that no other record

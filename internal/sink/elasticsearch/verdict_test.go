@@ -71,6 +71,13 @@ func TestItemVerdicts(t *testing.T) {
 		{name: "index missing", item: status(404, "index_not_found_exception", "no such index", 3), want: sink.Outcome{Again: again, Config: true}, err: "404"},
 		{name: "index closed", item: status(400, "index_closed_exception", "closed", 3), want: sink.Outcome{Again: again, Config: true}, err: "closed"},
 		{name: "pipeline missing", item: status(400, "illegal_argument_exception", "pipeline with id [x] does not exist", 3), want: sink.Outcome{Again: again, Config: true}, err: "pipeline"},
+		{name: "cancelled", item: status(400, "task_cancelled_exception", "parent task was cancelled [request timed out after [500ms]]", 3),
+			want: sink.Outcome{Again: again, Doubtful: again}, err: "cancelled"},
+		{name: "one of these is not valid", item: status(400, "action_request_validation_exception", "Validation Failed: 1: id is too long", 3),
+			want: sink.Outcome{Again: again}},
+		{name: "one of these is too large", item: status(429, "es_rejected_execution_exception",
+			"Request contains an operation of size [921839] bytes, which exceeds the maximum allowed limit of [512000] bytes", 3),
+			want: sink.Outcome{Again: again}},
 		{name: "refused, given up", item: status(403, "security_exception", "no", 3), change: func(o *Options) { o.RejectRefused = true },
 			want: sink.Outcome{Rejected: reject(ledger.RejectedRefused, 403, "403 security_exception: no")}},
 		{name: "there already", item: status(409, "version_conflict_engine_exception", "exists", 3), want: sink.Outcome{AlreadyThere: 1}},
@@ -104,6 +111,16 @@ func TestItemVerdicts(t *testing.T) {
 	}
 }
 
+// pressure is what Elasticsearch says of so many bytes where so many may be under way.
+func pressure(bytes, most int) string {
+	return fmt.Sprintf("rejected execution of coordinating operation [coordinating_and_primary_bytes=200, replica_bytes=0, all_bytes=200, "+
+		"coordinating_operation_bytes=%d, max_coordinating_bytes=%d]", bytes, most)
+}
+
+func rejectedOf(bytes, most int) string {
+	return `{"error":` + errorText("es_rejected_execution_exception", pressure(bytes, most)) + `,"status":429}`
+}
+
 // What a whole request is answered.
 func TestWholeVerdicts(t *testing.T) {
 	whole := []sink.Span{{First: 0, End: 4}}
@@ -116,13 +133,24 @@ func TestWholeVerdicts(t *testing.T) {
 		change func(*Options)
 		want   sink.Outcome
 	}{
-		{name: "400", status: 400, body: `{"error":{"type":"x","reason":"y"},"status":400}`, n: 4, want: sink.Outcome{Verdict: sink.Refuse, Reason: "rejected-invalid", Status: 400}},
+		{name: "400", status: 400, body: `{"error":{"type":"x","reason":"y"},"status":400}`, n: 4,
+			want: sink.Outcome{Verdict: sink.Refuse, Reason: "rejected-invalid", Status: 400, Doubtful: whole}},
+		{name: "400, before anything", status: 400, body: `{"error":{"type":"action_request_validation_exception","reason":"y"}}`, n: 4,
+			want: sink.Outcome{Verdict: sink.Refuse, Reason: "rejected-invalid", Status: 400}},
+		{name: "400, cancelled", status: 400, body: `{"error":{"type":"task_cancelled_exception","reason":"request timed out after [500ms]"}}`, n: 4,
+			want: sink.Outcome{Status: 400, Doubtful: whole}},
+		{name: "400, one cancelled", status: 400, body: `{"error":{"type":"task_cancelled_exception","reason":"request timed out after [500ms]"}}`, n: 1,
+			want: sink.Outcome{Status: 400, Doubtful: []sink.Span{{First: 0, End: 1}}}},
 		{name: "400 of one", status: 400, body: `{"error":{"type":"x","reason":"y"}}`, n: 1,
 			want: sink.Outcome{Verdict: sink.Delivered, Rejected: []sink.Rejection{{First: 0, End: 1, Reason: "rejected-invalid", Status: 400, Detail: "400 x: y"}}}},
-		{name: "413", status: 413, n: 4, want: sink.Outcome{Verdict: sink.Refuse, Reason: "rejected-too-long", Status: 413}},
+		{name: "413", status: 413, n: 4, want: sink.Outcome{Verdict: sink.Refuse, Reason: "rejected-too-long", Status: 413, Doubtful: whole}},
 		{name: "413 of one", status: 413, n: 1,
 			want: sink.Outcome{Verdict: sink.Delivered, Rejected: []sink.Rejection{{First: 0, End: 1, Reason: "rejected-too-long", Status: 413, Detail: "413"}}}},
 		{name: "429", status: 429, header: "7", n: 4, want: sink.Outcome{Throttled: true, RetryAfter: 7 * time.Second, Status: 429}},
+		{name: "429, under load", status: 429, body: rejectedOf(900, 1000), n: 4, want: sink.Outcome{Throttled: true, Status: 429}},
+		{name: "429, never", status: 429, body: rejectedOf(1001, 1000), n: 4, want: sink.Outcome{Verdict: sink.Refuse, Reason: "rejected-too-long", Status: 429}},
+		{name: "429 of one, never", status: 429, body: rejectedOf(1001, 1000), n: 1, want: sink.Outcome{Verdict: sink.Delivered, Rejected: []sink.Rejection{
+			{First: 0, End: 1, Reason: "rejected-too-long", Status: 429, Detail: "429 es_rejected_execution_exception: " + pressure(1001, 1000)}}}},
 		{name: "503", status: 503, n: 4, want: sink.Outcome{Throttled: true, Status: 503, Doubtful: whole}},
 		{name: "502", status: 502, body: "<html>", n: 4, want: sink.Outcome{Status: 502, Doubtful: whole}},
 		{name: "500", status: 500, n: 4, want: sink.Outcome{Status: 500, Doubtful: whole}},

@@ -28,6 +28,10 @@ type verdicts struct {
 	// deletes.
 	failed    map[uint64]bool
 	deletions int // of the attempt's, how many are behind us
+	// blamed are how many items bear an error of which another record may be the cause,
+	// and blame is the last such.
+	blamed int
+	blame  *answerError
 
 	absent []int   // items that are not there, by their answers
 	doubts []doubt // those of them that may be there all the same
@@ -105,11 +109,15 @@ func (v *verdicts) bad(n int, e *answerError) {
 		}
 		v.config = true
 		v.error(n, e)
+	case together:
+		v.blamed++
+		v.blame = e
+		v.keep(n)
 	case busy:
 		v.busy = true
 		v.error(n, e)
 	default:
-		if e.status/100 == 5 {
+		if e.mayBeDone() {
 			v.doubts = append(v.doubts, doubt{n, v.event(n)})
 		}
 		v.error(n, e)
@@ -147,6 +155,11 @@ func (v *verdicts) error(n int, e *answerError) {
 	if v.first == nil {
 		v.first = e
 	}
+	v.keep(n)
+}
+
+// keep notes that an event is not there and is to be tried again.
+func (v *verdicts) keep(n int) {
 	if v.a.sink.ordered {
 		if v.failed == nil {
 			v.failed = make(map[uint64]bool)
@@ -176,8 +189,14 @@ func extended(spans []sink.Span, i int) []sink.Span {
 }
 
 // outcome is that of the whole request.
+//
+// Where other records were taken, those with an error of which one of them is the cause
+// are sent again at once, among themselves; where none was they are cut in half.
 func (v *verdicts) outcome() sink.Outcome {
 	a := v.a
+	if v.blamed > 0 && v.blamed == a.sent {
+		return a.culprit(sink.Outcome{Err: v.blame, Status: v.blame.status}, v.blame.reasonAlone())
+	}
 	out := sink.Outcome{
 		Verdict: sink.Delivered, Again: v.again, Throttled: v.busy, Config: v.config, Doubtful: v.doubtful(),
 		AlreadyThere: v.already, PossibleConflicts: v.possible, Replaced: a.replaced,

@@ -78,6 +78,9 @@ func (a *attempt) refused(resp *http.Response, node *url.URL) sink.Outcome {
 	s.judge(node, resp.StatusCode)
 	e := refusedWhole(resp, text)
 	out := sink.Outcome{Err: e, RetryAfter: e.retryAfter, Status: e.status}
+	if e.mayBeDoneInPart() && a.sent > 1 {
+		out.Doubtful = a.begun()
+	}
 	switch e.wholeMeans() {
 	case tooLarge:
 		s.size.tooLarge(a.size)
@@ -95,9 +98,10 @@ func (a *attempt) refused(resp *http.Response, node *url.URL) sink.Outcome {
 	case busy:
 		out.Throttled = true
 	}
-	if kind := e.status / 100; kind == 5 || kind == 2 {
-		// Somebody on the way may have given up on a node that goes on, or does not tell
-		// what the node said. A request that is refused was not carried out.
+	if e.kind == cancelled && a.sent > 1 {
+		s.size.cutOff(a.size) // There was no time for all of it.
+	}
+	if e.mayBeDone() {
 		out.Doubtful = a.begun()
 	}
 	return out
@@ -108,12 +112,25 @@ func (e *answerError) wholeMeans() meaning {
 	switch m := e.means(); {
 	case m == missing, m == conflict:
 		return destination
-	case m == later && e.status/100 != 5:
+	case m == together && e.status == http.StatusTooManyRequests:
+		return tooLarge
+	case m == together:
+		return rejects
+	case m == later && e.status/100 != 5 && e.kind != cancelled:
 		// An answer that no bulk API gives: it is none, or it wants something else.
 		return destination
 	default:
 		return m
 	}
+}
+
+// reasonAlone is why a record is given up that an error is of which others share, once
+// it stands alone.
+func (e *answerError) reasonAlone() ledger.Reason {
+	if e.status == http.StatusTooManyRequests {
+		return ledger.RejectedTooLong
+	}
+	return ledger.RejectedInvalid
 }
 
 // culprit is the outcome of a body that was refused for what it is. Where it was one

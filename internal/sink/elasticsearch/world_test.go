@@ -52,8 +52,24 @@ type world struct {
 	flight  map[string]int // ids in requests that are under way
 	shared  string         // an id that two of them had
 	breaks  string         // the value with which the connection ends
-	most    int            // of requests under way
+	parts   *parts         // how it carries out a body in parts, if it does
+	change  func(*Options)
+	most    int // of requests under way
 	active  int
+}
+
+// parts is a node that begins with the first records of a body while the others are
+// still to come.
+type parts struct {
+	size int // of a part, in records
+	// poison are the values of the records that spoil what they are in, and how the node
+	// refuses it: the request, or the part and all behind it, as the request where it is
+	// the first.
+	poison    []string
+	times     int // how many requests are spoilt; 0 is all
+	whole     bool
+	status    int
+	kind, why string
 }
 
 // answered is how the node answers one attempt: what it does to the first of the
@@ -117,10 +133,14 @@ func (w *world) start(operation Operation, events, inFlight int) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	s, err := New(Options{
+	o := Options{
 		Hosts: []*url.URL{{Scheme: "http", Host: "node"}}, Transport: w, Index: index, Operation: operation, ID: IDField, IDFieldName: "id",
 		RequestSize: 8 << 10, Events: events, InFlight: inFlight,
-	})
+	}
+	if w.change != nil {
+		w.change(&o)
+	}
+	s, err := New(o)
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -193,7 +213,7 @@ func (w *world) begin(ops []*op) (a answered) {
 	w.most = max(w.most, w.active)
 	mine := map[string]bool{}
 	for _, o := range ops {
-		if mine[o.meta.ID] = true; w.flight[o.meta.ID] > 0 {
+		if mine[o.meta.ID] = o.meta.ID != ""; w.flight[o.meta.ID] > 0 {
 			w.shared = o.meta.ID
 		}
 	}
@@ -220,6 +240,9 @@ func (w *world) carryOut(a answered, ops []*op) (status int, answer []byte) {
 	for id := range mine {
 		w.flight[id]--
 	}
+	if a.how == "items" && w.parts != nil {
+		return w.inParts(ops)
+	}
 	if a.how == "items" {
 		var items []string
 		for i, o := range ops {
@@ -227,8 +250,11 @@ func (w *world) carryOut(a answered, ops []*op) (status int, answer []byte) {
 		}
 		return http.StatusOK, fmt.Appendf(nil, `{"errors":true,"items":[%s]}`, strings.Join(items, ","))
 	}
-	if a.how != "429" && a.how != "400" {
+	if a.how != "429" {
 		for i, o := range ops {
+			if a.how == "400" && len(ops) == 1 {
+				break // It is refused, not carried out in part.
+			}
 			w.doubt[valueOf(o)] = true
 			if i < a.applied {
 				w.item("ok", o)
@@ -246,6 +272,31 @@ func (w *world) carryOut(a answered, ops []*op) (status int, answer []byte) {
 		panic("BUG: " + err.Error())
 	}
 	return status, []byte(`{"error":{"type":"x","reason":"y"}}`)
+}
+
+// inParts carries out one part after the other.
+func (w *world) inParts(ops []*op) (status int, answer []byte) {
+	p := w.parts
+	var items []string
+	spoilt, poison := false, p.poison
+	if p.times--; p.times == 0 {
+		p.poison = nil
+	}
+	for start := 0; start < len(ops); start += p.size {
+		part := ops[start:min(start+p.size, len(ops))]
+		spoilt = spoilt || slices.ContainsFunc(part, func(o *op) bool { return slices.Contains(poison, valueOf(o)) })
+		if spoilt && (p.whole || start == 0) {
+			return p.status, fmt.Appendf(nil, `{"error":%s,"status":%d}`, errorText(p.kind, p.why), p.status)
+		}
+		for _, o := range part {
+			if spoilt {
+				items = append(items, itemText(o, p.status, errorText(p.kind, p.why)))
+			} else {
+				items = append(items, w.item("ok", o))
+			}
+		}
+	}
+	return http.StatusOK, fmt.Appendf(nil, `{"errors":true,"items":[%s]}`, strings.Join(items, ","))
 }
 
 // valueOf is the value of the record that an operation brings, which says which it is.
@@ -268,6 +319,9 @@ func (w *world) item(how string, o *op) string {
 	}
 	if w.docs[id] != "" && o.verb == "create" {
 		return itemText(o, 409, errorText("version_conflict_engine_exception", "exists"))
+	}
+	if id == "" {
+		id = fmt.Sprint("auto", len(w.arrived))
 	}
 	w.docs[id] = value
 	w.arrived = append(w.arrived, value)
