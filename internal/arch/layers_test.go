@@ -31,6 +31,7 @@ var layers = []layer{
 	},
 	{"internal/jsontext", nil, nil, "bytes to bytes"},
 	{"internal/jsonscan", []string{"internal/jsontext"}, nil, "bytes to bytes; what becomes of a value that is no object is its callers' business"},
+	{"internal/rawconn", nil, nil, "connections that are what they were; what is on them its callers know"},
 	{"internal/tlserror", nil, nil, "errors into words; who is on the other side its callers know"},
 	{"internal/version", nil, nil, "one string"},
 	{"internal/statedir", nil, nil, "names of files, nothing of what is in them"},
@@ -78,7 +79,7 @@ var layers = []layer{
 	{
 		"internal/source/kafka",
 		[]string{
-			"internal/entry", "internal/jsonscan", "internal/jsontext", "internal/kafkaclient", "internal/ledger", "internal/record",
+			"internal/entry", "internal/jsonscan", "internal/jsontext", "internal/kafkaclient", "internal/ledger", "internal/rawconn", "internal/record",
 			"internal/source/kafka/wire", "internal/timepattern",
 		},
 		[]string{"github.com/tinylib/msgp/", "github.com/twmb/franz-go/", "golang.org/x/sys/unix"}, "a source never imports the buffer, nor the routes to it",
@@ -211,7 +212,7 @@ var layers = []layer{
 		"internal/catalog/runcatalog",
 		[]string{
 			"forward", "internal/awsauth", "internal/catalog", "internal/config", "internal/config/runfile", "internal/ecs", "internal/entry",
-			"internal/kafkaclient", "internal/ledger",
+			"internal/kafkaclient", "internal/ledger", "internal/rawconn",
 			"internal/record", "internal/route", "internal/run", "internal/sink/cloudwatch", "internal/sink/cloudwatch/streams",
 			"internal/sink/elasticsearch", "internal/sink/file", "internal/sink/forward", "internal/sink/kafka", "internal/source/forward", "internal/source/kafka",
 			"internal/source/seen", "internal/source/stdin", "internal/statedir", "internal/timepattern", "internal/version",
@@ -308,7 +309,7 @@ var restricted = []struct {
 		"lower layers return errors and outcomes; who logs and who returns must not be the same; forward has a handler for other programs",
 	},
 	{"log", []string{"internal/sandbox"}, "the program's own log is log/slog; a sandbox needs it to silence net/http"},
-	{"unsafe", nil, "nothing here needs it"},
+	{"unsafe", []string{"internal/rawconn"}, "a call of the system that the runtime is not told of takes an address; nothing else here needs one"},
 	{
 		"os/exec", []string{"cmd/spillway", "internal/awsauth", "bench", "test"},
 		"a logger starts no program but the one that fetches credentials",

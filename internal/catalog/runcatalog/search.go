@@ -11,6 +11,7 @@ import (
 	"github.com/spillway/spillway/internal/awsauth"
 	"github.com/spillway/spillway/internal/catalog"
 	"github.com/spillway/spillway/internal/config/runfile"
+	"github.com/spillway/spillway/internal/rawconn"
 	"github.com/spillway/spillway/internal/sink/elasticsearch"
 )
 
@@ -76,8 +77,15 @@ func searchTransport(plan *runfile.SearchSink) (*http.Transport, error) {
 		return nil, err
 	}
 	dialer := &net.Dialer{Timeout: plan.ConnectTimeout, Control: awsauth.CapSendBuffer}
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := dialer.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return rawconn.Wrap(c), nil
+	}
 	return &http.Transport{
-		Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext, TLSClientConfig: config,
+		Proxy: http.ProxyFromEnvironment, DialContext: dial, TLSClientConfig: config,
 		TLSHandshakeTimeout: plan.ConnectTimeout, MaxIdleConnsPerHost: plan.InFlight, IdleConnTimeout: 90 * time.Second,
 		Protocols: protocols, DisableCompression: true, MaxResponseHeaderBytes: 64 << 10,
 		WriteBufferSize: searchWriteBuffer, ReadBufferSize: 32 << 10,

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spillway/spillway/internal/rawconn"
 	"github.com/spillway/spillway/internal/source/kafka/wire"
 )
 
@@ -165,5 +166,5 @@ func (s *Source) dial(ctx context.Context, network, address string) (net.Conn, e
 	if err != nil {
 		return nil, err
 	}
-	return &conn{Conn: c, memory: s.memory, room: s.room}, nil
+	return &conn{Conn: rawconn.Wrap(c), memory: s.memory, room: s.room}, nil
 }
