@@ -51,3 +51,22 @@ func BenchmarkAppend(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkAppendASCII(b *testing.B) {
+	for kind, lines := range benchLines() {
+		b.Run(kind, func(b *testing.B) {
+			dst := make([]byte, 0, 1<<18)
+			total := 0
+			for _, line := range lines {
+				total += len(line)
+			}
+			b.SetBytes(int64(total))
+			for b.Loop() {
+				dst = dst[:0]
+				for _, line := range lines {
+					dst, _ = AppendASCII(dst, line)
+				}
+			}
+		})
+	}
+}

@@ -1,6 +1,6 @@
 // Package jsontext writes bytes as the inside of JSON strings, without the
-// quotes around them: eight bytes at a time where nothing has to be escaped,
-// and without allocation. It knows nothing of values, keys or documents; the
+// quotes around them: sixteen bytes at a time (eight where the processor is no
+// amd64) where nothing has to be escaped, and without allocation. It knows nothing of values, keys or documents; the
 // sinks that speak JSON write those around it. It is safe for concurrent use,
 // as it keeps nothing.
 //
@@ -54,10 +54,6 @@ func (f Form) AppendString(dst, src []byte) []byte {
 func (f Form) Append(dst, src []byte) ([]byte, int) {
 	room := dst[:cap(dst)]
 	to, from := len(dst), 0
-	if f == Valid {
-		wrote, read := escapeValid(room[to:], src)
-		to, from = to+wrote, read
-	}
 	for {
 		n := f.copyPlain(room[to:], src[from:])
 		to, from = to+n, from+n

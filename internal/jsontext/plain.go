@@ -35,9 +35,9 @@ func specialHTML(w, stop uint64) uint64 {
 	return ((controlOrQuote|backslash|ampersand|angle)&^w | (e2-low)&^e2 | w&stop) & highBits
 }
 
-// copyPlain copies bytes from src to dst up to the first that special finds, or
-// as far as both go, and returns how many.
-func copyPlain(dst, src []byte, stop uint64) int {
+// copyPlainWords is copyPlain eight bytes at a time, for processors and lengths that
+// have no quicker way.
+func copyPlainWords(dst, src []byte, stop uint64) int {
 	n := min(len(dst), len(src))
 	dst, src = dst[:n], src[:n]
 	i := 0
