@@ -39,25 +39,33 @@ func AppendJSON(dst, src []byte) (json []byte, replaced int, err error) {
 // as AppendJSON does, but without the braces around them, and tells how many there
 // are: for callers that put pairs of their own beside them.
 func AppendPairs(dst, src []byte) (json []byte, pairs, replaced int, err error) {
-	json, pairs, replaced, _, err = AppendPairsOf(dst, src)
-	return json, pairs, replaced, err
+	json, _, made, err := AppendPairsOf(dst, src, 0)
+	return json, made.N, made.Replaced, err
+}
+
+// Pairs is what AppendPairsOf has seen of the pairs that it appended.
+type Pairs struct {
+	N        int  // in the outermost map
+	Replaced int  // bytes that are no UTF-8
+	Looked   bool // there is a key that begins with the byte looked for, in this map or one in it
 }
 
 // AppendPairsOf is AppendPairs for a caller that wants to know what follows the map,
-// which spares it a walk.
-func AppendPairsOf(dst, src []byte) (json []byte, pairs, replaced int, rest []byte, err error) {
+// which spares it a walk, and whether a key may be there, which spares it a search:
+// look is how the key begins in JSON.
+func AppendPairsOf(dst, src []byte, look byte) (json, rest []byte, made Pairs, err error) {
 	h, err := parse(src)
 	if err != nil {
-		return dst, 0, 0, nil, err
+		return dst, nil, made, err
 	}
 	if h.kind != kindMap {
-		return dst, 0, 0, nil, fmt.Errorf("the record begins with the byte %#02x: expected a map", src[0])
+		return dst, nil, made, fmt.Errorf("the record begins with the byte %#02x: expected a map", src[0])
 	}
-	w := writer{dst: dst}
+	w := writer{dst: dst, look: look}
 	if rest, err = w.pairs(src[h.size:], h.n, MaxDepth-1); err != nil {
-		return dst, 0, 0, nil, err
+		return dst, nil, made, err
 	}
-	return w.dst, int(h.n), w.replaced, rest, nil
+	return w.dst, rest, Pairs{int(h.n), w.replaced, w.looked}, nil
 }
 
 // AppendText appends the value at the start of src to dst as a destination of
@@ -82,6 +90,8 @@ func AppendText(dst, src []byte) ([]byte, error) {
 type writer struct {
 	dst      []byte
 	replaced int
+	look     byte // how a key begins
+	looked   bool // there is one that begins so
 }
 
 // value writes the value at the start of src and returns what follows it; depth
@@ -167,6 +177,7 @@ func (w *writer) pairs(src []byte, n uint64, depth int) ([]byte, error) {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
+		key := len(dst)
 		if dst, size = short(dst, src); size > 0 {
 			src = src[size:]
 		} else {
@@ -175,6 +186,9 @@ func (w *writer) pairs(src []byte, n uint64, depth int) ([]byte, error) {
 				return nil, err
 			}
 			dst = w.dst
+		}
+		if dst[key+1] == w.look {
+			w.looked = true
 		}
 		dst = append(dst, ':')
 		if dst, size = short(dst, src); size > 0 {

@@ -234,12 +234,12 @@ func (a *attempt) quick(frames []byte) (rest []byte, ok bool) {
 	}
 	a.out = append(append(a.out, a.sink.want.open...), '{')
 	members := len(a.out)
-	json, n, replaced, rest, err := entry.AppendPairsOf(a.out, frames[size:])
-	if a.out = json; err != nil || a.mayHaveTime(members) {
+	json, rest, made, err := entry.AppendPairsOf(a.out, frames[size:], a.sink.want.timeBegins)
+	if a.out = json; err != nil || made.Looked && a.mayHaveTime(members) {
 		a.out, a.marks = a.out[:start], a.marks[:marks]
 		return nil, false
 	}
-	a.replaced += replaced
-	a.finish(at, n > 0, false)
+	a.replaced += made.Replaced
+	a.finish(at, made.N > 0, false)
 	return rest, true
 }

@@ -38,7 +38,8 @@ type wanted struct {
 	textOpen, timeOpen string
 	tagOpen            string
 	overhead           int
-	timeName           []byte
+	timeName           []byte // in JSON, with its quotes
+	timeBegins         byte   // the first byte of it between them
 	// plain: nothing is wanted from within a record, and all of it is kept.
 	plain bool
 }
@@ -98,7 +99,10 @@ func (s *Sink) prepare() error {
 	}
 	w.routing, w.index = all.optional(o.RoutingField), all.optional(o.IndexField)
 	w.time, w.tag = all.optionalKey(o.TimeKey), all.optionalKey(o.TagKey)
-	w.timeName = []byte(o.TimeKey)
+	if w.time >= 0 {
+		w.timeName = []byte(quoted(o.TimeKey))
+		w.timeBegins = w.timeName[1]
+	}
 	w.names = all.fields(o.Index.Fields())
 	if o.Pipeline != nil {
 		w.pipeline = all.fields(o.Pipeline.Fields())
