@@ -44,6 +44,9 @@ Exit codes: 0 done, 1 failed, 2 wrong options, 3 damage was found.`,
 type letterChoice struct {
 	stateDir, tag, since, until string
 	query                       deadletter.Query
+
+	// found are those of the letters that were asked for by their ids.
+	found map[int64]bool
 }
 
 // flags adds the options that choose letters.
@@ -94,16 +97,55 @@ func (c *letterChoice) narrow() bool {
 	return len(q.IDs) > 0 || q.Destination != "" || q.Reason != "" || q.Tag != nil || !q.Since.IsZero() || !q.Until.IsZero()
 }
 
+// dir is where the dead letters are.
+func (c *letterChoice) dir() string {
+	return filepath.Join(config.StateDir(c.stateDir, os.Getenv), statedir.DeadLetters)
+}
+
+// noting is visit, which also notes which of the ids that were asked for are there.
+func (c *letterChoice) noting(visit func(*deadletter.Entry) error) func(*deadletter.Entry) error {
+	c.found = make(map[int64]bool, len(c.query.IDs))
+	return func(e *deadletter.Entry) error {
+		if len(c.query.IDs) > 0 {
+			c.found[e.ID] = true
+		}
+		return visit(e)
+	}
+}
+
+// tellMissing tells the ids that were asked for and of which there is no letter, or none that
+// the options choose: who mistypes one must not take it for done.
+func (c *letterChoice) tellMissing() error {
+	missing := false
+	for _, id := range c.query.IDs {
+		if !c.found[id] {
+			fmt.Fprintf(os.Stderr, "spillway: %s\n", noLetter(id, c.dir()))
+			missing = true
+		}
+	}
+	return failedIf(missing)
+}
+
+func failedIf(failed bool) error {
+	if failed {
+		return &exitError{code: exitFailed}
+	}
+	return nil
+}
+
+func noLetter(id int64, dir string) string {
+	return fmt.Sprintf("found no dead letter %d to which this applies in %s; expected an id that \"spillway deadletter list\" shows", id, dir)
+}
+
 // with runs do on the store, until a signal comes. Where there is no store it says
-// so, and that is no error.
+// so, which is no error but where a letter was asked for by its id.
 func (c *letterChoice) with(ctx context.Context, do func(context.Context, *deadletter.Store) error) (err error) {
 	ctx, stop := signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM)
 	defer stop()
-	dir := filepath.Join(config.StateDir(c.stateDir, os.Getenv), statedir.DeadLetters)
-	s, err := deadletter.OpenExisting(dir, deadletter.Options{})
+	s, err := deadletter.OpenExisting(c.dir(), deadletter.Options{})
 	if errors.Is(err, fs.ErrNotExist) {
-		fmt.Fprintf(os.Stderr, "spillway: there are no dead letters in %s\n", dir)
-		return nil
+		fmt.Fprintf(os.Stderr, "spillway: there are no dead letters in %s\n", c.dir())
+		return failedIf(len(c.query.IDs) > 0)
 	}
 	if err != nil {
 		return err

@@ -36,7 +36,7 @@ says all of it.`,
 			}
 			c.query.Heads = !asJSON
 			return c.with(cmd.Context(), func(ctx context.Context, s *deadletter.Store) error {
-				return listLetters(ctx, os.Stdout, s, c.query, asJSON)
+				return errors.Join(listLetters(ctx, os.Stdout, s, &c, asJSON), c.tellMissing())
 			})
 		},
 	}
@@ -45,7 +45,7 @@ says all of it.`,
 	return cmd
 }
 
-func listLetters(ctx context.Context, to io.Writer, s *deadletter.Store, q deadletter.Query, asJSON bool) (err error) {
+func listLetters(ctx context.Context, to io.Writer, s *deadletter.Store, c *letterChoice, asJSON bool) (err error) {
 	out := bufio.NewWriterSize(to, 64<<10)
 	var bytes int64
 	visit := func(e *deadletter.Entry) error {
@@ -62,7 +62,7 @@ func listLetters(ctx context.Context, to io.Writer, s *deadletter.Store, q deadl
 			return err
 		}
 	}
-	report, err := s.List(ctx, q, visit)
+	report, err := s.List(ctx, c.query, c.noting(visit))
 	if err == nil && !asJSON {
 		_, err = fmt.Fprintf(out, "%s, %s\n", many(report.Matched, "letter"), units.BytesSize(float64(bytes)))
 	}

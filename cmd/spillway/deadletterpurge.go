@@ -65,7 +65,7 @@ type purged struct {
 
 func (p *purging) run(ctx context.Context, s *deadletter.Store) error {
 	plan := purgePlan{groups: make(map[string]int64)}
-	report, err := s.List(ctx, p.query, plan.add)
+	report, err := s.List(ctx, p.query, p.noting(plan.add))
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (p *purging) run(ctx context.Context, s *deadletter.Store) error {
 		_, said := fmt.Fprintf(p.out, "removed %s\n", many(result.Removed, "letter"))
 		err = errors.Join(err, said)
 	}
-	return errors.Join(err, tellDamage(report))
+	return errors.Join(err, tellDamage(report), p.tellMissing())
 }
 
 // agreed reports whether what the plan says may be done.

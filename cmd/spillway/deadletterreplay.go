@@ -75,10 +75,10 @@ const (
 
 func (r *replaying) run(ctx context.Context, s *deadletter.Store) error {
 	// Letters that come while it waits are none of its business.
-	report, err := s.List(ctx, r.heads(), func(e *deadletter.Entry) error {
+	report, err := s.List(ctx, r.heads(), r.noting(func(e *deadletter.Entry) error {
 		r.query.Last = e.ID
 		return nil
-	})
+	}))
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (r *replaying) run(ctx context.Context, s *deadletter.Store) error {
 		result.Left, result.Delivered = left, result.Asked-left
 		err = errors.Join(err, counted)
 	}
-	return errors.Join(err, r.tell(result), tellDamage(report))
+	return errors.Join(err, r.tell(result), tellDamage(report), r.tellMissing())
 }
 
 // heads is the query without long bodies.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -38,15 +39,14 @@ record as they arrived, of a message those of its value, and nothing else.`,
 			if err := c.parse(args); err != nil {
 				return err
 			}
-			found := false
-			err := c.with(cmd.Context(), func(ctx context.Context, s *deadletter.Store) error {
-				found = true
-				return showLetter(ctx, os.Stdout, s, c.query.IDs[0], asJSON, raw)
+			return c.with(cmd.Context(), func(ctx context.Context, s *deadletter.Store) error {
+				id := c.query.IDs[0]
+				err := showLetter(ctx, os.Stdout, s, id, asJSON, raw)
+				if errors.Is(err, fs.ErrNotExist) {
+					return errors.New(noLetter(id, c.dir()))
+				}
+				return err
 			})
-			if err == nil && !found {
-				return &exitError{code: exitFailed}
-			}
-			return err
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")

@@ -39,6 +39,22 @@ func (e *exitError) Error() string {
 
 func (e *exitError) Unwrap() error { return e.err }
 
+// untold is what of err is still to be told: all but what asks for an exit code alone.
+func untold(err error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var rest []error
+		for _, one := range joined.Unwrap() {
+			rest = append(rest, untold(one))
+		}
+		return errors.Join(rest...)
+	}
+	var exit *exitError
+	if errors.As(err, &exit) {
+		return exit.err
+	}
+	return err
+}
+
 // sayOptions writes [options] into the usage lines, where the library has
 // [flags]: they are called options everywhere else.
 func sayOptions(cmd *cobra.Command) {
@@ -69,7 +85,7 @@ counted losses where asked to fail on them (--fail-on-loss), or damage was found
 	}
 	root.SetArgs(args)
 	root.SetFlagErrorFunc(flagError)
-	group(root, runCommand(), execCommand(), logsCommand(), statusCommand(), explainCommand(), checkCommand(), drainCommand(), bufferCommand(), deadletterCommand(), convertCommand(), sandboxCommand(), credentialsCommand())
+	group(root, runCommand(), execCommand(), logsCommand(), statusCommand(), explainCommand(), checkCommand(), drainCommand(), bufferCommand(), deadletterCommand(), convertCommand(), sandboxCommand(), credentialsCommand(), versionCommand())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd(args...)
 	sayOptions(root)
@@ -80,7 +96,7 @@ counted losses where asked to fail on them (--fail-on-loss), or damage was found
 	code := exitFailed
 	var exit *exitError
 	if errors.As(err, &exit) {
-		code, err = exit.code, exit.err
+		code, err = exit.code, untold(err)
 	} else if _, _, found := root.Find(args); found != nil {
 		code = exitUsage
 	}

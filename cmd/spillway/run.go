@@ -35,6 +35,9 @@ func runCommand() *cobra.Command {
 sinks, and go on until SIGTERM. Every record is delivered, counted under the reason for which
 it was not, kept as a dead letter, or left on the disk for the next run.
 
+The log, on standard error, says what is open and, later, only what somebody may want to
+know; "spillway status" says how everything is.
+
 SIGTERM and SIGINT stop the sources, deliver what is held until shutdown-timeout, leave the
 rest to the disk buffers, and print the balance; a second signal ends the delivery at once.
 Where all sources end by themselves, as standard input does, so does the run, when all is
@@ -100,6 +103,7 @@ func (r *running) run() (err error) {
 		return err
 	}
 	server.Serve(func() any { return r.withLetters(r.work.Report()) })
+	r.tellStart(file)
 	report, err := r.untilEnd(file, signals)
 	report = r.withLetters(report)
 	// The balance is told whatever else went wrong, and last.

@@ -92,6 +92,7 @@ func (r *running) stop(file *runfile.File, signals <-chan os.Signal, signalled b
 	}()
 	deadline := time.Time{}
 	if signalled {
+		r.log.Info("the run ends: its sources stop, and what is held is delivered", "within", file.ShutdownTimeout)
 		deadline = time.Now().Add(file.ShutdownTimeout)
 	}
 	report, err := r.work.Stop(deadline)

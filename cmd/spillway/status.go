@@ -161,8 +161,8 @@ func healthText(r pipeline.Report) string {
 	case h.Up:
 		return "GREEN: the destination takes records since " + h.Since.Local().Format(time.DateTime)
 	}
-	text := fmt.Sprintf("RED: the destination takes nothing since %s, %d failed attempts: %s",
-		h.Since.Local().Format(time.DateTime), h.Failures, h.Error)
+	text := fmt.Sprintf("RED: the destination takes nothing since %s, %s: %s",
+		h.Since.Local().Format(time.DateTime), many(h.Failures, "failed attempt"), h.Error)
 	if h.Config {
 		text += " (somebody must act)"
 	}
