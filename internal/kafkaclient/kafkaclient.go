@@ -10,12 +10,15 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/aws"
 	"github.com/twmb/franz-go/pkg/sasl/oauth"
@@ -158,7 +161,27 @@ func ConnectError(meta kgo.BrokerMetadata, err error) error {
 	if said := tlserror.Explain("the broker "+at, err); said != nil {
 		return said
 	}
+	if strings.Contains(err.Error(), "speaking to a tls endpoint") { // Nor for this.
+		return fmt.Errorf("the broker %s speaks TLS at this port; set tls: true, or name its port without TLS: %w", at, err)
+	}
 	return fmt.Errorf("connect to the broker %s: %w", at, err)
+}
+
+// ClosedUnanswered reports that a connection was closed in place of an answer, of what was
+// read from it.
+func ClosedUnanswered(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
+}
+
+// ClosedError says what that means, where it goes on.
+func ClosedError(meta kgo.BrokerMetadata, err error) error {
+	at := net.JoinHostPort(meta.Host, strconv.Itoa(int(meta.Port)))
+	return fmt.Errorf("the broker %s closes the connection in place of an answer: it expects SASL where none is configured, or it is about to end: %w", at, err)
+}
+
+// OfHandshake reports whether requests of this kind belong to making a connection.
+func OfHandshake(key int16) bool {
+	return key == int16(kmsg.ApiVersions) || key == int16(kmsg.SASLHandshake) || key == int16(kmsg.SASLAuthenticate)
 }
 
 // NeedsAction reports whether there is no connection before somebody puts something

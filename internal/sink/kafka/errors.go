@@ -54,12 +54,12 @@ func code(err error) int {
 	return 0
 }
 
-// connection knows why there is none, which the library tells the hooks alone while it
-// tries again.
+// connection knows why there is none that works, which the library tells the hooks alone
+// while it tries again.
 type connection struct {
 	mu    sync.Mutex
 	err   error
-	since time.Time // since when there is none
+	since time.Time // since when there is none; what was connected and then closed is none
 
 	produced atomic.Int64 // requests with messages that were written
 }
@@ -89,16 +89,32 @@ func (c *connection) away(written int64) error {
 
 // OnBrokerConnect implements kgo.HookBrokerConnect.
 func (c *connection) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {
+	if err != nil {
+		c.failed(kafkaclient.ConnectError(meta, err))
+	}
+}
+
+// OnBrokerRead implements kgo.HookBrokerRead. Only an answer to a request says that a
+// connection works: a broker that wants SASL and gets none answers which versions it speaks,
+// and closes at the first request, again and again.
+func (c *connection) OnBrokerRead(meta kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, err error) {
+	switch {
+	case kafkaclient.ClosedUnanswered(err):
+		c.failed(kafkaclient.ClosedError(meta, err))
+	case err == nil && !kafkaclient.OfHandshake(key):
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.err = nil
+	}
+}
+
+func (c *connection) failed(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err == nil {
-		c.err = nil
-		return
-	}
 	if c.err == nil {
 		c.since = time.Now()
 	}
-	c.err = kafkaclient.ConnectError(meta, err)
+	c.err = err
 }
 
 // OnBrokerWrite implements kgo.HookBrokerWrite.

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -405,5 +406,22 @@ func TestSoonAway(t *testing.T) {
 	}
 	if n := len(readAll(t, c)); n != 1 {
 		t.Errorf("%d messages are there, want 1", n)
+	}
+}
+
+// A broker that wants SASL and is shown none answers which versions it speaks, and closes the
+// connection at the first request: the attempt says so, while the library goes on trying.
+func TestClosedUnanswered(t *testing.T) {
+	c := broker(t)
+	c.ControlKey(int16(kmsg.Metadata), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		return nil, errors.New("no SASL"), true
+	})
+	s := open(t, options(t, c, "t"))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	out := s.Send(ctx, messages(&record.Message{Value: []byte("x")}))
+	if out.Verdict != sink.Retry || out.Err == nil || !strings.Contains(out.Err.Error(), "expects SASL where none is configured") {
+		t.Errorf("%+v", out)
 	}
 }
