@@ -3,6 +3,7 @@ package elasticsearch
 import (
 	"bytes"
 	"fmt"
+	"hash/maphash"
 	"unicode/utf8"
 
 	"github.com/spillway/spillway/internal/entry"
@@ -109,7 +110,11 @@ func (a *attempt) action(at int64, number uint64, v values) error {
 		if err := a.foreignID(at, &v); err != nil {
 			return err
 		}
-		a.marks = append(a.marks, mark(a.id))
+		id := mark(a.id)
+		a.marks = append(a.marks, id)
+		if s.want.apart {
+			a.places = append(a.places, id+a.head.mark)
+		}
 		a.out = append(a.out, `,"_id":"`...)
 		a.out = append(jsontext.Valid.AppendString(a.out, a.id), '"')
 	}
@@ -182,6 +187,9 @@ func (a *attempt) begins(at int64, v *values) error {
 	}
 	if wrong := indexname.Check(a.head.text[name:]); wrong != "" {
 		return invalid("%s", wrong)
+	}
+	if w.apart {
+		a.head.mark = maphash.Bytes(seed, a.head.text[name:])
 	}
 	a.head.text = append(a.head.text, '"')
 	if o.Pipeline != nil {

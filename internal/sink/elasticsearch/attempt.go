@@ -55,19 +55,27 @@ type attempt struct {
 	digest  hash.Hash
 
 	sent     int
-	size     int64 // of the body so far
-	limit    int64 // at which it ends
-	marks    []uint64
-	deletes  []int // which of those that were sent delete, in order
+	size     int64    // of the body so far
+	limit    int64    // at which it ends
+	marks    []uint64 // hashes of ids
+	places   []uint64 // the same with the index, where ids alone do not name documents
+	deletes  []int    // which of those that were sent delete, in order
 	rejected []sink.Rejection
-	replaced int // bytes that were no UTF-8
+	// bad is how many bytes of the present event were replaced because they are no UTF-8,
+	// and replaced tells that of all that were sent and have any.
+	bad      int
+	replaced []replaced
 }
+
+// replaced is how many bytes of an event were replaced.
+type replaced struct{ event, bytes int }
 
 // indexHead is the beginning of an action, for as long as it stays the same.
 type indexHead struct {
 	text   []byte
 	stream *record.Stream
 	grain  int64
+	mark   uint64 // a hash of the name, where it is asked for
 	known  bool
 }
 
@@ -98,8 +106,8 @@ func (a *attempt) rewind() {
 	a.closed, a.taken, a.done = false, false, false
 	a.batch, a.stream, a.frames, a.left, a.index = nil, nil, nil, 0, 0
 	a.head.known = false
-	a.sent, a.size, a.replaced = 0, 0, 0
-	a.marks, a.deletes, a.rejected = a.marks[:0], a.deletes[:0], nil
+	a.sent, a.size = 0, 0
+	a.marks, a.places, a.deletes, a.replaced, a.rejected = a.marks[:0], a.places[:0], a.deletes[:0], a.replaced[:0], nil
 	a.fill()
 }
 
@@ -116,7 +124,7 @@ func (a *attempt) end() {
 	}
 	a.req, a.next, a.stop, a.batch, a.stream, a.frames, a.rejected = nil, nil, nil, nil, nil, nil, nil
 	a.head.stream, a.head.known = nil, false
-	if cap(a.out)+cap(a.scratch)+8*(cap(a.marks)+cap(a.deletes)) <= maxKept {
+	if cap(a.out)+cap(a.scratch)+8*(cap(a.marks)+cap(a.places)+cap(a.deletes)+2*cap(a.replaced)) <= maxKept {
 		a.sink.attempts.Put(a)
 	}
 }
@@ -131,28 +139,48 @@ func (a *attempt) fill() {
 			}
 			continue
 		}
-		start, marks, frames := len(a.out), len(a.marks), a.frames
+		start, frames := len(a.out), a.frames
+		a.bad = 0
 		err := a.event()
 		n := int64(len(a.out) - start)
 		switch {
 		case err != nil:
-			a.out, a.marks = a.out[:start], a.marks[:marks]
+			a.undo(start)
 			a.reject(err)
 		case a.sent > 0 && a.size+n > a.limit:
 			// It is the next attempt's.
-			a.out, a.marks, a.frames = a.out[:start], a.marks[:marks], frames
+			a.undo(start)
+			a.frames = frames
 			if last := len(a.deletes) - 1; last >= 0 && a.deletes[last] == a.sent {
 				a.deletes = a.deletes[:last]
 			}
 			a.done = true
 			return
 		default:
+			if a.bad > 0 {
+				a.replaced = append(a.replaced, replaced{a.index, a.bad})
+			}
 			a.sent++
 			a.size += n
 		}
 		a.index++
 		a.left--
 	}
+}
+
+// undo takes the present event back, whose text begins there.
+func (a *attempt) undo(start int) {
+	a.out = a.out[:start]
+	a.marks, a.places = a.marks[:min(len(a.marks), a.sent)], a.places[:min(len(a.places), a.sent)]
+}
+
+// documents tell which of the events that were sent are of one document: those that have
+// the same here.
+func (a *attempt) documents() []uint64 {
+	if a.sink.want.apart {
+		return a.places
+	}
+	return a.marks
 }
 
 // enter makes the next batch the present one.
@@ -228,7 +256,7 @@ func (a *attempt) quick(frames []byte) (rest []byte, ok bool) {
 	if at == 0 {
 		return nil, false
 	}
-	start, marks := len(a.out), len(a.marks)
+	start := len(a.out)
 	if a.action(at, a.number+uint64(a.batch.Count-a.left), values{}) != nil {
 		return nil, false
 	}
@@ -236,10 +264,10 @@ func (a *attempt) quick(frames []byte) (rest []byte, ok bool) {
 	members := len(a.out)
 	json, rest, made, err := entry.AppendPairsOf(a.out, frames[size:], a.sink.want.timeBegins)
 	if a.out = json; err != nil || made.Looked && a.mayHaveTime(members) {
-		a.out, a.marks = a.out[:start], a.marks[:marks]
+		a.undo(start)
 		return nil, false
 	}
-	a.replaced += made.Replaced
+	a.bad = made.Replaced
 	a.finish(at, made.N > 0, false)
 	return rest, true
 }

@@ -70,7 +70,7 @@ func (a *attempt) packed(at int64, number uint64, key, rec []byte) error {
 	if err != nil {
 		return err
 	}
-	a.replaced += made.Replaced
+	a.bad = made.Replaced
 	timed := false
 	if made.Looked && a.mayHaveTime(start) {
 		_, timed = entry.Lookup(rec, a.sink.o.TimeKey)
@@ -92,9 +92,9 @@ func (a *attempt) json(at int64, number uint64, key, value []byte) error {
 	for _, key := range w.remove {
 		a.scan.Remove(key)
 	}
-	var n, replaced int
-	a.out, n, replaced = a.scan.AppendMembers(a.out)
-	a.replaced += replaced
+	var n, bad int
+	a.out, n, bad = a.scan.AppendMembers(a.out)
+	a.bad = bad
 	a.finish(at, n > 0, w.time >= 0 && a.scan.Value(w.time) != nil && !slices.Contains(w.remove, w.time))
 	return nil
 }

@@ -20,17 +20,17 @@ func (v *verdicts) thereBefore(n int) bool {
 		v.there = make(map[uint64]bool)
 		v.eachDone(n, func(mark uint64, deleted bool) { v.there[mark] = !deleted })
 	}
-	return v.there[v.a.marks[n]]
+	return v.there[v.a.documents()[n]]
 }
 
 // stands notes that an item is there, or that its deletion is carried out.
-func (v *verdicts) stands(n int) { v.there[v.a.marks[n]] = !v.deletes(n) }
+func (v *verdicts) stands(n int) { v.there[v.a.documents()[n]] = !v.deletes(n) }
 
 // eachDone calls f for the ids of the items before the n-th that are there, or are
 // deleted.
 func (v *verdicts) eachDone(n int, f func(mark uint64, deleted bool)) {
 	absent, deletes := v.absent, v.a.deletes
-	for i, mark := range v.a.marks[:n] {
+	for i, mark := range v.a.documents()[:n] {
 		deleted := len(deletes) > 0 && deletes[0] == i
 		if deleted {
 			deletes = deletes[1:]
@@ -52,7 +52,7 @@ func (v *verdicts) doubtful() (spans []sink.Span) {
 	others := make(map[uint64]bool)
 	if o := &v.a.sink.o; o.ID != IDNone && o.Operation == Create {
 		for _, d := range v.doubts {
-			others[v.a.marks[d.item]] = false
+			others[v.a.documents()[d.item]] = false
 		}
 		v.eachDone(v.at, func(mark uint64, deleted bool) {
 			if _, ok := others[mark]; deleted {
@@ -63,7 +63,7 @@ func (v *verdicts) doubtful() (spans []sink.Span) {
 		})
 	}
 	for _, d := range v.doubts {
-		if v.a.sink.o.ID == IDNone || !others[v.a.marks[d.item]] {
+		if v.a.sink.o.ID == IDNone || !others[v.a.documents()[d.item]] {
 			spans = extended(spans, d.event)
 		}
 	}

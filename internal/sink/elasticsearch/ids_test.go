@@ -86,11 +86,13 @@ func TestOtherIDsGoAhead(t *testing.T) {
 		{"others", []string{"a", "b", "c", "d", "e", "f"}, 4, []string{"1", "2", "3", "4", "5", "0"}},
 		{"one", []string{"a", "a", "a"}, 1, []string{"0", "1", "2"}},
 		{"both", []string{"a", "b", "a", "c"}, 3, []string{"1", "3", "0", "2"}},
+		{"one id in two indices", []string{"a", "d", "a", "d"}, 2, []string{"1", "3", "0", "2"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				w.answers = []answered{{how: "items", items: []string{"ok"}, pause: time.Second}}
+				w.spread = true
 				w.start(Index, 1, 4)
 				for _, id := range c.ids {
 					w.hand(id)
@@ -153,6 +155,7 @@ func TestConflictsInChain(t *testing.T) {
 			dead: []string{"0"}, possible: 1},
 		{name: "the first arrived, the second was not tried", ids: []string{"a", "a"}, events: 1, answers: []answered{{how: "reset", applied: 1}},
 			dead: []string{"1"}, possible: 1},
+		{name: "two documents of one id may have arrived", ids: []string{"a", "d"}, events: 2, answers: []answered{{how: "reset", applied: 2}}, possible: 2},
 		{name: "halved", ids: []string{"a", "b", "c", "a"}, events: 4, answers: []answered{{how: "503", applied: 1}, once("400")}, dead: []string{"3"}, possible: 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -162,6 +165,7 @@ func TestConflictsInChain(t *testing.T) {
 				if c.foreign != "" {
 					w.others = []foreign{{1, c.foreign}}
 				}
+				w.spread = true
 				w.start(Create, c.events, 2)
 				w.hand(c.ids...)
 				w.end()

@@ -4,7 +4,7 @@ package elasticsearch
 // was not: otherwise that one would be the last to be there. What is created is not
 // replaced, so there the one that was taken stays, unless it would be deleted.
 func (v *verdicts) overtaken(n int) {
-	id := v.a.marks[n]
+	id := v.a.documents()[n]
 	deleted, ok := v.failed[id]
 	switch {
 	case !ok:

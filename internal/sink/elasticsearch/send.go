@@ -19,7 +19,7 @@ func (s *Sink) Send(ctx context.Context, req sink.Request) sink.Outcome {
 	a := s.begin(req)
 	defer a.end()
 	if a.empty() {
-		return sink.Outcome{Verdict: sink.Delivered, Rejected: a.rejected, Replaced: a.replaced}
+		return sink.Outcome{Verdict: sink.Delivered, Rejected: a.rejected}
 	}
 	resp, node, err := s.perform(ctx, a.request)
 	if err != nil {

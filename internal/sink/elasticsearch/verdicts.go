@@ -132,7 +132,7 @@ func (v *verdicts) conflict(n int, e *answerError) {
 	switch {
 	case o.Operation != Create:
 		v.error(n, e)
-	case v.failed != nil && v.failed[v.a.marks[n]]: // What is there is still to be deleted.
+	case v.failed != nil && v.failed[v.a.documents()[n]]: // What is there is still to be deleted.
 		v.error(n, e)
 	case o.ID == IDOrigin:
 		v.already++
@@ -164,7 +164,7 @@ func (v *verdicts) keep(n int) {
 		if v.failed == nil {
 			v.failed = make(map[uint64]bool)
 		}
-		id := v.a.marks[n]
+		id := v.a.documents()[n]
 		v.failed[id] = v.failed[id] || v.deletes(n)
 	}
 	v.absent = append(v.absent, n)
@@ -188,6 +188,24 @@ func extended(spans []sink.Span, i int) []sink.Span {
 	return append(spans, sink.Span{First: i, End: i + 1})
 }
 
+// replaced is how many bytes were replaced of those events that are done with, and there:
+// what is sent again is counted then.
+func (v *verdicts) replaced() (sum int) {
+	again, rejected := v.again, v.rejected
+	for _, r := range v.a.replaced {
+		for len(again) > 0 && again[0].End <= r.event {
+			again = again[1:]
+		}
+		for len(rejected) > 0 && rejected[0].End <= r.event {
+			rejected = rejected[1:]
+		}
+		if (len(again) == 0 || r.event < again[0].First) && (len(rejected) == 0 || r.event < rejected[0].First) {
+			sum += r.bytes
+		}
+	}
+	return sum
+}
+
 // outcome is that of the whole request.
 //
 // Where other records were taken, those with an error of which one of them is the cause
@@ -199,7 +217,7 @@ func (v *verdicts) outcome() sink.Outcome {
 	}
 	out := sink.Outcome{
 		Verdict: sink.Delivered, Again: v.again, Throttled: v.busy, Config: v.config, Doubtful: v.doubtful(),
-		AlreadyThere: v.already, PossibleConflicts: v.possible, Replaced: a.replaced,
+		AlreadyThere: v.already, PossibleConflicts: v.possible, Replaced: v.replaced(),
 	}
 	if v.first != nil {
 		out.Err = &told{of: v.of, items: a.sent, first: v.first}

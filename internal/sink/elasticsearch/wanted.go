@@ -42,6 +42,8 @@ type wanted struct {
 	timeBegins         byte   // the first byte of it between them
 	// plain: nothing is wanted from within a record, and all of it is kept.
 	plain bool
+	// apart: records may have one id and be of several indices, and so several documents.
+	apart bool
 }
 
 // names are the keys that are looked for in JSON objects, each once.
@@ -120,6 +122,7 @@ func (s *Sink) prepare() error {
 		return fmt.Errorf("fields of records: %w", err)
 	}
 	w.plain = (o.ID == IDOrigin || o.ID == IDNone) && w.routing == nil && w.index == nil && len(w.names)+len(w.pipeline)+len(w.removed) == 0
+	w.apart = o.ID != IDOrigin && o.ID != IDNone && (w.index != nil || !o.Index.Fixed())
 	s.pieces()
 	return nil
 }

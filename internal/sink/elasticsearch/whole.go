@@ -50,7 +50,7 @@ func (a *attempt) begun() (spans []sink.Span) {
 	}
 	v := a.verdicts()
 	seen := make(map[uint64]struct{}, a.sent)
-	for n, mark := range a.marks[:a.sent] {
+	for n, mark := range a.documents()[:a.sent] {
 		if _, ok := seen[mark]; !ok {
 			seen[mark] = struct{}{}
 			spans = extended(spans, v.event(n))

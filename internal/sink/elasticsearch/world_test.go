@@ -49,13 +49,15 @@ type world struct {
 	dead    map[string]string // records among the dead letters, and why
 	answers []answered
 	others  []foreign
-	flight  map[string]int // ids in requests that are under way
-	shared  string         // an id that two of them had
+	flight  map[string]int // documents in requests that are under way
+	shared  string         // a document that two of them had
 	breaks  string         // the value with which the connection ends
 	parts   *parts         // how it carries out a body in parts, if it does
 	change  func(*Options)
-	most    int // of requests under way
-	active  int
+	// spread: of the documents some have one id, and stand in two indices.
+	spread bool
+	most   int // of requests under way
+	active int
 }
 
 // parts is a node that begins with the first records of a body while the others are
@@ -115,6 +117,7 @@ func anyWorld(t *rapid.T, operation Operation) *world {
 			w.others = append(w.others, foreign{rapid.IntRange(0, 6).Draw(t, "before attempt"), rapid.SampledFrom(someIDs).Draw(t, "foreign id")})
 		}
 	}
+	w.spread = rapid.Bool().Draw(t, "two indices")
 	w.start(operation, rapid.IntRange(1, 6).Draw(t, "events"), rapid.IntRange(1, 4).Draw(t, "in flight"))
 	return w
 }
@@ -136,6 +139,9 @@ func (w *world) start(operation Operation, events, inFlight int) {
 	o := Options{
 		Hosts: []*url.URL{{Scheme: "http", Host: "node"}}, Transport: w, Index: index, Operation: operation, ID: IDField, IDFieldName: "id",
 		RequestSize: 8 << 10, Events: events, InFlight: inFlight,
+	}
+	if w.spread {
+		o.IndexField = "ix"
 	}
 	if w.change != nil {
 		w.change(&o)
@@ -171,12 +177,27 @@ func (w *world) hand(ids ...string) {
 		Partition: record.Partition{Topic: "orders", ID: [16]byte{1}, Number: 3},
 	}
 	for _, id := range ids {
-		m := jsonMessage(fmt.Sprintf(`{"id":%q,"v":"%d"}`, id, w.offset))
+		index := "logs"
+		if at := strings.Index(spreadIDs, id); w.spread && at >= len(spreadIDs)/2 {
+			index, id = "others", spreadIDs[at-len(spreadIDs)/2:][:1]
+		}
+		m := jsonMessage(fmt.Sprintf(`{"id":%q,"v":"%d","ix":%q}`, id, w.offset, index))
 		m.Offset, m.Time = w.offset, time.Now().UnixNano()
 		chunk.Bodies = record.AppendMessage(chunk.Bodies, &m)
 		w.offset++
 	}
 	w.buf.Admit(w.buf.Open("orders"), &chunk)
+}
+
+// spreadIDs are those of which the second half are the first, in another index.
+const spreadIDs = "abcdef"
+
+// document tells which document an operation is of: its id, where it is in the usual index.
+func document(o *op) string {
+	if at := strings.Index(spreadIDs, o.meta.ID); o.meta.Index == "others" {
+		return spreadIDs[at+len(spreadIDs)/2:][:1]
+	}
+	return o.meta.ID
 }
 
 // RoundTrip implements http.RoundTripper: it is the node.
@@ -213,8 +234,8 @@ func (w *world) begin(ops []*op) (a answered) {
 	w.most = max(w.most, w.active)
 	mine := map[string]bool{}
 	for _, o := range ops {
-		if mine[o.meta.ID] = o.meta.ID != ""; w.flight[o.meta.ID] > 0 {
-			w.shared = o.meta.ID
+		if mine[document(o)] = o.meta.ID != ""; w.flight[document(o)] > 0 {
+			w.shared = document(o)
 		}
 	}
 	for id := range mine {
@@ -235,7 +256,7 @@ func (w *world) carryOut(a answered, ops []*op) (status int, answer []byte) {
 	w.active--
 	mine := map[string]bool{}
 	for _, o := range ops {
-		mine[o.meta.ID] = true
+		mine[document(o)] = o.meta.ID != ""
 	}
 	for id := range mine {
 		w.flight[id]--
@@ -309,7 +330,7 @@ func valueOf(o *op) string {
 
 // item carries out one action, or does not, and returns what the answer says of it.
 func (w *world) item(how string, o *op) string {
-	id, value := o.meta.ID, valueOf(o)
+	id, value := document(o), valueOf(o)
 	switch how {
 	case "429", "503":
 		return itemText(o, map[string]int{"429": 429, "503": 503}[how], errorText("es_rejected_execution_exception", "queue"))
@@ -341,6 +362,6 @@ func (w *world) end() {
 		w.Fatalf("the balance is %+v; want %d received, %d dead letters and the rest delivered", b.Sheet, w.offset, len(w.dead))
 	}
 	if w.shared != "" {
-		w.Fatalf("two requests under way have the id %s", w.shared)
+		w.Fatalf("two requests under way are of the document %s", w.shared)
 	}
 }
