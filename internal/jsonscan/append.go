@@ -23,6 +23,10 @@ func (s *Scanner) AppendMembers(dst []byte) (json []byte, members, replaced int)
 	if s.members == 0 {
 		return dst, 0, 0
 	}
+	if s.removed == 0 {
+		dst, replaced = s.clean(dst, trim(s.src[s.open+1:s.shut]))
+		return dst, s.members, replaced
+	}
 	members = s.members
 	at, first := s.open+1, true
 	piece := func(end int) {
@@ -38,19 +42,28 @@ func (s *Scanner) AppendMembers(dst []byte) (json []byte, members, replaced int)
 		dst, bad = s.clean(dst, part)
 		replaced += bad
 	}
-	if s.removed != 0 {
-		for i := range s.found {
-			m := &s.found[i]
-			if s.removed>>m.key&1 == 0 {
-				continue
-			}
-			piece(m.start)
-			at = m.end
-			members--
+	for i := range s.found {
+		m := &s.found[i]
+		if s.removed>>m.key&1 == 0 {
+			continue
 		}
+		piece(m.start)
+		at = m.end
+		members--
 	}
 	piece(s.shut)
 	return dst, members, replaced
+}
+
+// trim takes white space off both ends.
+func trim(p []byte) []byte {
+	for len(p) > 0 && isSpace(p[0]) {
+		p = p[1:]
+	}
+	for len(p) > 0 && isSpace(p[len(p)-1]) {
+		p = p[:len(p)-1]
+	}
+	return p
 }
 
 // clean appends whole members on one line and in valid UTF-8.

@@ -71,3 +71,21 @@ func BenchmarkScanAppend(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkScanLog is one of what a container's log is, with a text that is long.
+func BenchmarkScanLog(b *testing.B) {
+	value := []byte(`{"n":123456,"container_name":"/bench","source":"stdout","log":"` + strings.Repeat("ahovcjqxelszgnubipwdkryfmt", 7) + `"}`)
+	keys, err := jsonscan.NewKeys("@timestamp")
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := jsonscan.NewScanner(keys)
+	dst := make([]byte, 0, 1<<10)
+	b.SetBytes(int64(len(value)))
+	for b.Loop() {
+		if err := s.Scan(value); err != nil {
+			b.Fatal(err)
+		}
+		dst, _ = s.AppendObject(dst[:0])
+	}
+}

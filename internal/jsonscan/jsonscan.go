@@ -93,6 +93,9 @@ type Scanner struct {
 	last       []int // for each key: the last of its members in found, counted from 1
 	name       []byte
 	noKeys     Keys
+
+	marks, slashes marks
+	unmarked       bool // in tests: as where there are no marks
 }
 
 // NewScanner returns a scanner that looks for keys, which may be nil.

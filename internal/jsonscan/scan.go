@@ -1,6 +1,9 @@
 package jsonscan
 
-import "fmt"
+import (
+	"bytes"
+	"fmt"
+)
 
 // object reads the outermost object.
 //
@@ -27,6 +30,7 @@ func (s *Scanner) object() *Error {
 	}
 	s.src = src[:end:end]
 	s.open, s.shut = start, end-1
+	s.mark()
 	at := s.topLevel(start + 1)
 	if at < 0 {
 		return s.err
@@ -78,9 +82,11 @@ func (s *Scanner) topMember(start int) int {
 	if src[start] != '"' {
 		return s.bad(start, `a key, which begins with "`)
 	}
-	next, seen := text(src, start+1)
-	if next < 0 {
-		return s.badText(start, ^next)
+	next, seen := s.near(start+1), s.all
+	if next == 0 {
+		if next, seen = s.text(start + 1); next < 0 {
+			return s.badText(start, ^next)
+		}
 	}
 	key := -1
 	if s.keys.lengths>>min(next-start-2, 63)&1 != 0 || seen&escaped != 0 {
@@ -95,8 +101,10 @@ func (s *Scanner) topMember(start int) int {
 	}
 	at := value
 	if src[at] == '"' { // Most are: this spares them a call.
-		if at, seen = text(src, at+1); at < 0 {
-			return s.badText(value, ^at)
+		if at = s.near(at + 1); at == 0 {
+			if at, seen = s.text(value + 1); at < 0 {
+				return s.badText(value, ^at)
+			}
 		}
 		s.seen |= seen
 	} else if at = s.value(at, MaxDepth-1); at < 0 {
@@ -112,7 +120,7 @@ func (s *Scanner) topMember(start int) int {
 // find returns the number of the wanted key that stands between quotes, or -1. A
 // key may be written with escapes.
 func (s *Scanner) find(key []byte, seen uint64) int {
-	if seen&escaped != 0 {
+	if seen&escaped != 0 && bytes.IndexByte(key, '\\') >= 0 {
 		s.name = unescape(s.name[:0], key)
 		key = s.name
 	}

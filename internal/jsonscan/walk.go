@@ -13,6 +13,11 @@ type walk struct {
 	// broken says that there is a line break between tokens.
 	broken bool
 	err    *Error
+
+	// quotes are marks of where strings begin and end, where they are known, and all is
+	// what text would have seen in all of them.
+	quotes []uint64
+	all    uint64
 }
 
 func (w *walk) nonASCII() bool { return w.seen&highBits != 0 }
@@ -52,7 +57,7 @@ func (w *walk) colon(at int) int {
 func (w *walk) value(at, depth int) int {
 	switch c := w.src[at]; c {
 	case '"':
-		next, seen := text(w.src, at+1)
+		next, seen := w.text(at + 1)
 		if next < 0 {
 			return w.badText(at, ^next)
 		}
@@ -102,7 +107,7 @@ func (w *walk) members(at, depth int) int {
 		if src[at] != '"' {
 			return w.bad(at, `a key, which begins with "`)
 		}
-		next, seen := text(src, at+1)
+		next, seen := w.text(at + 1)
 		if next < 0 {
 			return w.badText(at, ^next)
 		}
