@@ -103,7 +103,6 @@ func (a *attempt) action(at int64, number uint64, v values) error {
 	case IDOrigin:
 		id := a.origin.of(number)
 		a.marks = append(a.marks, mark(id))
-		a.out = append(a.out, `,"_id":"`...)
 		a.out = append(a.out, id...)
 		a.out = append(a.out, '"')
 	default:
@@ -115,7 +114,6 @@ func (a *attempt) action(at int64, number uint64, v values) error {
 		if s.want.apart {
 			a.places = append(a.places, id+a.head.mark)
 		}
-		a.out = append(a.out, `,"_id":"`...)
 		a.out = append(jsontext.Valid.AppendString(a.out, a.id), '"')
 	}
 	if s.want.routing != nil {
@@ -195,6 +193,9 @@ func (a *attempt) begins(at int64, v *values) error {
 	if o.Pipeline != nil {
 		a.head.text = append(a.head.text, `,"pipeline":"`...)
 		a.head.text = append(a.named(a.head.text, o.Pipeline, w.pipeline, at, v), '"')
+	}
+	if o.ID != IDNone {
+		a.head.text = append(a.head.text, `,"_id":"`...)
 	}
 	a.head.stream, a.head.grain, a.head.known = a.stream, grain, true
 	return nil

@@ -103,10 +103,11 @@ func (a *attempt) json(at int64, number uint64, key, value []byte) error {
 func (a *attempt) finish(at int64, members, timed bool) {
 	w := &a.sink.want
 	if w.time >= 0 && !timed {
-		if members {
-			a.out = append(a.out, ',')
+		open := w.timeOpen
+		if !members {
+			open = open[1:]
 		}
-		a.out = a.clock.append(append(a.out, w.timeOpen...), at)
+		a.out = a.clock.append(append(a.out, open...), at)
 		members = true
 	}
 	if len(a.tail) > 0 {
@@ -116,7 +117,7 @@ func (a *attempt) finish(at int64, members, timed bool) {
 		}
 		a.out = append(a.out, tail...)
 	}
-	a.out = append(append(a.out, '}'), w.shut...)
+	a.out = append(a.out, w.shut...)
 }
 
 // loss appends a loss marker: the text where a line would stand, and the object.

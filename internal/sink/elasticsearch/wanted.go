@@ -34,8 +34,8 @@ type wanted struct {
 	// The pieces: {"create":{"_index":" and so on.
 	action             string
 	actionTail         string // what stands behind the id of each action
-	open, shut         string // around the document
-	textOpen, timeOpen string
+	open, shut         string // around the members of a document: shut ends it
+	textOpen, timeOpen string // timeOpen begins with a comma
 	tagOpen            string
 	overhead           int
 	timeName           []byte // in JSON, with its quotes
@@ -131,13 +131,13 @@ func (s *Sink) prepare() error {
 func (s *Sink) pieces() {
 	o, w := &s.o, &s.want
 	verb := o.Operation
-	w.open, w.shut = "", "\n"
+	w.open, w.shut = "", "}\n"
 	switch o.Operation {
 	case Update:
-		w.open, w.shut = `{"doc":`, "}\n"
+		w.open, w.shut = `{"doc":`, "}}\n"
 	case Upsert:
 		verb = Update
-		w.open, w.shut = `{"doc":`, ",\"doc_as_upsert\":true}\n"
+		w.open, w.shut = `{"doc":`, "},\"doc_as_upsert\":true}\n"
 	}
 	w.action = `{"` + string(verb) + `":{"_index":"`
 	w.actionTail = "}}\n"
@@ -149,13 +149,13 @@ func (s *Sink) pieces() {
 	}
 	w.textOpen = `{` + quoted(o.TextKey) + `:"`
 	if o.TimeKey != "" {
-		w.timeOpen = quoted(o.TimeKey) + ":"
+		w.timeOpen = "," + quoted(o.TimeKey) + ":"
 	}
 	if o.TagKey != "" {
 		w.tagOpen = quoted(o.TagKey) + ":"
 	}
 	// What a record of usual names takes beside its body.
-	w.overhead = len(w.action) + len(o.Index.String()) + 48 + len(w.actionTail) + len(w.open) + len(w.shut) + len(w.textOpen) + 1
+	w.overhead = len(w.action) + len(o.Index.String()) + 48 + len(w.actionTail) + len(w.open) + len(w.shut) + len(w.textOpen)
 	if o.TimeKey != "" {
 		w.overhead += len(w.timeOpen) + 34
 	}
