@@ -44,6 +44,12 @@ func (l *Logger) PostWithTime(tag string, t time.Time, message any) error {
 	if l.o.TagPrefix != "" {
 		tag = l.o.TagPrefix + "." + tag
 	}
+	return l.EncodeAndPostData(tag, t, message)
+}
+
+// EncodeAndPostData is PostWithTime under a tag to which no prefix is added, as it is
+// there.
+func (l *Logger) EncodeAndPostData(tag string, t time.Time, message any) error {
 	ctx := context.Background()
 	if l.o.PostTimeout > 0 {
 		limited, cancel := context.WithTimeout(ctx, l.o.PostTimeout)
@@ -51,11 +57,6 @@ func (l *Logger) PostWithTime(tag string, t time.Time, message any) error {
 		ctx = limited
 	}
 	return l.c.Post(ctx, tag, t, message)
-}
-
-// EncodeAndPostData is PostWithTime under the name that it also has there.
-func (l *Logger) EncodeAndPostData(tag string, t time.Time, message any) error {
-	return l.PostWithTime(tag, t, message)
 }
 
 // Close delivers what is left, at most for CloseTimeout, and closes the client.

@@ -142,6 +142,10 @@ func TestLogger(t *testing.T) {
 				t.Errorf("%T: %v", message, err)
 			}
 		}
+		// Its callers have seen to the prefix themselves.
+		if err := l.EncodeAndPostData("bare", time.Unix(1, 2), map[string]string{"n": "1"}); err != nil {
+			t.Error(err)
+		}
 		for _, message := range []any{"text", 1, nil, map[int]string{}} {
 			if err := l.Post("tag", message); !errors.Is(err, ErrRecord) {
 				t.Errorf("%T: %v", message, err)
@@ -153,9 +157,16 @@ func TestLogger(t *testing.T) {
 		if err := l.Post("tag", map[string]string{}); !errors.Is(err, ErrClosed) {
 			t.Error(err)
 		}
-		m := server.messages[0]
-		if m.Tag != "pre.tag" || len(m.Records) != 5 {
+		tags := make(map[string]*message)
+		for _, m := range server.messages {
+			tags[m.Tag] = m
+		}
+		if m := tags["bare"]; m == nil || len(m.Records) != 1 {
 			t.Errorf("%+v", m)
+		}
+		m := tags["pre.tag"]
+		if m == nil || len(m.Records) != 5 {
+			t.Fatalf("%+v", m)
 		}
 		if e, _, err := NextEntry(m.Entries); err != nil || e.Time != 1_000_000_002 {
 			t.Errorf("time %d (%v)", e.Time, err)

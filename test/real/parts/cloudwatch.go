@@ -82,23 +82,6 @@ func (c CloudWatch) Create(group, stream string) error {
 	return c.Call("CreateLogStream", map[string]any{"logGroupName": group, "logStreamName": stream}, nil)
 }
 
-// Streams returns the names of a group's streams, at most the service's page of 50.
-func (c CloudWatch) Streams(group string) ([]string, error) {
-	var answer struct {
-		LogStreams []struct {
-			LogStreamName string `json:"logStreamName"`
-		} `json:"logStreams"`
-	}
-	if err := c.Call("DescribeLogStreams", map[string]any{"logGroupName": group}, &answer); err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, stream := range answer.LogStreams {
-		names = append(names, stream.LogStreamName)
-	}
-	return names, nil
-}
-
 // Events yields a stream's events in the order in which readers of CloudWatch see them, from the
 // head, page by page until the service repeats the token, which is its sign for the end. An error
 // is yielded once, as the last pair.

@@ -127,15 +127,6 @@ func (p *Process) finish(t testing.TB) {
 	}
 }
 
-// Ended is closed when the program has ended.
-func (p *Process) Ended() <-chan struct{} { return p.ended }
-
-// Wait waits until the program has ended and returns what exec.Cmd.Wait returned.
-func (p *Process) Wait() error {
-	<-p.ended
-	return p.err
-}
-
 // Signal sends a signal to the program alone, not to its children.
 func (p *Process) Signal(signal os.Signal) error {
 	if err := p.process.Signal(signal); err != nil {
