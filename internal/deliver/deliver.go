@@ -6,7 +6,6 @@
 package deliver
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -80,27 +79,6 @@ func New(cfg Config, b *buffer.Buffer, s sink.Sink) *Deliverer {
 	return &Deliverer{
 		cfg: cfg, buffer: b, to: to, bound: to, due: make(map[*try]time.Time), hurry: newEvent(), drain: newEvent(), exchanged: make(token, 1),
 	}
-}
-
-// event is something that happens once.
-type event struct {
-	once *sync.Once
-	ch   chan struct{}
-}
-
-func newEvent() event { return event{new(sync.Once), make(chan struct{})} }
-
-func (e event) happens() { e.once.Do(func() { close(e.ch) }) }
-
-func (e event) happened() bool { return isClosed(e.ch) }
-
-// first is ready once the event happens, and nil where it has happened already, so
-// that a loop which waits for it does not spin.
-func (e event) first() <-chan struct{} {
-	if e.happened() {
-		return nil
-	}
-	return e.ch
 }
 
 // Health returns how the destination does.
@@ -235,15 +213,6 @@ func (d *Deliverer) dispatch(ctx context.Context, req *buffer.Request) {
 	})
 }
 
-func isClosed(settled <-chan struct{}) bool {
-	select {
-	case <-settled:
-		return true
-	default:
-		return false
-	}
-}
-
 // deliver attempts until the request is settled.
 func (d *Deliverer) deliver(ctx context.Context, t *try) {
 	for {
@@ -294,105 +263,6 @@ func (d *Deliverer) deliver(ctx context.Context, t *try) {
 			t.timeout = min(2*t.timeout, 4*t.to.timeout)
 		}
 	}
-}
-
-// attempted is what came of an attempt.
-type attempted struct {
-	out sink.Outcome
-	// made: there was one, which was let through by pass.
-	made bool
-	pass pass
-	// timedOut: it got no answer in time. exchanged: there was none, or it was cut
-	// off, because there is another destination now.
-	timedOut, exchanged bool
-}
-
-// attempt waits until the destination may be tried, and makes one attempt.
-func (d *Deliverer) attempt(ctx context.Context, t *try) (a attempted) {
-	to := t.to
-	done, ok := d.use(to)
-	if !ok {
-		return attempted{exchanged: true}
-	}
-	defer done()
-	if a.pass, a.made = to.gate.enter(ctx); !a.made {
-		a.exchanged = to != d.current()
-		return a
-	}
-	attempt, cancel := context.WithTimeout(ctx, t.timeout)
-	defer cancel()
-	defer context.AfterFunc(to.over, cancel)()
-	start := time.Now()
-	if t.attempts == 0 {
-		t.first = start
-	}
-	t.attempts++
-	t.last = start
-	d.begins(t, start)
-	a.out = to.sink.Send(attempt, t.req)
-	d.ends(t)
-	if a.out.Verdict == sink.Delivered && took(t.req, a.out.Again) == 0 {
-		// Nothing was taken, so it is no answer but a failure.
-		a.out.Verdict, a.out.Rejected, a.out.Again = sink.Retry, nil, nil
-	}
-	if a.out.Verdict != sink.Retry {
-		to.gate.took(time.Since(start))
-		return a
-	}
-	a.exchanged = to.over.Err() != nil
-	a.timedOut = attempt.Err() != nil && ctx.Err() == nil
-	return a
-}
-
-// took is how many events of a request need not be tried again.
-func took(req *buffer.Request, again []sink.Span) int {
-	n := req.Events()
-	for _, s := range again {
-		n -= s.End - s.First
-	}
-	return n
-}
-
-// refused halves a request that the destination will not take as it stands,
-// until the culprit stands alone.
-func (d *Deliverer) refused(ctx context.Context, t *try, out sink.Outcome) {
-	if t.req.Events() > 1 {
-		d.halve(ctx, t)
-		return
-	}
-	why := reasonOf(out.Reason)
-	rejected := []sink.Rejection{{End: 1, Reason: string(why), Status: out.Status}}
-	if out.Err != nil {
-		rejected[0].Detail = out.Err.Error()
-	}
-	if d.cfg.DeadLetters != nil {
-		d.bury(ctx, t, rejected)
-		return
-	}
-	d.settle(t.req, buffer.Fate{Dropped: why})
-	t.to.gate.rejected(rejected, out.Err)
-}
-
-// halve delivers the halves of a request one after the other.
-func (d *Deliverer) halve(ctx context.Context, t *try) {
-	first, second := t.halves()
-	d.deliver(ctx, first)
-	d.deliver(ctx, second)
-}
-
-// halves cuts a request in two, of each of which nothing is known.
-func (t *try) halves() (first, second *try) {
-	t.mark(nil)
-	t.breaks = breaks{}
-	one, two := *t, *t
-	one.req, two.req = t.req.Split(t.req.Events() / 2)
-	return &one, &two
-}
-
-// reasonOf is the ledger's reason of a refusal. What is refused without a reason
-// must not pass for delivered.
-func reasonOf(reason string) ledger.Reason {
-	return cmp.Or(ledger.Reason(reason), ledger.RejectedInvalid)
 }
 
 // refusedMarker is how the log calls a loss marker, in the place of rejected
