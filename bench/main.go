@@ -82,7 +82,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	f.BoolVar(&o.json, "json", false, "print JSON, every single run included, instead of a table")
 	f.StringVar(&o.binaries, "binaries", "", "folder with spillway, spillway-shim, loggen and dockerlogs; unset: build them")
 	f.Usage = func() {
-		fmt.Fprintf(stderr, "Measures Spillway beside Docker's awslogs driver.\n\n  go run ./bench --row drain,idle --runs 1\n\n")
+		fmt.Fprintf(stderr, "Measures Spillway beside Docker's awslogs driver, and beside the same work without it.\n\n  go run ./bench --row drain,idle --runs 1\n\n")
 		f.PrintDefaults()
 	}
 	if err := f.Parse(args); err != nil {
