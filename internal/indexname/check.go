@@ -31,13 +31,13 @@ func Clean(dst []byte, start int) []byte {
 func Check(name []byte) string {
 	switch {
 	case len(name) == 0:
-		return "the name of the index is empty"
+		return "a name of an index that is empty"
 	case len(name) > MaxSize:
-		return fmt.Sprintf("the name of the index has %d bytes; expected at most %d", len(name), MaxSize)
+		return fmt.Sprintf("a name of an index of %d bytes; expected at most %d", len(name), MaxSize)
 	case name[0] == '-' || name[0] == '_' || name[0] == '+':
-		return fmt.Sprintf("the name of the index begins with %q; expected none of - _ +", name[:1])
+		return fmt.Sprintf("a name of an index that begins with %q; expected one that begins with none of - _ +", name[:1])
 	case string(name) == "." || string(name) == "..":
-		return "the name of the index is dots alone"
+		return "a name of an index of dots alone"
 	}
 	return ""
 }

@@ -137,7 +137,7 @@ func (n *Name) placeholder(name string) (part, error) {
 			return part{what: 'r', index: len(n.fields) - 1}, nil
 		}
 	}
-	return part{}, fmt.Errorf("found %q; expected {tag}, {tag[N]} or {record[FIELD]}", "{"+name+"}")
+	return part{}, fmt.Errorf("found %q; expected {tag}, {tag[N]} or {record[FIELD]}, or a date such as %%Y.%%m.%%d", "{"+name+"}")
 }
 
 // String returns the text that was parsed.

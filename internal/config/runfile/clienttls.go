@@ -45,6 +45,14 @@ func (p *parser) clientTLS(c *ClientTLS, have given, consequence string) {
 func (p *parser) bothOrNone(have given, one, other string) {
 	if have.has(one) != have.has(other) {
 		_, where, _ := have.any(one, other)
-		p.problem(where, "one of "+one+" and "+other, "both or none", "")
+		p.problem(where, either(have.has(one), one, other), "both or none", "")
 	}
+}
+
+// either says which of two is there without the other.
+func either(first bool, one, other string) string {
+	if first {
+		return one + " without " + other
+	}
+	return other + " without " + one
 }

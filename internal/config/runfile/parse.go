@@ -80,16 +80,35 @@ func (p *parser) problem(where, found, expected, do string) {
 	p.problems.Add(&setting.Problem{Where: where, Found: found, Expected: expected, Do: do})
 }
 
-// unknown adds the problem of a name that is none of those that are valid.
-func (p *parser) unknown(where, what, name, expected string, valid []string) {
-	if len(valid) > 0 {
-		expected += `, the nearest is "` + setting.NearestOf(name, valid) + `"`
-	}
+// unknown adds the problem of a name that is none of those that are valid, all of which
+// "spillway check options SECTION" lists.
+func (p *parser) unknown(where, what, name, expected, section string, valid []string) {
+	alike := setting.Alike(name, valid)
 	do := ""
-	if strings.Contains(name, ":") {
+	switch {
+	case strings.Contains(name, ":"):
 		do = "write a space behind the colon"
+	case alike != "":
+	case len(valid) <= fewNames:
+		expected += ": " + setting.Or(valid)
+	case section != "":
+		do = `"spillway check options ` + section + `" lists them`
 	}
+	expected += alike
 	p.problem(where, "the unknown "+what+" "+setting.Quote(name), expected, do)
+}
+
+// fewNames is how many names an error lists.
+const fewNames = 8
+
+// oneOf says that one of these names was expected, and which was surely meant, or, where none
+// was, which there are.
+func oneOf(what, name string, valid []string) string {
+	alike := setting.Alike(name, valid)
+	if alike == "" && len(valid) <= fewNames {
+		return what + ": " + setting.Or(valid)
+	}
+	return what + alike
 }
 
 // absolute makes a path of the file absolute.

@@ -28,7 +28,7 @@ func TestProblems(t *testing.T) {
 		{"empty sections", "sources: {}\nsinks:\nroutes: []\n", []string{
 			`1:1: found nothing in the section sources; expected at least one source`,
 			`2:1: found nothing in the section sinks; expected at least one sink`,
-			`3:1: found a list in the section routes; expected a list of at least one route; such as: routes: [{match: "**", to: kept}]`,
+			`3:1: found an empty list in the section routes; expected a list of at least one route; such as: routes: [{match: "**", to: kept}]`,
 		}},
 		{"sections of another form", "sources: [a]\nsinks: 7\nroutes: {match: a}\n", []string{
 			`1:10: sources: found a list; expected a map of names, each with the settings of a source`,
@@ -69,13 +69,33 @@ func TestProblems(t *testing.T) {
 			`1:23: found nothing as the source b; expected a map with the option type: forward, stdin or kafka; write its options behind it in braces, or in the lines below it and further to the right`,
 		}},
 		{"an option with a typing error", source("type: forward, lisen: x"), []string{`1:30: found the unknown option "lisen"; expected an option of a source of type forward, the nearest is "listen"`}},
-		{"an option of another type", source("type: stdin, listen: x"), []string{`1:28: found the unknown option "listen"; expected an option of a source of type stdin, the nearest is "tag"`}},
+		{"an option of another type", source("type: stdin, listen: x"), []string{`1:28: found the unknown option "listen"; expected an option of a source of type stdin: tag or format`}},
+		{"a type by another name", sink("type: es, hosts: []"), []string{
+			`2:19: type: found "es"; expected forward, file, cloudwatch, elasticsearch, opensearch or kafka, the nearest is "elasticsearch"`}},
+		{"a type like none", sink("type: s3"), []string{`2:19: type: found "s3"; expected forward, file, cloudwatch, elasticsearch, opensearch or kafka`}},
+		{"options of other programs", source("type: kafka, bootstrap.servers: 'k:9092', auto.offset.reset: latest, brokers: 'k:9092', topics: t"), []string{
+			`1:28: found the option "bootstrap.servers" of other programs; expected "brokers" in its place`,
+			`1:57: found the option "auto.offset.reset" of other programs; expected "start" in its place`,
+		}},
+		{"options of Fluent Bit", sink("type: elasticsearch, hosts: h, index: a, Logstash_Format: On, HTTP_User: u"), []string{
+			`2:54: found the option "Logstash_Format" of fluent-plugin-elasticsearch; expected "index" in its place`,
+			`2:75: found the option "HTTP_User" of other programs; expected "username" in its place`,
+		}},
+		{"an option like none", sink("type: file, path: /k, batching: 1"), []string{
+			`2:35: found the unknown option "batching"; expected an option of a sink of type file; "spillway check options sink.file" lists them`}},
+		{"a topic that can be none", sink("type: kafka, brokers: 'k:1', topic: 'a {tag}'"), []string{
+			`2:49: topic: found "a {tag}"; expected letters, digits and . _ - beside {tag}, {tag[N]}, {date} and {hour}`}},
+		{"a date of Java in an index", sink("type: elasticsearch, hosts: h, index: 'a-{+yyyy}'"), []string{
+			`2:51: index: found "a-{+yyyy}"; expected {tag}, {tag[N]} or {record[FIELD]}, or a date such as %Y.%m.%d in place of "{+yyyy}"`}},
+		{"a name that no index may have", sink("type: elasticsearch, hosts: h, index: '_a'"), []string{
+			`2:51: index: found a name of an index that begins with "_"; expected one that begins with none of - _ +`}},
+		{"a sink like none", whole("", "", "[{match: a, to: relay}]"), []string{`3:25: to: found "relay"; expected the name of a sink: k`}},
 		{"a map for a value", source("type: stdin, tag: {a: b}"), []string{`1:33: tag: found a map; expected a single value; write one behind the name, or remove the line`}},
 		{"a list for a value", source("type: stdin, tag: [a]"), []string{`1:33: tag: found a list; expected a single value; write one behind the name, or remove the line`}},
 		{"an anchor", source("type: stdin, tag: &x a"), []string{`1:33: tag: found an anchor or an alias; expected a single value; write one behind the name, or remove the line`}},
 		{"nothing", source("type: stdin, tag: "), []string{`1:32: tag: found nothing; expected a single value; write one behind the name, or remove the line`}},
 		{"a variable", source("type: stdin, tag: 'a.${HOME}'"), []string{
-			`1:33: tag: found "a.${HOME}"; expected a value without variables; write the value itself: only secrets come from the environment; for what a name takes from a record write {tag}`}},
+			`1:33: tag: found "a.${HOME}"; expected a value without variables; write the value itself: only secrets come from the environment; for what a name takes from a record write {tag}, or in index {record[FIELD]}`}},
 		{"two of standard input", "sources: {a: {type: stdin}, b: {type: stdin}}\nsinks: {k: {type: file, path: /k}}\nroutes: [{match: a, to: k}]\n", []string{
 			`1:29: found standard input again, which the source at F:1:11 reads already; expected each to be read once; remove one of the two`}},
 		{"two at one address", "sources: {a: {type: forward, listen: ':1'}, b: {type: forward, listen: [':0', ':1']}}\nsinks: {k: {type: file, path: /k}}\nroutes: [{match: a, to: k}]\n", []string{
@@ -158,10 +178,10 @@ func TestProblems(t *testing.T) {
 		}},
 		{"standby alone", sink(`type: forward, servers: {address: "h:1", standby: true}`), []string{
 			`2:28: found standby servers alone; expected one that is not standby; remove standby of one`}},
-		{"half a user", sink(`type: forward, servers: "h:1", shared-key: "${K}", username: u`), []string{`2:9: found one of username and password; expected both or none`}},
+		{"half a user", sink(`type: forward, servers: "h:1", shared-key: "${K}", username: u`), []string{`2:9: found username without password; expected both or none`}},
 		{"TLS options without TLS", sink(`type: forward, servers: "h:1", tls-ca-file: x`), []string{
 			`2:44: found tls-ca-file without a server that begins with tls://; expected one to which it belongs; write tls://HOST:PORT, or remove tls-ca-file`}},
-		{"half a certificate", sink(`type: forward, servers: "tls://h:1", tls-key-file: x`), []string{`2:50: found one of tls-cert-file and tls-key-file; expected both or none`}},
+		{"half a certificate", sink(`type: forward, servers: "tls://h:1", tls-key-file: x`), []string{`2:50: found tls-key-file without tls-cert-file; expected both or none`}},
 		{"acks and none", sink(`type: forward, servers: "h:1", ack: false, ack-timeout: 1s`), []string{
 			`2:56: found ack-timeout beside ack: false; expected ack: true, for whose acknowledgements it is; remove ack-timeout`}},
 
@@ -202,10 +222,10 @@ func TestProblems(t *testing.T) {
 		}},
 		{"an unknown option", route("match: a, to: k, max-bufer-size: 1m, typ: x"), []string{
 			`3:28: found the unknown option "max-bufer-size"; expected an option of a route, the nearest is "max-buffer-size"`,
-			`3:48: found the unknown option "typ"; expected an option of a route, the nearest is "to"`,
+			`3:48: found the unknown option "typ"; expected an option of a route; "spillway check options route" lists them`,
 		}},
 		{"an option of containers", route("match: a, to: k, cleanup-time: 1s"), []string{
-			`3:28: found the unknown option "cleanup-time"; expected an option of a route, the nearest is "name"`}},
+			`3:28: found the unknown option "cleanup-time"; expected an option of a route; "spillway check options route" lists them`}},
 		{"sinks", route("match: a, to: [kk, k, k]"), []string{
 			`3:26: to: found "kk"; expected the name of a sink, the nearest is "k"`,
 			`3:33: to: found "k"; expected each sink once`,

@@ -13,10 +13,10 @@ import (
 type place struct {
 	where string // "FILE:LINE:COLUMN"
 	what  string // such as "a sink of type file"
-	// other, if it is set, knows the options of another program, and what has their place.
-	other func(name string) (expected string, ok bool)
-	// of is that program.
-	of string
+	// section is what "spillway check options" calls the table, where it has a name of its own.
+	section string
+	// other, if it is set, knows the options of other programs, and what has their place.
+	other func(name string) (of, expected string, ok bool)
 }
 
 // given is where each option of a map stands, by its name.
@@ -96,12 +96,12 @@ func read[T any](p *parser, t *T, at place, rows []row[T], entries []yamlfile.En
 // unknownOption tells of an option that there is not, or not by that name.
 func (p *parser) unknownOption(e yamlfile.Entry, at place, valid []string) {
 	if at.other != nil {
-		if expected, ok := at.other(e.Name); ok {
-			p.problem(e.Where, "the option "+setting.Quote(e.Name)+" of "+at.of, expected, "")
+		if of, expected, ok := at.other(e.Name); ok {
+			p.problem(e.Where, "the option "+setting.Quote(e.Name)+" of "+of, expected, "")
 			return
 		}
 	}
-	p.unknown(e.Where, "option", e.Name, "an option of "+at.what, valid)
+	p.unknown(e.Where, "option", e.Name, "an option of "+at.what, at.section, valid)
 }
 
 // fallback is what the section defaults says about an option.
@@ -192,7 +192,7 @@ func (p *parser) scalar(n node, secret bool) (value, bool) {
 		return value{}, false
 	case !secret && variable.MatchString(text):
 		p.problem(p.where(n), setting.Quote(text), "a value without variables",
-			"write the value itself: only secrets come from the environment; for what a name takes from a record write {tag}")
+			"write the value itself: only secrets come from the environment; for what a name takes from a record write {tag}, or in index {record[FIELD]}")
 		return value{}, false
 	case strings.ContainsRune(text, 0):
 		p.problem(p.where(n), "a zero byte", "text", "")

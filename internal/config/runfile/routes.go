@@ -35,7 +35,7 @@ func routeRows() []row[routeDraft] {
 					if len(p.sinks) == 0 {
 						return "" // That is the one mistake.
 					}
-					return `the name of a sink, the nearest is "` + setting.NearestOf(v.Text, p.sinks) + `"`
+					return oneOf("the name of a sink", v.Text, p.sinks)
 				}
 				if slices.Contains(r.To, v.Text) {
 					return "each sink once"
@@ -79,7 +79,11 @@ func (p *parser) routes(section yamlfile.Entry) {
 	}
 	list, ok := yamlfile.List(section.Value)
 	if !ok || len(list) == 0 {
-		p.problem(section.Where, yamlfile.Describe(section.Value)+" in the section routes", "a list of at least one route", `such as: routes: [{match: "**", to: kept}]`)
+		found := yamlfile.Describe(section.Value)
+		if ok {
+			found = "an empty list"
+		}
+		p.problem(section.Where, found+" in the section routes", "a list of at least one route", `such as: routes: [{match: "**", to: kept}]`)
 		return
 	}
 	names := map[string]string{}
@@ -120,10 +124,10 @@ func (p *parser) route(n yamlfile.Node) (Route, bool) {
 				buffer = append(buffer, config.Placed{Setting: config.Setting{Name: e.Name, Value: v.Text}, Where: p.file.At(e.Value)})
 			}
 		default:
-			p.unknown(e.Where, "option", e.Name, "an option of a route", append(names(routeRows()), ownNames...))
+			p.unknown(e.Where, "option", e.Name, "an option of a route", "route", append(names(routeRows()), ownNames...))
 		}
 	}
-	read(p, &draft, place{where: where, what: "a route"}, routeRows(), mine)
+	read(p, &draft, place{where: where, what: "a route", section: "route"}, routeRows(), mine)
 	p.buffer(&draft.Route, buffer)
 	if len(draft.patterns) == 0 {
 		return Route{}, false

@@ -34,12 +34,14 @@ func cloudWatchRows() []row[CloudWatchSink] {
 	type sink = CloudWatchSink
 	return []row[sink]{
 		{Option: Option{Name: "group", Takes: "template", Required: true, Help: "Names the log group, with " + template.Placeholders + "."},
-			set: func(_ *parser, s *sink, v value) (expected string) {
+			set: func(p *parser, s *sink, v value) (expected string) {
+				p.warnOfDates(v)
 				s.Group, expected = checkedTemplate(v.Text, setting.LogGroup)
 				return expected
 			}},
 		{Option: Option{Name: "stream", Takes: "template", Default: "{tag}", Help: "Names the log stream likewise; what of a tag may not stand in a name is percent-encoded, in a group it becomes _."},
-			set: func(_ *parser, s *sink, v value) (expected string) {
+			set: func(p *parser, s *sink, v value) (expected string) {
+				p.warnOfDates(v)
 				s.Stream, expected = checkedTemplate(v.Text, setting.LogStream)
 				return expected
 			}},

@@ -117,7 +117,7 @@ func searchKind(name, help string, shown []Option) kind[Sink] {
 		Type{Name: name, Options: shown, Help: help},
 		func(p *parser, s *Sink, at place, entries []yamlfile.Entry) {
 			var draft searchDraft
-			at.other, at.of = ofPlugin, "fluent-plugin-elasticsearch"
+			at.other = ofSearch
 			p.searchSink(&draft, at, read(p, &draft, at, searchRows(), entries))
 			s.Search = &draft.SearchSink
 		},

@@ -69,26 +69,26 @@ func (p *parser) searchTLS(s *searchDraft, have given) {
 
 // searchNames reads index and pipeline, once their zone is known.
 func (p *parser) searchNames(s *searchDraft, have given) {
-	read := func(name string, v value) *indexname.Name {
+	read := func(v value) *indexname.Name {
 		if v.Text == "" {
 			return nil
 		}
 		n, err := indexname.Parse(v.Text, s.zone)
 		if err != nil {
 			found, expected, _ := strings.Cut(strings.TrimPrefix(err.Error(), "found "), "; expected ")
-			p.problem(have[name]+": "+name, found, expected, "")
+			p.problem(p.where(v.node), setting.Quote(v.Text), expected+" in place of "+found, "")
 		}
 		return n
 	}
-	s.Index = read("index", s.index)
-	s.Pipeline = read("pipeline", s.pipeline)
+	s.Index = read(s.index)
+	s.Pipeline = read(s.pipeline)
 	if s.Index != nil {
 		if s.RolloverAlias != "" && s.Index.String() != s.RolloverAlias {
 			p.warnings.add(have["rollover-alias"], "rollover-alias "+setting.Quote(s.RolloverAlias)+" is another name than index "+setting.Quote(s.Index.String())+": nothing is written to the alias")
 		}
 		if wrong := s.Index.Wrong(); wrong != "" {
 			found, expected, _ := strings.Cut(wrong, "; expected ")
-			p.problem(have["index"]+": index", found, expected, "")
+			p.problem(p.where(s.index.node), found, expected, "")
 		}
 	}
 }

@@ -62,7 +62,7 @@ prefer_oj_serializer hash_type separator
 func ofPlugin(name string) (expected string, ok bool) {
 	for _, one := range pluginNames {
 		if hasWord(one.theirs, name) {
-			return `"` + strings.ReplaceAll(one.ours, " ", `" and "`) + `" in its place`, true
+			return inItsPlace(one.ours), true
 		}
 	}
 	return "none like it; docs/elasticsearch-options.md says why", hasWord(pluginNamesWithout, name)

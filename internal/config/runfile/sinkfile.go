@@ -3,6 +3,7 @@ package runfile
 import (
 	"errors"
 	"io/fs"
+	"regexp"
 	"strings"
 	"time"
 
@@ -37,6 +38,7 @@ func fileSinkRows() []row[FileSink] {
 			Help: "Names the files, with " + template.Placeholders + "; directories are made."},
 			set: func(p *parser, s *sink, v value) (expected string) {
 				s.Path, expected = p.pathTemplate(v.Text)
+				p.warnOfDates(v)
 				return expected
 			}},
 		{Option: Option{Name: "format", Kind: setting.Enum, Default: string(FormatJSON), Enum: []string{string(FormatJSON), string(FormatText), string(FormatOutFile)},
@@ -90,6 +92,17 @@ func (p *parser) pathTemplate(text string) (*template.Template, string) {
 		return nil, "the path of a file, without .. in it"
 	}
 	return t, expected
+}
+
+// dates are letters of strftime as they stand in names of files elsewhere.
+var dates = regexp.MustCompile(`%[YmdHjF]`)
+
+// warnOfDates warns of letters of strftime in a template, which has other placeholders for dates:
+// all records would go to one file, whose name has a percent sign.
+func (p *parser) warnOfDates(v value) {
+	if found := dates.FindString(v.Text); found != "" {
+		p.warnings.add(p.where(v.node), setting.Quote(found)+" stands for itself; a date is {date}, an hour {hour}")
+	}
 }
 
 // parseTemplate reads a template, and says what was expected.

@@ -188,6 +188,6 @@ func (p *parser) forwardSink(s *forwardDraft, at place, have given) {
 // credentials asks for what a handshake needs.
 func (p *parser) credentials(s *Server, at place) {
 	if (s.Username != "") != s.Password.Set() {
-		p.problem(at.where, "one of username and password", "both or none", "")
+		p.problem(at.where, either(s.Username != "", "username", "password"), "both or none", "")
 	}
 }

@@ -1,6 +1,7 @@
 package runfile
 
 import (
+	"strings"
 	"time"
 
 	"github.com/spillway/spillway/internal/config/setting"
@@ -64,9 +65,9 @@ func kafkaSinkRows() []row[KafkaSink] {
 	rows := clusterRows(func(s *sink) *KafkaCluster { return &s.KafkaCluster })
 	return append(rows, []row[sink]{
 		{Option: Option{Name: "topic", Takes: "template", Required: true,
-			Help: "Names the topic, with {tag}, {tag[N]}, {date} and {hour} in it for those of a record; characters that no topic may have become _."},
+			Help: "Names the topic, with {tag}, {tag[N]}, {date} and {hour} in it for those of a record; characters of a tag that no topic may have become _."},
 			set: func(_ *parser, s *sink, v value) (expected string) {
-				s.Topic, expected = parseTemplate(v.Text)
+				s.Topic, expected = checkedTemplate(v.Text, topicText)
 				return expected
 			}},
 		{Option: Option{Name: "format", Kind: setting.Enum, Default: "json", Enum: []string{"json", "raw"},
@@ -107,6 +108,16 @@ func kafkaSinkRows() []row[KafkaSink] {
 	}...)
 }
 
+// topicText is the check of a template's own text in the name of a topic.
+func topicText(v setting.Value) string {
+	if strings.ContainsFunc(v.Text, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._-", r)
+	}) {
+		return "letters, digits and . _ - beside {tag}, {tag[N]}, {date} and {hour}"
+	}
+	return ""
+}
+
 // kafkaSink checks what the options say together.
 func (p *parser) kafkaSink(s *KafkaSink, at place, have given) {
 	p.cluster(&s.KafkaCluster, at, have)
@@ -114,7 +125,7 @@ func (p *parser) kafkaSink(s *KafkaSink, at place, have given) {
 		s.Key = KeyField
 	}
 	if (s.Key == KeyField) != have.has("message-key-field") {
-		p.problem(at.where, "one of message-key: field and message-key-field", "both or none", "")
+		p.problem(at.where, either(s.Key == KeyField, "message-key: field", "message-key-field"), "both or none", "")
 	}
 	if s.InFlight > 1 {
 		p.warnings.add(have["in-flight"], "in-flight above 1: messages of a partition may change their order")

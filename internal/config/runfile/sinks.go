@@ -59,7 +59,10 @@ func (p *parser) sinkSection(section yamlfile.Entry) {
 			continue
 		}
 		s.Type = k.Name
-		k.read(p, &s, place{where: e.Where, what: "a sink of type " + k.Name}, entries)
+		k.read(p, &s, place{
+			where: e.Where, what: "a sink of type " + k.Name, section: "sink." + k.Name,
+			other: sinkForeign[k.Name].ofOthers,
+		}, entries)
 		if s.File != nil && s.File.Path != nil {
 			name := s.File.Path.String()
 			if first := paths[name]; first != "" {

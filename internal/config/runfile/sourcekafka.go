@@ -108,7 +108,7 @@ func (p *parser) kafkaSource(s *KafkaSource, at place, have given) {
 		s.Patterns = []string{".*"}
 	}
 	if (s.Format == KafkaRegexp) != have.has("pattern") && (s.Format == KafkaRegexp || have.has("format") || have.has("pattern")) {
-		p.problem(at.where, "one of format: regexp and pattern", "both or none", "")
+		p.problem(at.where, either(have.has("pattern"), "pattern", "format: regexp"), "both or none", "")
 	}
 	if s.Pattern != "" {
 		if re, err := regexp.Compile(s.Pattern); err == nil && !slices.ContainsFunc(re.SubexpNames(), func(n string) bool { return n != "" }) {

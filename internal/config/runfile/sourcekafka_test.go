@@ -45,7 +45,7 @@ func TestKafkaProblems(t *testing.T) {
 		{"topics: \"a.*\"", "", "patterns are for topics-regexp"},
 		{"topics-regexp: \"(\"", "", "a regular expression as Go has them (missing closing )"},
 		{"topics: a, start: yesterday", "", "earliest, latest, or a time"},
-		{"topics: a, format: regexp", "", "one of format: regexp and pattern"},
+		{"topics: a, format: regexp", "", "format: regexp without pattern"},
 		{"topics: a, format: regexp, pattern: x", "", "without named groups"},
 		{"topics: a, time-key: t", "", "time-key and time-format"},
 		{"topics: a, time-format: epoch", "", "time-format beside time: kafka"},
@@ -57,7 +57,7 @@ func TestKafkaProblems(t *testing.T) {
 		{"topics: a, username: u", "", "username beside sasl: none"},
 		{"topics: a, tls: false, tls-ca-file: x", "", "tls-ca-file beside tls: false"},
 		{"topics: a, session-timeout: 1ms", "", "a duration from 1s"},
-		{"topics: a", "message-key: field", "one of message-key: field and message-key-field"},
+		{"topics: a", "message-key: field", "message-key: field without message-key-field"},
 		{"topics: a", "compression: brotli", "none, gzip, snappy, lz4 or zstd"},
 	} {
 		_, err := Parse("f", []byte(kafkaFile(c.source, c.sink)), none)

@@ -84,7 +84,10 @@ func (p *parser) sources(section yamlfile.Entry) {
 			continue
 		}
 		s.Type = k.Name
-		k.read(p, &s, place{where: e.Where, what: "a source of type " + k.Name}, entries)
+		k.read(p, &s, place{
+			where: e.Where, what: "a source of type " + k.Name, section: "source." + k.Name,
+			other: sourceForeign[k.Name].ofOthers,
+		}, entries)
 		p.apart(&s)
 		p.out.Sources = append(p.out.Sources, s)
 	}
@@ -190,7 +193,7 @@ func typed[S any](p *parser, e yamlfile.Entry, what string, kinds []kind[S]) (k 
 	if slices.Contains(laterOnes, name) {
 		do = setting.Quote(name) + " is not in this version of Spillway, it comes in a later one"
 	} else {
-		expected += `, the nearest is "` + setting.NearestOf(name, present) + `"`
+		expected += alikeType(name, present)
 	}
 	p.problem(p.where(at), setting.Quote(name), expected, do)
 	return nil, nil, false

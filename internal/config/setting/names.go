@@ -35,14 +35,25 @@ func Nearest(name string, words iter.Seq[string]) string {
 // NearestOf is Nearest over a list.
 func NearestOf(name string, words []string) string { return Nearest(name, slices.Values(words)) }
 
-// alike names the word that was surely meant, for the end of a list of words: one
-// that begins like text, or differs from it in less than half. Else it is nothing.
-func alike(text string, words []string) string {
+// Alike names the word that was surely meant, for the end of what was expected: one that
+// begins like text, stands in it or holds it, or differs from it in less than half. Else it is
+// nothing: a word that has nothing to do with what was written leads astray.
+func Alike(text string, words []string) string {
 	word := NearestOf(text, words)
-	if text == "" || !strings.HasPrefix(word, text) && EditDistance(text, word) > len(text)/2 {
+	if text == "" || word == "" || !within(text, word) && EditDistance(text, word) > len(text)/2 {
 		return ""
 	}
 	return `, the nearest is "` + word + `"`
+}
+
+// within reports whether one of the two begins the other, or stands in it and is no mere
+// syllable.
+func within(a, b string) bool {
+	short, long := a, b
+	if len(short) > len(long) {
+		short, long = long, short
+	}
+	return strings.HasPrefix(long, short) || len(short) > 2 && strings.Contains(long, short)
 }
 
 // EditDistance is the Levenshtein distance in bytes. A name longer than any option

@@ -46,7 +46,7 @@ func TestConvert(t *testing.T) {
 		{Size, "1e30", Value{}, "a size above 0 such as 512k, 10m or 1g (1k is 1024 bytes)"},
 		{FileSize, "4m", Value{Number: 4_000_000}, ""},
 		{Duration, "1m30s", Value{Duration: 90 * time.Second}, ""},
-		{Duration, "5", Value{}, "a duration with its unit, such as 500ms, 5s or 1m"},
+		{Duration, "5", Value{}, "a duration with its unit, such as 500ms, 5s, 1m or 24h"},
 		{Int, "010", Value{Number: 10}, ""},
 		{Int, "0x10", Value{}, "a whole number"},
 		{Enum, "a", Value{}, ""},

@@ -58,7 +58,7 @@ func (v *Value) Convert(kind Kind, words, synonyms []string) (expected string) {
 		expected = "a size above 0 such as 512k, 10m or 1g (1k is 1000 bytes)"
 	case Duration:
 		v.Duration, err = time.ParseDuration(v.Text)
-		expected = "a duration with its unit, such as 500ms, 5s or 1m"
+		expected = "a duration with its unit, such as 500ms, 5s, 1m or 24h"
 	case Int:
 		v.Number, err = strconv.ParseInt(v.Text, 10, 64)
 		expected = "a whole number"
@@ -71,7 +71,7 @@ func (v *Value) Convert(kind Kind, words, synonyms []string) (expected string) {
 		if slices.Contains(words, v.Text) {
 			return ""
 		}
-		return Or(words) + alike(v.Text, words)
+		return Or(words) + Alike(v.Text, words)
 	}
 	if err != nil {
 		return expected
