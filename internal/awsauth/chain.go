@@ -159,7 +159,7 @@ type CredentialsError struct {
 
 func (e *CredentialsError) Error() string {
 	return "no AWS credentials: " + joinAttempts(e.Attempts) +
-		"; give awslogs-credentials-endpoint, or credentials-file or profile under aws: in the node file, or an instance role with imds: true"
+		"; give awslogs-credentials-endpoint (in a sink of spillway run credentials-endpoint), or credentials-file or profile under aws: in the node file, or an instance role with imds: true"
 }
 
 func joinAttempts(attempts []Attempt) string {

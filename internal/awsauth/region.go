@@ -16,7 +16,7 @@ type RegionError struct {
 
 func (e *RegionError) Error() string {
 	return "no AWS region: " + joinAttempts(e.Attempts) +
-		"; give awslogs-region, for one container or under defaults: in the node file"
+		"; give awslogs-region, for one container or under defaults: in the node file, or region in a sink of spillway run"
 }
 
 // Region gives the first of: the region of the options, AWS_REGION, AWS_DEFAULT_REGION, the profile's, and that of the

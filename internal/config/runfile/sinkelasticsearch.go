@@ -84,7 +84,7 @@ func (d *SearchDocument) Read() ([]byte, error) {
 	}
 	text, err := os.ReadFile(d.File)
 	if err != nil {
-		return nil, unwrapPath(err)
+		return nil, &setting.Problem{Where: d.at, Found: "no file " + d.File + " (" + unwrapPath(err).Error() + ")", Expected: "one that can be read, with one JSON object in it"}
 	}
 	if !isObject(text) {
 		return nil, &setting.Problem{Where: d.at, Found: "no JSON object in " + d.File, Expected: "one JSON object"}

@@ -107,3 +107,15 @@ func TestSearchSink(t *testing.T) {
 		t.Errorf("missing: %v", m)
 	}
 }
+
+// A template whose file is not there is named when it is read.
+func TestSearchDocumentFile(t *testing.T) {
+	f, err := Parse("F", []byte(whole("", "type: elasticsearch, hosts: h, index: a, templates: [{name: t, file: /none/t.json}]", "")), noEnvironment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.Sinks[0].Search.Templates[0].Read()
+	if want := "F:2:66: templates: found no file /none/t.json (no such file or directory); expected one that can be read, with one JSON object in it"; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 
 	"github.com/elastic/elastic-transport-go/v8/elastictransport"
 
@@ -86,6 +87,8 @@ func (s *Sink) perform(ctx context.Context, request func(context.Context) (*http
 		}
 		if said := tlserror.Explain("the node "+r.URL.Host, err); said != nil {
 			err = said // The transport does not say which node it was.
+		} else if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+			err = closedError(r.URL, err)
 		}
 		errs = append(errs, err)
 		if ctx.Err() != nil || !unreached(err) {
@@ -93,6 +96,16 @@ func (s *Sink) perform(ctx context.Context, request func(context.Context) (*http
 		}
 	}
 	return nil, nil, errors.Join(errs...)
+}
+
+// closedError says which node ended a connection in place of an answer. One that speaks TLS
+// does so, without a word, to who does not.
+func closedError(node *url.URL, err error) error {
+	do := ""
+	if node.Scheme == "http" {
+		do = "; where that goes on and it speaks TLS at this port, write https:// in hosts"
+	}
+	return fmt.Errorf("the node %s closed the connection in place of an answer%s: %w", node.Host, do, err)
 }
 
 // unreached reports that no connection was made.

@@ -54,3 +54,22 @@ func TestRefusedCertificates(t *testing.T) {
 		transport.CloseIdleConnections()
 	}
 }
+
+// A node that speaks TLS ends the connection of who does not, without a word.
+func TestClosedUnanswered(t *testing.T) {
+	node := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err == nil {
+			panic(http.ErrAbortHandler) // which closes the connection
+		}
+	}))
+	defer node.Close()
+	u, err := url.Parse(node.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := sinkTo(t, newServer(t), func(o *Options) { o.Hosts = []*url.URL{u} })
+	says := "the node " + u.Host + " closed the connection in place of an answer; where that goes on and it speaks TLS at this port, write https:// in hosts"
+	if out := made.Send(t.Context(), lines(1)); out.Verdict != sink.Retry || !out.Broken || out.Err == nil || !strings.Contains(out.Err.Error(), says) {
+		t.Errorf("%+v; expected %s", out, says)
+	}
+}

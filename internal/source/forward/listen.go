@@ -88,6 +88,10 @@ func listenError(a Address, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		do = "; end who listens there, or give another address"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		do = "; this machine does not have that address: give one of its own, or 0.0.0.0 for all of them"
+	case errors.Is(err, fs.ErrPermission) && a.Network != "unix":
+		do = "; ports below 1024 are for root and for who has CAP_NET_BIND_SERVICE: give another port"
 	case errors.Is(err, fs.ErrPermission) && a.Network == "unix":
 		do = "; let this process write to the directory, or give another path"
 	case errors.Is(err, fs.ErrNotExist):
