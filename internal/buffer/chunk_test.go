@@ -264,19 +264,27 @@ func TestManyTagsOnADisk(t *testing.T) {
 // TestChunkIsSentAsAWhole: a request ends before a chunk that does not fit as a
 // whole, unless that is its first.
 func TestChunkIsSentAsAWhole(t *testing.T) {
-	m := newModel(t, buffer.Config{Limit: 1 << 20, Mode: buffer.Blocking, Sink: sink.Limits{Events: 5, InFlight: 9}}, 1)
-	m.plain = true
-	for _, n := range []int{3, 4, 7, 1} {
-		m.chunk(m.streams[0], someday, record.LevelDelivered, make([]string, n)...)
+	for _, c := range []struct {
+		plain        bool // entries alone; else the third chunk is of messages
+		chunks, sent []int
+	}{
+		{true, []int{3, 4, 7, 1}, []int{3, 4, 5, 3}},
+		{false, []int{4, 3, 4, 4}, []int{4, 3, 4, 4}},
+	} {
+		m := newModel(t, buffer.Config{Limit: 1 << 20, Mode: buffer.Blocking, Sink: sink.Limits{Events: 5, InFlight: 9}}, 1)
+		m.plain = c.plain
+		for _, n := range c.chunks {
+			m.chunk(m.streams[0], someday, record.LevelDelivered, make([]string, n)...)
+		}
+		var sizes []int
+		for s := m.take(true); s != nil; s = m.take(true) {
+			sizes = append(sizes, len(s.events))
+		}
+		if diff := cmp.Diff(c.sent, sizes); diff != "" {
+			t.Errorf("events of the requests (-want +got):\n%s", diff)
+		}
+		m.finish()
 	}
-	var sizes []int
-	for s := m.take(true); s != nil; s = m.take(true) {
-		sizes = append(sizes, len(s.events))
-	}
-	if diff := cmp.Diff([]int{3, 4, 5, 3}, sizes); diff != "" {
-		t.Errorf("events of the requests (-want +got):\n%s", diff)
-	}
-	m.finish()
 }
 
 // TestChunksInPiecesAmongOthers: chunks of one stream come from several connections, and some of them are larger than a

@@ -144,8 +144,9 @@ func (g *gathering) fitting(batch *record.Batch) int {
 	if events == batch.Count && g.buffer.cost(batch.Count, batch.Bytes+batch.Repair) <= room {
 		return events
 	}
-	if batch.Encoding == record.EncodingEntry && g.total.events > 0 {
-		// It is a chunk: a destination that speaks the protocol can have it as it is.
+	if batch.Encoding != record.EncodingText && g.total.events > 0 {
+		// It is a chunk. A destination that speaks the protocol can have entries as they
+		// are, and where nothing is cut nobody has to walk over records to the cut.
 		return 0
 	}
 	frames := batch.Frames
