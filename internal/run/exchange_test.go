@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -110,31 +111,29 @@ func TestReloadOfALegThatIsFull(t *testing.T) {
 		"non-blocking": func(b *config.Buffer) { b.Mode = config.NonBlocking },
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t)
-			r.places["one"].is(true)
-			s := r.start(r.file(64<<10, "**: one"))
-			handed := make(chan struct{})
-			go func() {
-				defer close(handed)
-				for range 100 {
-					s.handAt(record.LevelMemory, "tag", noise(1000))
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				r.places["one"].is(true)
+				s := r.start(r.file(64<<10, "**: one"))
+				handed := make(chan struct{})
+				go func() {
+					defer close(handed)
+					for range 100 {
+						s.handAt(record.LevelMemory, "tag", noise(1000))
+					}
+				}()
+				r.waits(handed)
+				f := r.file(64<<10, "**: one")
+				change(&f.Routes[0].Buffer)
+				if _, err := r.Reload(f); err != nil {
+					t.Fatal(err)
 				}
-			}()
-			r.await("the buffer is full", func(p run.Report) bool { return p.Pending > 30 })
-			f := r.file(64<<10, "**: one")
-			change(&f.Routes[0].Buffer)
-			if _, err := r.Reload(f); err != nil {
-				t.Fatal(err)
-			}
-			select {
-			case <-handed:
-			case <-time.After(20 * time.Second):
-				t.Fatal("the source still waits")
-			}
-			r.places["one"].is(false)
-			if report := r.stop(time.Minute); report.Received != 100 || report.Pending != 0 {
-				t.Errorf("%+v", report.Sheet)
-			}
+				r.goesOn(handed)
+				r.places["one"].is(false)
+				if report := r.stop(time.Minute); report.Received != 100 || report.Pending != 0 {
+					t.Errorf("%+v", report.Sheet)
+				}
+			})
 		})
 	}
 }
@@ -256,32 +255,28 @@ func TestLeavingLegsFollowTheirSink(t *testing.T) {
 // TestReloadShrinksALegThatIsFull: a source that waits with more than the new size has
 // room for still finds some, when all else has left.
 func TestReloadShrinksALegThatIsFull(t *testing.T) {
-	r := newRig(t)
-	r.places["one"].is(true)
-	s := r.start(r.file(1<<20, "**: one"))
-	const small = 23
-	for range small {
-		s.handAt(record.LevelMemory, "tag", noise(22_000))
-	}
-	handed := make(chan struct{})
-	go func() {
-		defer close(handed)
-		s.handAt(record.LevelMemory, "tag", noise(60_000), noise(60_000), noise(60_000))
-	}()
-	// The limit on a record's length is that of when it arrives: one of them is here.
-	r.await("the source waits", func(p run.Report) bool { return p.Received > small })
-	if _, err := r.Reload(r.file(64<<10, "**: one")); err != nil {
-		t.Fatal(err)
-	}
-	r.places["one"].is(false)
-	select {
-	case <-handed:
-	case <-time.After(20 * time.Second):
-		t.Fatalf("the source still waits: %+v", r.Report().Legs[0].Buffer)
-	}
-	if report := r.stop(time.Minute); report.Received != small+3 || report.Delivered != small+3 {
-		t.Errorf("%+v", report.Sheet)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.places["one"].is(true)
+		s := r.start(r.file(1<<20, "**: one"))
+		for range 26 {
+			s.handAt(record.LevelMemory, "tag", noise(22_000))
+		}
+		handed := make(chan struct{})
+		go func() {
+			defer close(handed)
+			s.handAt(record.LevelMemory, "tag", noise(60_000), noise(60_000), noise(60_000))
+		}()
+		r.waits(handed)
+		if _, err := r.Reload(r.file(64<<10, "**: one")); err != nil {
+			t.Fatal(err)
+		}
+		r.places["one"].is(false)
+		r.goesOn(handed)
+		if report := r.stop(time.Minute); report.Received != 29 || report.Delivered != 29 {
+			t.Errorf("%+v", report.Sheet)
+		}
+	})
 }
 
 // TestReloadFreesASourceThatWaits in a full leg whose route is gone: what it waits with
@@ -292,72 +287,67 @@ func TestReloadFreesASourceThatWaits(t *testing.T) {
 		for _, pattern := range []string{"app.**", "app.** spill"} {
 			for size, n := range map[int]int{1000: 1, 9000: 9} {
 				t.Run(fmt.Sprint(level, " ", pattern, " ", size, " x ", n), func(t *testing.T) {
-					r := newRig(t)
-					r.places["one"].is(true)
-					f := r.file(64<<10, pattern+": two one")
-					f.Routes[0].Buffer.MaxDisk = 128 << 10
-					s := r.start(f)
-					const chunks = 24
-					// The source waits with one of them at a time.
-					var told []<-chan bool
-					handed := make(chan struct{})
-					go func() {
-						defer close(handed)
-						for i := range chunks {
-							var bodies []string
-							for part := range n {
-								bodies = append(bodies, fmt.Sprintf("%03d.%d ", i, part)+noise(size))
-							}
-							told = append(told, s.handAt(level, "app.x", bodies...))
-						}
-					}()
-					last, looks := int64(0), 0
-					r.await("the buffer is full", func(p run.Report) bool {
-						if looks++; p.Received != last || p.Received < 10 {
-							last, looks = p.Received, 0
-						}
-						return looks > 20 // Nothing moves any more.
-					})
-					if _, err := r.Reload(r.file(1<<20, "**: two three")); err != nil {
-						t.Fatal(err)
-					}
-					select {
-					case <-handed:
-					case <-time.After(20 * time.Second):
-						t.Fatalf("the source still waits: %+v", r.Report().Legs)
-					}
-					r.places["one"].is(false)
-					for _, c := range told {
-						r.expect(c, true)
-					}
-					r.await("all is delivered", func(p run.Report) bool { return p.Pending == 0 })
-					report := r.stop(time.Minute)
-					if report.Dropped != 0 || report.Pending != 0 || report.RecordsIn != chunks*int64(n) {
-						t.Errorf("%+v", report.Sheet)
-					}
-					each := func(names ...string) (all []string) {
-						for _, name := range names {
-							for _, text := range r.places[name].has() {
-								all = append(all, strings.Fields(text)[1])
-							}
-						}
-						slices.Sort(all)
-						return all
-					}
-					var want []string
-					for i := range chunks {
-						for part := range n {
-							want = append(want, fmt.Sprintf("%03d.%d", i, part))
-						}
-					}
-					if diff := cmp.Diff(want, each("two")); diff != "" {
-						t.Errorf("two, which was in both files: %s", diff)
-					}
-					if diff := cmp.Diff(want, each("one", "three")); diff != "" {
-						t.Errorf("one and then three: %s", diff)
-					}
+					synctest.Test(t, func(t *testing.T) { testFrees(t, level, pattern, size, n) })
 				})
 			}
 		}
+	}
+}
+
+// testFrees is that test for chunks of n records of a size.
+func testFrees(t *testing.T, level record.Level, pattern string, size, n int) {
+	r := newRig(t)
+	r.places["one"].is(true)
+	f := r.file(64<<10, pattern+": two one")
+	f.Routes[0].Buffer.MaxDisk = 128 << 10
+	s := r.start(f)
+	chunks := 216 / n // More than there is room for, on the disk as well.
+	// The source waits with one of them at a time.
+	var told []<-chan bool
+	handed := make(chan struct{})
+	go func() {
+		defer close(handed)
+		for i := range chunks {
+			var bodies []string
+			for part := range n {
+				bodies = append(bodies, fmt.Sprintf("%03d.%d ", i, part)+noise(size))
+			}
+			told = append(told, s.handAt(level, "app.x", bodies...))
+		}
+	}()
+	r.waits(handed)
+	if _, err := r.Reload(r.file(1<<20, "**: two three")); err != nil {
+		t.Fatal(err)
+	}
+	r.goesOn(handed)
+	r.places["one"].is(false)
+	for _, c := range told {
+		r.expect(c, true)
+	}
+	r.await("all is delivered", func(p run.Report) bool { return p.Pending == 0 })
+	report := r.stop(time.Minute)
+	if report.Dropped != 0 || report.Pending != 0 || report.RecordsIn != int64(chunks*n) {
+		t.Errorf("%+v", report.Sheet)
+	}
+	each := func(names ...string) (all []string) {
+		for _, name := range names {
+			for _, text := range r.places[name].has() {
+				all = append(all, strings.Fields(text)[1])
+			}
+		}
+		slices.Sort(all)
+		return all
+	}
+	var want []string
+	for i := range chunks {
+		for part := range n {
+			want = append(want, fmt.Sprintf("%03d.%d", i, part))
+		}
+	}
+	if diff := cmp.Diff(want, each("two")); diff != "" {
+		t.Errorf("two, which was in both files: %s", diff)
+	}
+	if diff := cmp.Diff(want, each("one", "three")); diff != "" {
+		t.Errorf("one and then three: %s", diff)
 	}
 }

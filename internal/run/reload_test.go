@@ -3,6 +3,7 @@ package run_test
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -137,32 +138,23 @@ func TestRecordsInAfterAReload(t *testing.T) {
 // TestStopFreesAWaitingSource: a source that waits for room of a leg to a
 // destination that is away hears no when the run ends.
 func TestStopFreesAWaitingSource(t *testing.T) {
-	r := newRig(t)
-	r.places["one"].is(true)
-	s := r.start(r.file(64<<10, "**: one"))
-	refused := make(chan bool, 1)
-	go func() {
-		for {
-			select {
-			case ok := <-s.handAt(0, "tag", noise(1000)):
-				if !ok {
-					refused <- true
-					return
-				}
-			case <-time.After(20 * time.Second):
-				refused <- false
-				return
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.places["one"].is(true)
+		s := r.start(r.file(64<<10, "**: one"))
+		refused := make(chan struct{})
+		go func() {
+			defer close(refused)
+			for <-s.handAt(0, "tag", noise(1000)) {
 			}
+		}()
+		r.waits(refused)
+		report := r.stop(200 * time.Millisecond)
+		r.goesOn(refused)
+		if report.Pending != 0 {
+			t.Errorf("%d are pending without a disk", report.Pending)
 		}
-	}()
-	r.await("the buffer is full", func(p run.Report) bool { return p.Pending > 30 })
-	report := r.stop(200 * time.Millisecond)
-	if !<-refused {
-		t.Error("the source still waits")
-	}
-	if report.Pending != 0 {
-		t.Errorf("%d are pending without a disk", report.Pending)
-	}
+	})
 }
 
 // TestWhatASourceDropsIsInTheBalance, under its reason, as long as it is there and after

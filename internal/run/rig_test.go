@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -25,6 +26,10 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience is how long a test waits for what must come. It is what a busy machine may
+// need and more, since only a failure uses it up.
+const patience = 2 * time.Minute
 
 // place is a destination, which is there or away, and keeps what it gets.
 type place struct {
@@ -331,7 +336,7 @@ func (r *rig) expect(told <-chan bool, want bool) {
 		if got != want {
 			r.Errorf("told %t, want %t", got, want)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		r.Fatal("nobody was told")
 	}
 }
@@ -341,13 +346,35 @@ func (r *rig) await(what string, holds func(run.Report) bool) {
 	r.Helper()
 	look := time.NewTicker(time.Millisecond)
 	defer look.Stop()
-	over := time.After(20 * time.Second)
+	over := time.After(patience)
 	for !holds(r.Report()) {
 		select {
 		case <-look.C:
 		case <-over:
 			r.Fatalf("%s: never: %+v", what, r.Report())
 		}
+	}
+}
+
+// waits waits until nothing moves in the bubble that the test is, and checks that what is
+// done in the end is not: whoever is to do it waits for room.
+func (r *rig) waits(done <-chan struct{}) {
+	r.Helper()
+	synctest.Wait()
+	select {
+	case <-done:
+		r.Fatal("the source does not wait")
+	default:
+	}
+}
+
+// goesOn waits for the end of what has waited.
+func (r *rig) goesOn(done <-chan struct{}) {
+	r.Helper()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		r.Fatalf("the source still waits: %+v", r.Report().Legs)
 	}
 }
 
