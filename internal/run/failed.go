@@ -17,9 +17,10 @@ import (
 // failedCopies hands a copy of each dead letter that was a message of Kafka to the
 // routes, under a tag of its own: what kafka-fluentd-consumer did with values that it
 // could not read. The letter is what counts, and is durable before; the copy is for
-// whoever watches the tag. So it holds up what makes letters for a moment at most, since
-// that may be what the copies wait for: what then does not fit into the queue is not
-// copied, which is counted. What is copied is a record like any other, received by its
+// whoever watches the tag. So it holds up what makes letters while the copies before them
+// are taken, but for a moment at most in which none is, since what makes letters may be
+// what the copies wait for: what then does not fit into the queue is not copied, which is
+// counted. What is copied is a record like any other, received by its
 // route and accounted for, and the same for good whenever its letter is made again.
 type failedCopies struct {
 	deliver.DeadLetters
@@ -36,12 +37,13 @@ type failedCopies struct {
 	over  bool
 }
 
-// The bounds of copies that wait: how many, and the bytes of all; and how long letters wait
-// for room among them.
+// The bounds of copies that wait: how many, and the bytes of all; how long letters wait for
+// one to leave, and how long those of one Put wait in all.
 const (
-	mostCopies    = 256
-	mostCopyBytes = 1 << 20
-	copyPatience  = 250 * time.Millisecond
+	mostCopies       = 256
+	mostCopyBytes    = 1 << 20
+	copyPatience     = 250 * time.Millisecond
+	mostCopyPatience = 10 * time.Second
 )
 
 func newFailedCopies(kept deliver.DeadLetters, log *slog.Logger) *failedCopies {
@@ -57,7 +59,7 @@ func (c *failedCopies) Put(ctx context.Context, letters []record.Letter) error {
 	if tag == nil || *tag == "" {
 		return nil
 	}
-	wait, cancel := context.WithTimeout(ctx, copyPatience)
+	wait, cancel := context.WithTimeout(ctx, mostCopyPatience)
 	defer cancel()
 	for i := range letters {
 		if l := &letters[i]; l.Tag != *tag { // Else a copy of a copy.
@@ -68,7 +70,7 @@ func (c *failedCopies) Put(ctx context.Context, letters []record.Letter) error {
 }
 
 // offer puts a copy of a letter into the queue, if it was a message and there is room
-// before ctx ends.
+// before ctx ends, or none is taken for a moment.
 func (c *failedCopies) offer(ctx context.Context, tag string, l *record.Letter) {
 	from, offset, ok := record.ParseCoordinates(l.Origin)
 	if !ok {
@@ -108,10 +110,13 @@ func (c *failedCopies) wait(ctx context.Context) bool {
 	}
 	room := c.room
 	c.mu.Unlock()
+	patience := time.NewTimer(copyPatience)
+	defer patience.Stop()
 	ok := false
 	select {
 	case <-room:
 		ok = true
+	case <-patience.C:
 	case <-ctx.Done():
 	}
 	c.mu.Lock()

@@ -15,6 +15,46 @@ type noLetters struct{}
 // Put implements deliver.DeadLetters.
 func (noLetters) Put(context.Context, []record.Letter) error { return nil }
 
+// named are letters of messages, each with another offset.
+func named(n int) []record.Letter {
+	letters := make([]record.Letter, n)
+	for i := range letters {
+		p := record.Partition{Topic: "orders", ID: [16]byte{1}}
+		letters[i] = record.Letter{Tag: "orders", Origin: p.Coordinates(int64(i)), Body: []byte("x")}
+	}
+	return letters
+}
+
+// TestCopiesWaitWhileTheyAreTaken, however slowly, for as long as one Put may take.
+func TestCopiesWaitWhileTheyAreTaken(t *testing.T) {
+	for more, lost := range map[int]bool{40: false, 60: true} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newFailedCopies(noLetters{}, slog.New(slog.DiscardHandler))
+			tag := "failed"
+			c.tag.Store(&tag)
+			if err := c.Put(t.Context(), named(mostCopies)); err != nil || c.notCopied() != 0 {
+				t.Fatalf("%d of as many as may wait are not copied (%v)", c.notCopied(), err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				c.run(ctx, func(string, *record.Chunk) bool {
+					time.Sleep(mostCopyPatience*2/100 - time.Millisecond)
+					return true
+				})
+			}()
+			start := time.Now()
+			err := c.Put(t.Context(), named(more))
+			if took := time.Since(start); err != nil || lost != (c.notCopied() > 0) || lost != (took == mostCopyPatience) {
+				t.Errorf("of %d more %d are not copied after %v (%v)", more, c.notCopied(), took, err)
+			}
+			cancel()
+			<-ended
+		})
+	}
+}
+
 // TestCopiesWaitForAMoment: letters wait for the copies before them once, and not again
 // until one is taken; nor does anybody wait at the end.
 func TestCopiesWaitForAMoment(t *testing.T) {
@@ -22,11 +62,7 @@ func TestCopiesWaitForAMoment(t *testing.T) {
 		c := newFailedCopies(noLetters{}, slog.New(slog.DiscardHandler))
 		tag := "failed"
 		c.tag.Store(&tag)
-		letters := make([]record.Letter, mostCopies+10)
-		for i := range letters {
-			p := record.Partition{Topic: "orders", ID: [16]byte{1}}
-			letters[i] = record.Letter{Tag: "orders", Origin: p.Coordinates(int64(i)), Body: []byte("x")}
-		}
+		letters := named(mostCopies + 10)
 		put := func(letters []record.Letter, lost int64, waited time.Duration) {
 			t.Helper()
 			start, before := time.Now(), c.notCopied()

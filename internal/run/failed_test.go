@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -80,23 +81,25 @@ func TestFailedTagBound(t *testing.T) {
 
 // TestFailedTagOfMany: letters wait for their copies while a route takes them.
 func TestFailedTagOfMany(t *testing.T) {
-	r := newRig(t)
-	r.places["one"].refuses(true)
-	f := r.file(8<<20, "kafka.**: one", "failed: two")
-	f.FailedTag = "failed"
-	s := r.start(f)
-	const all = 5000
-	chunk := message("orders", "not JSON")
-	m := record.Message{Time: 1, Form: record.FormJSON, Value: []byte("not JSON")}
-	chunk.Bodies, chunk.Count = nil, all
-	for m.Offset = range int64(all) {
-		chunk.Bodies = record.AppendMessage(chunk.Bodies, &m)
-	}
-	r.expect(s.handChunk(chunk), true)
-	r.await("the copies are delivered", func(p run.Report) bool { return p.DeadLettered == all && p.Delivered+p.FailedNotCopied == all })
-	if report := r.stop(time.Second); report.FailedNotCopied != 0 || len(r.places["two"].has()) != all {
-		t.Errorf("%+v, %d not copied", report.Sheet, report.FailedNotCopied)
-	}
+	synctest.Test(t, func(t *testing.T) { // How long letters wait is a time.
+		r := newRig(t)
+		r.places["one"].refuses(true)
+		f := r.file(8<<20, "kafka.**: one", "failed: two")
+		f.FailedTag = "failed"
+		s := r.start(f)
+		const all = 5000
+		chunk := message("orders", "not JSON")
+		m := record.Message{Time: 1, Form: record.FormJSON, Value: []byte("not JSON")}
+		chunk.Bodies, chunk.Count = nil, all
+		for m.Offset = range int64(all) {
+			chunk.Bodies = record.AppendMessage(chunk.Bodies, &m)
+		}
+		r.expect(s.handChunk(chunk), true)
+		r.await("the copies are delivered", func(p run.Report) bool { return p.DeadLettered == all && p.Delivered+p.FailedNotCopied == all })
+		if report := r.stop(time.Second); report.FailedNotCopied != 0 || len(r.places["two"].has()) != all {
+			t.Errorf("%+v, %d not copied", report.Sheet, report.FailedNotCopied)
+		}
+	})
 }
 
 // TestFailedTagOff: without the option nothing is copied.
