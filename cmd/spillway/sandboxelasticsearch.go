@@ -39,7 +39,8 @@ then print what arrived: documents by index, ids that came twice, what was refus
 ` + elasticsearch.FaultKinds + `
 
 When: at=10s, for=20s, nth=2, every=3, times=1, over=1m (size of the body), on=bulk|other|all.
-Which items: ok=5 (so many first ones are spared), share=0.1, match=TEXT, index=NAME.
+Which items: ok=5 (so many first ones are spared), part=20 (so many are carried out at a
+time), share=0.1, match=TEXT, index=NAME.
 How: type=NAME, stored=yes (refused, but stored), retry-after=2, delay=50ms (slow, slow-read).
 
 While it runs:  GET /_sandbox/report   the same as JSON

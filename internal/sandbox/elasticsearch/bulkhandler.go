@@ -21,14 +21,17 @@ func (s *Server) serveBulk(x *exchange, body []byte) {
 	}
 	var ask *Answer
 	if x.fault != nil {
-		ask = s.answer(x.fault)
+		ask = s.answer(x.fault, b.items)
 	} else {
 		ask = s.ask(&b.request)
 	}
 	s.host.Await(x.request, ask.Before)
-	if failed == nil && (ask.Handle || !ask.replaces()) {
+	if n := ask.handles(len(b.items)); failed == nil && n > 0 {
+		all := b.items
+		b.items = all[:n]
 		s.judge(b, ask.Item)
 		s.counts.items(b.items, len(body), x.wire)
+		b.items = all
 	}
 	s.host.Await(x.request, ask.Hold)
 	s.host.Pause(x.request, s.Latency()+ask.Delay)

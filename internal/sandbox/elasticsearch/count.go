@@ -66,7 +66,7 @@ func (s *Server) serveCount(x *exchange) {
 	}
 	var ask *Answer
 	if x.fault != nil {
-		ask = s.answer(x.fault)
+		ask = s.answer(x.fault, nil)
 	} else {
 		ask = s.ask(&Request{N: int(s.bulks.Load()), HTTP: x.request, Size: int(c.bytes)})
 	}

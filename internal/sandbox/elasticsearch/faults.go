@@ -18,7 +18,7 @@ import (
 type Fault struct {
 	Text    string // As ParseFault read it.
 	Kind    string // Without a status: "item-429" is "item".
-	Status  int    // Of "429", "item-429" and their like.
+	Status  int    // Of "429", "item-429", "part-429" and their like.
 	Type    string // Replaces the error's type.
 	On      string // Which requests: "bulk", "other" or "all".
 	At, For time.Duration
@@ -31,6 +31,7 @@ type Fault struct {
 	Match   []byte // Hits only items whose document contains this.
 	Index   string // Hits only items for this index.
 	Stored  bool   // What is refused was stored before.
+	Part    int    // How many items "part-400" and its like carry out at a time.
 	Retry   int    // Retry-After, in seconds.
 	Delay   time.Duration
 
@@ -43,6 +44,11 @@ const FaultKinds = `Answers to whole requests: 400 401 403 404 413 429 500 502 5
 599), read-only (403 cluster_block_exception).
 Answers to items: item-400 item-403 item-404 item-409 item-429 item-500 item-503 (any),
 mapping, closed, write-block, flood-stage, field-limit, no-type, text-error.
+A node that begins with the first items while others are still to come: part-400 and
+part-413 refuse the request when it comes to an item that is hit, with the parts before
+stored; part-429, and part-400 with type=action_request_validation_exception or
+type=task_cancelled_exception, the item's part and all behind, as items unless that is
+the first part.
 Spoilt answers, after all was stored: items-missing items-extra no-items swapped wrong-ids
 truncated not-json empty slow.
 Connections: reset (in mid-body), reset-after (stored, not answered), away (before the
@@ -51,27 +57,27 @@ Others: no-product (answers without X-Elastic-Product).`
 
 var itemKinds = []string{"item", "mapping", "closed", "write-block", "flood-stage", "field-limit", "no-type", "text-error"}
 
-var otherKinds = []string{"status", "read-only", "items-missing", "items-extra", "no-items", "swapped", "wrong-ids", "truncated",
+var otherKinds = []string{"status", "part", "read-only", "items-missing", "items-extra", "no-items", "swapped", "wrong-ids", "truncated",
 	"not-json", "empty", "slow", "reset", "reset-after", "away", "hang", "silent", "slow-read", "no-product"}
 
 // ParseFault reads KIND[,NAME=VALUE…], such as "item-429,ok=5", "503,nth=2,times=1" or "mapping,match=poison".
 //
 // KIND is one of FaultKinds. When it is on: at, for (durations from the start), nth, every, times (numbers of
 // requests), over (a size of bodies such as 1m), on (bulk, which is the default; other; all). Which items: ok (so many
-// first ones are spared), share (0 to 1, spread evenly), match (a text of the document), index. How: type (of the
+// first ones are spared), part (so many are carried out at a time by part-400 and its like, 1 by default), share (0 to 1, spread evenly), match (a text of the document), index. How: type (of the
 // error), stored (yes: what is refused was stored), retry-after (seconds), delay (of each piece, for slow and
 // slow-read).
 func ParseFault(text string) (*Fault, error) {
 	kind, rest, _ := strings.Cut(text, ",")
-	f := &Fault{Text: text, Kind: kind, On: "bulk", Nth: 1, Every: 1, Share: 1, Delay: 10 * time.Millisecond, ended: make(chan struct{})}
-	if number, found := strings.CutPrefix(kind, "item-"); found {
+	f := &Fault{Text: text, Kind: kind, On: "bulk", Part: 1, Nth: 1, Every: 1, Share: 1, Delay: 10 * time.Millisecond, ended: make(chan struct{})}
+	if of, number, found := strings.Cut(kind, "-"); found && (of == "item" || of == "part") {
 		if status, err := strconv.Atoi(number); err == nil {
-			f.Kind, f.Status = "item", status
+			f.Kind, f.Status = of, status
 		}
 	} else if status, err := strconv.Atoi(kind); err == nil {
 		f.Kind, f.Status = "status", status
 	}
-	statusful := f.Kind == "item" || f.Kind == "status"
+	statusful := f.Kind == "item" || f.Kind == "part" || f.Kind == "status"
 	if !slices.Contains(itemKinds, f.Kind) && !slices.Contains(otherKinds, f.Kind) || statusful && (f.Status < 400 || f.Status > 599) {
 		return nil, fmt.Errorf("fault %q: %q is none; expected one of:\n%s", text, kind, FaultKinds)
 	}
@@ -101,6 +107,8 @@ func (f *Fault) set(name, value string) error {
 		f.Every, err = count(value)
 	case "times":
 		f.Times, err = count(value)
+	case "part":
+		f.Part, err = count(value)
 	case "retry-after":
 		f.Retry, err = count(value)
 	case "ok":
@@ -128,7 +136,7 @@ func (f *Fault) set(name, value string) error {
 			err = fmt.Errorf("expected yes or no")
 		}
 	default:
-		return fmt.Errorf("%q: expected at, for, delay, nth, every, times, retry-after, ok, over, share, match, index, type, on or stored", name)
+		return fmt.Errorf("%q: expected at, for, delay, nth, every, times, retry-after, ok, part, over, share, match, index, type, on or stored", name)
 	}
 	if err != nil {
 		return fmt.Errorf("%s=%s: %w", name, value, err)
@@ -157,7 +165,7 @@ func (f *Fault) perItem() bool { return slices.Contains(itemKinds, f.Kind) }
 
 // needsItems reports whether the fault asks for a server that takes requests apart.
 func (f *Fault) needsItems() bool {
-	return f.perItem() || slices.Contains([]string{"items-missing", "items-extra", "no-items", "swapped", "wrong-ids"}, f.Kind)
+	return f.perItem() || slices.Contains([]string{"part", "items-missing", "items-extra", "no-items", "swapped", "wrong-ids"}, f.Kind)
 }
 
 // hitsItem reports whether the item in that place of its request is one that the fault is about.
@@ -261,8 +269,8 @@ func (f *Fault) name() string {
 	switch f.Kind {
 	case "status":
 		return strconv.Itoa(f.Status)
-	case "item":
-		return "item-" + strconv.Itoa(f.Status)
+	case "item", "part":
+		return f.Kind + "-" + strconv.Itoa(f.Status)
 	}
 	return f.Kind
 }

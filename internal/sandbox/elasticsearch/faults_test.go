@@ -47,6 +47,17 @@ func TestFaultsThatAnswer(t *testing.T) {
 		{"field-limit", 200, "Limit of total fields", 0},
 		{"no-type", 200, `"error":{"reason"`, 0},
 		{"text-error", 200, `"error":"MapperParsingException`, 0},
+		{"part-400,ok=5", 400, "Malformed action/metadata line", 5},
+		{"part-400,part=4,match=\"n\":7", 400, "Malformed action/metadata line", 4},
+		{"part-400,part=4,match=\"n\":3", 400, "Malformed action/metadata line", 0},
+		{"part-400,match=none", 200, `"errors":false`, 10},
+		{"part-400,part=4,match=\"n\":9,type=action_request_validation_exception", 200, "action_request_validation_exception", 8},
+		{"part-400,part=4,match=\"n\":2,type=action_request_validation_exception", 400, "action_request_validation_exception", 0},
+		{"part-400,ok=3,type=task_cancelled_exception", 200, "task_cancelled_exception", 3},
+		{"part-413,ok=6", 413, "", 6},
+		{"part-429,ok=6", 200, "exceeds the maximum allowed limit", 6},
+		{"part-429,part=20", 429, "exceeds the maximum allowed limit", 0},
+		{"part-503,ok=2", 200, "no master", 2},
 		{"not-json", 200, "<html>", 10},
 		{"empty", 200, "", 10},
 		{"items-missing", 200, `"_id":"8"`, 10},
@@ -168,13 +179,16 @@ func TestScript(t *testing.T) {
 }
 
 func TestBadFaults(t *testing.T) {
-	for _, text := range []string{"", "nonsense", "200", "item-", "item-200", "503,nth=0", "503,share=2", "503,what=1", "503,at=soon", "503,on=some", "503,stored=x"} {
+	for _, text := range []string{"", "nonsense", "200", "item-", "item-200", "503,nth=0", "503,share=2", "503,what=1", "503,at=soon", "503,on=some", "503,stored=x", "part-", "part-200", "part-400,part=0"} {
 		if _, err := ParseFault(text); err == nil {
 			t.Errorf("%q was taken", text)
 		}
 	}
 	if _, err := New(Options{CountOnly: true, Faults: []string{"item-429"}}); err == nil {
 		t.Error("a fault of items was taken by a server that only counts")
+	}
+	if _, err := New(Options{CountOnly: true, Faults: []string{"part-400"}}); err == nil {
+		t.Error("a fault of parts was taken by a server that only counts")
 	}
 }
 

@@ -130,7 +130,7 @@ func (x *exchange) pace() func() {
 func (s *Server) serveAdmin(x *exchange, body []byte) {
 	s.host.Pause(x.request, s.Latency())
 	if f := x.fault; f != nil && f.Kind == "status" {
-		maps.Copy(x.w.Header(), s.answer(f).Header)
+		maps.Copy(x.w.Header(), s.answer(f, nil).Header)
 		x.refuse(s.wholeFault(f.Status))
 		return
 	}

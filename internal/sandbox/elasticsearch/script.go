@@ -46,6 +46,8 @@ type Answer struct {
 	// Handle makes the server store the request's documents before Status, Drop or Reset takes effect: the answer is
 	// lost, but the documents are not.
 	Handle bool
+	// First is the same for so many of the first documents.
+	First int
 	// Before, if not nil, is waited for before the request is handled; Hold, after that and before the answer. Both
 	// waits end when the channel is closed, the client goes away or the server closes.
 	Before, Hold <-chan struct{}
@@ -65,6 +67,14 @@ type ItemAnswer struct {
 	Error []byte
 	// Handle makes the server store the document before it refuses it.
 	Handle bool
+}
+
+// handles is how many of a request's items are carried out.
+func (a *Answer) handles(items int) int {
+	if a.Handle || !a.replaces() {
+		return items
+	}
+	return min(a.First, items)
 }
 
 func (a *Answer) replaces() bool { return a.Status != 0 || a.Drop || a.Reset }
@@ -91,7 +101,7 @@ func (s *Server) ask(r *Request) *Answer {
 }
 
 // answer is the fault as a script would have put it.
-func (s *Server) answer(f *Fault) *Answer {
+func (s *Server) answer(f *Fault, items []Item) *Answer {
 	a := &Answer{Handle: f.Stored}
 	if f.Retry > 0 {
 		a.Header = http.Header{"Retry-After": {seconds(f.Retry)}}
@@ -112,6 +122,8 @@ func (s *Server) answer(f *Fault) *Answer {
 		if f.Type != "" {
 			a.Type, a.Body = f.Type, nil
 		}
+	case f.Kind == "part":
+		s.inParts(a, f, items)
 	case f.Kind == "read-only":
 		a.Status, a.Type = http.StatusForbidden, "cluster_block_exception"
 		a.Reason = "blocked by: [FORBIDDEN/6/cluster read-only (api)];"

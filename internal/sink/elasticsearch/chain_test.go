@@ -163,6 +163,11 @@ func TestMeasuredLosses(t *testing.T) {
 		{"no answer for as long as bodies are large", []string{"hang,over=80k"}, nil, nil, map[string]uint64{"201": 500}},
 		{"a reset for as long as bodies are large", []string{"reset,over=64k"}, nil, nil, map[string]uint64{"201": 500}},
 		{"taken, and the connection reset", []string{"reset-after,times=2"}, small, nil, map[string]uint64{"201": 500}},
+		{"a line that cannot be read, behind parts that are stored", []string{"part-400,part=50,match=number 200."}, nil, []int{200}, map[string]uint64{"201": 499}},
+		{"one that is not valid, and all behind it blamed", []string{"part-400,part=50,match=number 200.,type=action_request_validation_exception"}, nil,
+			[]int{200}, map[string]uint64{"201": 499}},
+		{"too many bytes, behind parts that are stored", []string{"part-413,part=50,ok=100,times=1"}, nil, nil, map[string]uint64{"201": 500}},
+		{"cancelled in the middle", []string{"part-400,part=50,ok=100,times=3,type=task_cancelled_exception"}, nil, nil, map[string]uint64{"201": 500}},
 		{"items swapped, other ids, too few, too many, none", []string{"swapped,times=1", "wrong-ids,times=1", "items-missing,times=1", "items-extra,times=1", "empty,times=1"}, nil, nil, map[string]uint64{"201": 500}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
