@@ -40,10 +40,13 @@ func (k *running) start(t *testing.T, network, address string, security *Securit
 		t.Fatal(err)
 	}
 	k.t, k.server, k.addr, k.served = t, server, l.Addr(), make(chan error, 1)
-	if config != nil {
-		l = tls.NewListener(l, config)
-	}
-	go func() { k.served <- server.Serve(l) }()
+	go func() {
+		if config != nil {
+			k.served <- server.ServeTLS(l, config)
+			return
+		}
+		k.served <- server.Serve(l)
+	}()
 }
 
 func (k *running) stop() {

@@ -93,7 +93,9 @@ type ServerConfig struct {
 	// 2 KiB each of it, but never the last half; what they hold lies in the heap. On
 	// Linux, one on which nothing comes takes no more than that. Others take 8 KiB
 	// each for a goroutine, and no more than a third of what is left in all: while
-	// that many are at work, what comes on more of them waits in the kernel.
+	// that many are at work, what comes on more of them waits in the kernel. Over TLS
+	// one takes 10 KiB more, up to 42 KiB where its client sends large records; together
+	// they have half of Memory, and more of them wait to be accepted.
 	Memory int64
 	// HalfRead is the share of Memory that messages may hold whose rest does not
 	// come, in bytes; by default half of it. Beyond, and where others wait for
@@ -194,7 +196,9 @@ type Server struct {
 	quarter  int64 // of the memory, as a power of two: what one message, or its expansion, may take
 	inMemory int64 // the largest message that is held in memory
 	pool     *pool
-	ackers   ackers
+	ackers   ackers // for connections to which is written without waiting
+	waiting  ackers // for others
+	secure   secureRoom
 	stats    counters
 	places   chan struct{} // one for each connection that may be served
 	stopping chan struct{} // closed by Close
@@ -221,6 +225,9 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		places: make(chan struct{}, cfg.MaxConnections), stopping: make(chan struct{}), began: time.Now(),
 		listeners: make(map[interface{ Close() error }]struct{}),
 	}
+	s.secure.s = s
+	s.ackers.do, s.ackers.most = (*ackQueue).writeNow, ackersMost
+	s.waiting.do, s.waiting.most = func(q *ackQueue, _ *ackWriter) { q.write(nil) }, waitingMost
 	s.quarter = 1 << (bits.Len64(uint64(cfg.Memory)) - 3)
 	s.inMemory = min(cfg.Limits.Message, s.quarter)
 	s.running.Go(s.keep)
@@ -249,11 +256,16 @@ func (s *Server) leave(l interface{ Close() error }) {
 	s.serving.Done()
 }
 
-// Serve accepts connections from l, which it closes in the end: TCP, unix, or
-// TLS where l is made by tls.NewListener. It returns ErrServerClosed after Close,
+// Serve accepts connections from l, which it closes in the end: TCP or unix, or
+// TLS where l is made by tls.NewListener; ServeTLS costs less. It returns ErrServerClosed after Close,
 // and otherwise the error of l; passing ones, such as too many open files, are
 // reported and tried again.
 func (s *Server) Serve(l net.Listener) error {
+	return s.serve(l, false, func(nc net.Conn) *serverConn { return newServerConn(s, nc) })
+}
+
+// serve accepts connections, which secure says are over TLS.
+func (s *Server) serve(l net.Listener, secure bool, made func(net.Conn) *serverConn) error {
 	if !s.enter(l) {
 		return errors.Join(ErrServerClosed, l.Close())
 	}
@@ -261,17 +273,18 @@ func (s *Server) Serve(l net.Listener) error {
 	pause := time.NewTimer(0)
 	defer pause.Stop()
 	for {
-		select {
-		case s.places <- struct{}{}:
-		case <-s.stopping:
+		if !s.place(secure) {
 			return ErrServerClosed
 		}
 		nc, err := l.Accept()
 		if err == nil {
-			s.start(nc)
+			c := made(nc)
+			isTLS := c.charged > 0
+			s.start(c, secure)
+			secure = isTLS
 			continue
 		}
-		<-s.places
+		s.unplace(secure)
 		select {
 		case <-s.stopping:
 			return ErrServerClosed
@@ -291,9 +304,39 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 }
 
-// start serves a connection, which has a place.
-func (s *Server) start(nc net.Conn) {
-	c := newServerConn(s, nc)
+// place waits until one more connection may be accepted; false means that the server
+// closes.
+func (s *Server) place(secure bool) bool {
+	select {
+	case s.places <- struct{}{}:
+	default:
+		s.report(nil, "", reasonFull, fmt.Errorf("%d are open, which is the limit; further ones wait to be accepted until some are closed", cap(s.places)))
+		select {
+		case s.places <- struct{}{}:
+		case <-s.stopping:
+			return false
+		}
+	}
+	if secure && !s.secure.enter() {
+		<-s.places
+		return false
+	}
+	return true
+}
+
+// unplace is the opposite, where nothing was accepted.
+func (s *Server) unplace(secure bool) {
+	<-s.places
+	if secure {
+		s.secure.leave(secureCost)
+	}
+}
+
+// start serves a connection, which has a place. For one over TLS secure says whether it
+// has its room, too.
+func (s *Server) start(c *serverConn, secure bool) {
+	c.progress = time.Since(s.began)
+	s.secure.charge(c, secure)
 	s.mu.Lock()
 	closed := s.closed
 	var err error
@@ -312,8 +355,9 @@ func (s *Server) start(nc net.Conn) {
 	}
 	s.mu.Unlock()
 	if closed {
+		s.secure.forget(c)
 		<-s.places
-		_ = nc.Close() // nothing was read, and nobody is to be told
+		_ = c.nc.Close() // nothing was read, and nobody is to be told
 		return
 	}
 	if err != nil {
@@ -321,13 +365,8 @@ func (s *Server) start(nc net.Conn) {
 	}
 	s.pool.beside(connectionCost)
 	s.stats.accepted.Add(1)
-	if c.raw != nil && s.cfg.Security == nil && c.parking != nil {
-		c.ready = true
-		c.enter(stateParked)
-		if c.parking.park(c) {
-			return // Until it says something it takes no goroutine.
-		}
-		c.enter(stateBusy)
+	if c.parking != nil && c.parking.take(c) {
+		return // Until it says something it takes no goroutine.
 	}
 	go c.serve()
 }
@@ -341,6 +380,7 @@ func (s *Server) ended(c *serverConn) {
 	s.conns = s.conns[:last]
 	s.mu.Unlock()
 	s.pool.beside(-connectionCost)
+	s.secure.forget(c)
 	<-s.places
 	s.running.Done()
 }

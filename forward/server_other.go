@@ -11,6 +11,8 @@ func unmapMemory([]byte) error { return nil }
 
 func readNow(uintptr, []byte) (n int, again bool, err error) { return 0, false, errors.ErrUnsupported }
 
+func writeNow(uintptr, []byte) (n int, again bool, err error) { return 0, false, errors.ErrUnsupported }
+
 func peekNow(uintptr, []byte) bool { return true }
 
 // readsNow says that readNow works here.

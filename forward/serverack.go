@@ -57,7 +57,11 @@ func (d *dueAck) done(ok bool) {
 	q.signal()
 	q.mu.Unlock()
 	if write {
-		q.c.s.ackers.add(q)
+		if q.c.raw == nil || q.c.feed != nil {
+			q.c.s.waiting.add(q)
+		} else {
+			q.c.s.ackers.add(q)
+		}
 	}
 	if no {
 		q.c.complain(d.tag, reasonNotTaken, nil)

@@ -9,6 +9,9 @@ import (
 // connections have sent at once, and a goroutine for each would cost more than what
 // they hold; so there are a few, and those do not wait for a peer.
 type ackers struct {
+	do   func(*ackQueue, *ackWriter) // writes what a connection is due
+	most int                         // goroutines
+
 	mu     sync.Mutex
 	queues []*ackQueue
 	first  int // of queues that is not taken
@@ -32,18 +35,18 @@ func (w *ackWriter) write(fd uintptr) bool {
 	return true
 }
 
-// ackersMost is how many goroutines write without waiting.
-const ackersMost = 8
+// Bounds of the goroutines that write acknowledgements: those that do not wait for a
+// peer, and those to connections of which it cannot be known whether they would: over TLS.
+const (
+	ackersMost  = 8
+	waitingMost = 64
+)
 
 // add has the acknowledgements of q written, of which writing is set.
 func (w *ackers) add(q *ackQueue) {
-	if q.c.raw == nil {
-		go q.write(nil) // Whether it would wait cannot be known.
-		return
-	}
 	w.mu.Lock()
 	w.queues = append(w.queues, q)
-	begin := w.active < ackersMost
+	begin := w.active < w.most
 	if begin {
 		w.active++
 	}
@@ -78,7 +81,7 @@ func (w *ackers) run() {
 		one.ready = one.write
 	}
 	for q := w.next(); q != nil; q = w.next() {
-		q.writeNow(one)
+		w.do(q, one)
 	}
 	w.idle.Put(one)
 }

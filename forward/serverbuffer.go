@@ -209,13 +209,13 @@ func (r *receiveBuffer) read() (n int, err error) {
 func (r *receiveBuffer) readReady(fd uintptr) bool {
 	if !r.room() {
 		// Who has nothing to read needs no memory.
-		if !peekNow(fd, r.peeked[:]) {
+		if !r.c.peek(fd) {
 			return false
 		}
 		r.err = errNoMemory
 		return true
 	}
-	n, again, err := readNow(fd, r.mem[r.to:r.readTo])
+	n, again, err := r.c.readNow(fd, r.mem[r.to:r.readTo])
 	if again {
 		switch have := r.to - r.from; {
 		case r.left > 0:
@@ -252,7 +252,7 @@ func (r *receiveBuffer) parks(have int) bool {
 func (r *receiveBuffer) shrink() {
 	have := r.to - r.from
 	r.bulk = false
-	r.idle = r.left == 0 && (have == 0 || r.c.parking != nil)
+	r.idle = r.left == 0 && (have == 0 || r.c.parking != nil) && r.c.drained()
 	if have > 0 {
 		r.quick = false
 	}

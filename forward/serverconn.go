@@ -1,7 +1,6 @@
 package forward
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -22,6 +21,7 @@ const (
 	stateHandling                  // the Receiver
 	stateParked                    // the peer, without a goroutine
 	stateQueued                    // its turn, without a goroutine
+	stateShaking                   // the peer's part of a handshake
 )
 
 // serverConn is one connection of a Server. One goroutine reads and hands over;
@@ -35,29 +35,35 @@ type serverConn struct {
 	// parking is where it waits while it is idle; nil where it waits by itself.
 	parking *parking
 	raw     syscall.RawConn // nil where nc has to be read by its own method
+	feed    *feed           // what is below TLS; nil where it cannot be parked, or has none
 	peer    atomic.Pointer[Peer]
 
 	// What follows belongs to the reader.
 	*receiving
-	trust  int64 // of its buffer, while it has none
-	quick  bool
-	begun  bool // the first byte was seen
-	isJSON bool // the connection speaks JSON
-	ended  bool // the peer sends no more
-	ready  bool // the handshakes are made
-	last   bool // the server closes, and what has come already is handed over
-	stays  bool // it could not be parked
-	brief  bool // its end needs no farewell
+	trust    int64 // of its buffer, while it has none
+	quick    bool
+	begun    bool      // the first byte was seen
+	isJSON   bool      // the connection speaks JSON
+	ended    bool      // the peer sends no more
+	ready    bool      // the handshakes are made
+	greeting *greeting // of the one that is under way
+	last     bool      // the server closes, and what has come already is handed over
+	stays    bool      // it could not be parked
+	brief    bool      // its end needs no farewell
 
 	stopped, killed ending // nothing more is to be read; the connection is closed
 
 	mu       sync.Mutex
 	state    connState
-	place    int32 // where it is parked; belongs to the parking, as the next two
-	turn     bool  // it has one
-	queued   bool  // it waits for one
-	held     int64 // bytes of memory
-	got      int64 // bytes of a message of which more is to come
+	place    int32         // where it is parked; belongs to the parking, as the next two
+	took     int           // turns that it has
+	shakes   bool          // they are for a handshake
+	queued   bool          // it waits for one
+	charged  int64         // bytes that it takes for TLS
+	asked    time.Duration // when it began to wait for its turn
+	limit    time.Duration // when its handshakes are to be made; 0 once they are
+	held     int64         // bytes of memory
+	got      int64         // bytes of a message of which more is to come
 	since    time.Duration
 	progress time.Duration // as since from the start of the server
 
@@ -74,24 +80,36 @@ type receiving struct {
 	arrived time.Time    // when the messages at hand were read; zero until one is handed over
 }
 
+// newServerConn is for nc, under which there may be TLS.
 func newServerConn(s *Server, nc net.Conn) *serverConn {
-	c := &serverConn{s: s, nc: nc}
+	c := &serverConn{s: s, nc: nc, raw: rawOf(nc)}
 	c.peer.Store(&Peer{Addr: nc.RemoteAddr(), Local: nc.LocalAddr()})
 	c.acks.c = c
-	// A type that only embeds one of these may have its own way to read.
-	switch conn := nc.(type) {
-	case *net.TCPConn:
-		c.useRaw(conn)
-	case *net.UnixConn:
-		c.useRaw(conn)
+	_, isTLS := nc.(*tls.Conn)
+	if isTLS {
+		c.charged = secureState + recordMost + secureStack
 	}
+	c.ready = !isTLS && s.cfg.Security == nil
 	return c
 }
 
-func (c *serverConn) useRaw(conn syscall.Conn) {
-	if raw, err := conn.SyscallConn(); err == nil && readsNow {
-		c.raw = raw
+// rawOf is the connection of the system in nc, where that can be read without waiting.
+func rawOf(nc net.Conn) syscall.RawConn {
+	var conn syscall.Conn
+	// A type that only embeds one of these may have its own way to read.
+	switch nc := nc.(type) {
+	case *net.TCPConn:
+		conn = nc
+	case *net.UnixConn:
+		conn = nc
+	default:
+		return nil
 	}
+	raw, err := conn.SyscallConn()
+	if err != nil || !readsNow {
+		return nil
+	}
+	return raw
 }
 
 // wake gives the connection what it takes to read, unless it has that.
@@ -138,10 +156,19 @@ func (c *serverConn) isQuick() bool {
 func (c *serverConn) serve() {
 	rested := c.receiving == nil && c.ready && c.acks.none()
 	c.wake()
-	if !c.ready {
-		if c.ready = c.open(); c.ready && c.parking != nil && c.parking.join(c) {
+	for !c.ready {
+		waits, ok := c.open()
+		if !waits {
+			if c.ready = ok; ok && c.parking != nil && c.parking.join(c) {
+				return
+			}
+			break
+		}
+		if c.rest(); c.parking.park(c) {
 			return
 		}
+		c.stays = true
+		c.wake()
 	}
 	if c.ready {
 		for c.messages() && c.fill() {
@@ -175,40 +202,6 @@ func (c *serverConn) serve() {
 func (c *serverConn) resume() {
 	c.enter(stateBusy)
 	go c.serve()
-}
-
-// open makes the handshakes, and says whether the client may send.
-func (c *serverConn) open() bool {
-	conn, isTLS := c.nc.(*tls.Conn)
-	if !isTLS && c.s.cfg.Security == nil {
-		return true
-	}
-	ctx, end := context.WithTimeout(context.Background(), c.s.cfg.HandshakeTimeout)
-	defer end()
-	if isTLS {
-		if err := conn.HandshakeContext(ctx); err != nil {
-			c.complain("", reasonTLS, err)
-			return false
-		}
-		if chain := conn.ConnectionState().PeerCertificates; len(chain) > 0 {
-			p := *c.peer.Load()
-			p.Certificate, p.CommonName = true, chain[0].Subject.CommonName
-			c.peer.Store(&p)
-		}
-	}
-	if c.s.cfg.Security == nil {
-		return true
-	}
-	deadline, _ := ctx.Deadline()
-	if err := c.handshake(deadline); err != nil {
-		why := reasonHandshake
-		if denied := new(deniedError); errors.As(err, &denied) {
-			why = reasonDenied
-		}
-		c.complain("", why, err)
-		return false
-	}
-	return true
 }
 
 // complain counts and tells what went wrong.

@@ -2,6 +2,7 @@ package forward
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -17,6 +18,9 @@ const (
 	// somebody has waited for memory before others are closed.
 	slowAfter = time.Second
 	waitAfter = time.Second
+	// shakeAfter is how long a peer may take for its part of a handshake while others
+	// wait to make theirs.
+	shakeAfter = 2 * time.Second
 )
 
 func (s *Server) keep() {
@@ -66,6 +70,8 @@ type holder struct {
 	state       connState
 	held, got   int64
 	since, last time.Duration // from the start of the server
+	limit       time.Duration // of its handshakes; 0 once they are made
+	charged     int64
 }
 
 // shrinks says whether what is half read would fit in less.
@@ -80,7 +86,7 @@ func (h *holder) shrinks() bool {
 func (c *serverConn) seen() holder {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return holder{c, c.state, c.held, c.got, c.since, c.progress}
+	return holder{c, c.state, c.held, c.got, c.since, c.progress, c.limit, c.charged}
 }
 
 // waits says whether it waits for its peer.
@@ -89,10 +95,20 @@ func (h *holder) waits() bool { return h.state == stateReading || h.state == sta
 // look closes connections on which a message has stalled, and nudges those that
 // hold more than they use, be it a goroutine.
 func (s *Server) look(all []*serverConn, now time.Duration) {
+	s.mu.Lock()
+	p := s.parking
+	s.mu.Unlock()
+	crowded := p != nil && p.crowded()
 	for _, c := range all {
 		h := c.seen()
 		idle := now - h.last
 		switch {
+		case h.limit > 0 && h.state == stateParked && now > h.limit:
+			c.late(errNoHandshake)
+		case h.state == stateShaking && crowded && now-h.since > shakeAfter:
+			c.late(fmt.Errorf("%w: others wait to make theirs", errNoHandshake))
+		case h.state == stateReading && c.feed != nil && c.parking != nil && idle > s.cfg.WriteTimeout+idleAfter:
+			c.kill(reasonWrite, errors.New("it asks for new keys and does not read the answers"))
 		case h.waits() && h.got > 0 && idle > s.cfg.StallTimeout:
 			c.kill(reasonStalled, fmt.Errorf("%d bytes of a message came, and nothing more for %v", h.got, idle.Round(time.Second)))
 		case h.state == stateReading && idle > idleAfter && (c.parking != nil || h.got > 0 && h.shrinks()):
@@ -104,7 +120,7 @@ func (s *Server) look(all []*serverConn, now time.Duration) {
 // holders returns those that hold memory, or are about to.
 func holders(all []*serverConn) (some []holder) {
 	for _, c := range all {
-		if h := c.seen(); h.state != stateBusy && h.state != stateQueued && (h.got > 0 || !h.waits()) {
+		if h := c.seen(); h.state != stateBusy && h.state != stateQueued && h.state != stateShaking && (h.got > 0 || !h.waits()) {
 			some = append(some, h)
 		}
 	}

@@ -20,15 +20,17 @@ type parking struct {
 	file *os.File
 	raw  syscall.RawConn
 
-	mu     sync.Mutex
-	conns  map[int32]*serverConn // by their descriptors
-	turns  int                   // of connections that have one
-	queues [2][]*serverConn      // those that wait for theirs: quick ones, others
-	given  int                   // turns that were given to one that has waited
-	queued int                   // connections in queues
-	closed bool
+	mu      sync.Mutex
+	conns   map[int32]*serverConn // by their descriptors
+	turns   int                   // taken by connections at work
+	shaking int                   // taken by handshakes, beside those
+	queues  [queues][]*serverConn // those that wait for theirs
+	given   int                   // turns that were given to one that has waited
+	queued  int                   // connections in queues
+	closed  bool
 
-	few atomic.Bool // more than half of the turns are taken
+	few    atomic.Bool // more than half of the turns are taken
+	shakes atomic.Bool // handshakes wait for theirs
 }
 
 // newParking makes one for the connections of s.

@@ -17,6 +17,10 @@ func (*parking) leave(*serverConn) {}
 
 func (*parking) scarce() bool { return false }
 
+func (*parking) crowded() bool { return false }
+
+func (*parking) take(*serverConn) bool { return false }
+
 func (*parking) ended(*serverConn) {}
 
 func (*parking) retry() {}

@@ -8,7 +8,7 @@ import (
 // parked, and reports that it may stay so. Who sends a byte at a time then costs
 // little more than the read.
 func (c *serverConn) sip(fd uintptr) bool {
-	if c.receiving == nil || c.json != nil || c.recv.kind != memSmall || c.recv.to == len(c.recv.mem) {
+	if c.receiving == nil || c.json != nil || c.feed != nil || c.recv.kind != memSmall || c.recv.to == len(c.recv.mem) {
 		return false
 	}
 	r := &c.recv

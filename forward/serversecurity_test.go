@@ -14,6 +14,17 @@ import (
 // serveFor starts a server that takes everything, for Dial to talk to.
 func serveFor(t *testing.T, l net.Listener, cfg ServerConfig) *Server {
 	t.Helper()
+	return serveBy(t, cfg, func(s *Server) error { return s.Serve(l) })
+}
+
+// serveTLS is serveFor with TLS.
+func serveTLS(t *testing.T, l net.Listener, config *tls.Config, cfg ServerConfig) *Server {
+	t.Helper()
+	return serveBy(t, cfg, func(s *Server) error { return s.ServeTLS(l, config) })
+}
+
+func serveBy(t *testing.T, cfg ServerConfig, serve func(*Server) error) *Server {
+	t.Helper()
 	if cfg.Receiver == nil {
 		cfg.Receiver = ReceiverFunc(func(_ *Received, done func(bool)) { done(true) })
 	}
@@ -23,7 +34,7 @@ func serveFor(t *testing.T, l net.Listener, cfg ServerConfig) *Server {
 		t.Fatal(err)
 	}
 	served := make(chan error, 1)
-	go func() { served <- s.Serve(l) }()
+	go func() { served <- serve(s) }()
 	t.Cleanup(func() {
 		if err := s.Close(context.Background()); err != nil {
 			t.Error(err)
@@ -168,7 +179,6 @@ func TestServerClosesAfterOne(t *testing.T) {
 	}
 }
 
-// TestServerTLS has a certificate on each side.
 // TestServerTLSBesideTCP: connections that can be parked and those that cannot are
 // served by one server, whichever come first, and while they are idle.
 func TestServerTLSBesideTCP(t *testing.T) {
@@ -183,7 +193,7 @@ func TestServerTLSBesideTCP(t *testing.T) {
 	})
 	s := serveFor(t, plain, ServerConfig{})
 	config := &tls.Config{Certificates: []tls.Certificate{ca.issue(t)}}
-	go func() { serving <- s.Serve(tls.NewListener(secure, config)) }()
+	go func() { serving <- s.ServeTLS(secure, config) }()
 	var conns []*Conn
 	for n := range 6 {
 		o := DialOptions{Address: plain.Addr().String()}
@@ -211,16 +221,26 @@ func TestServerTLSBesideTCP(t *testing.T) {
 	}
 }
 
+// TestServerTLS has a certificate on each side.
 func TestServerTLS(t *testing.T) {
+	for name, serve := range map[string]func(*Server, net.Listener, *tls.Config) error{
+		"parked":          (*Server).ServeTLS,
+		"with goroutines": func(s *Server, l net.Listener, config *tls.Config) error { return s.Serve(tls.NewListener(l, config)) },
+	} {
+		t.Run(name, func(t *testing.T) { testServerTLS(t, serve) })
+	}
+}
+
+func testServerTLS(t *testing.T, serve func(*Server, net.Listener, *tls.Config) error) {
 	noLeaks(t)
 	ca := newAuthority(t)
 	config := &tls.Config{Certificates: []tls.Certificate{ca.issue(t)}, ClientCAs: ca.pool, ClientAuth: tls.RequireAndVerifyClientCert}
 	l := listenLoopback(t)
 	var peer *Peer
-	s := serveFor(t, tls.NewListener(l, config), ServerConfig{Receiver: ReceiverFunc(func(r *Received, done func(bool)) {
+	s := serveBy(t, ServerConfig{Receiver: ReceiverFunc(func(r *Received, done func(bool)) {
 		peer = r.Peer
 		done(true)
-	})})
+	})}, func(s *Server) error { return serve(s, l, config) })
 	conn, err := Dial(t.Context(), DialOptions{Address: l.Addr().String(), TLS: &tls.Config{RootCAs: ca.pool, Certificates: []tls.Certificate{ca.issue(t)}}})
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ type reason uint8
 
 const (
 	reasonAccept    reason = iota // a listener could not accept
+	reasonFull                    // connections wait to be accepted
 	reasonTLS                     // the TLS handshake failed
 	reasonHandshake               // no or a wrong handshake in time
 	reasonDenied                  // the handshake was right and the answer no
@@ -22,7 +23,7 @@ const (
 	reasonPayload                 // a payload that does not decompress, or not within the limits
 	reasonInvalid                 // entries that are none
 	reasonStalled                 // the rest of a message did not come
-	reasonMemory                  // half-read messages held too much, and this was the slowest
+	reasonMemory                  // it held too much that others wait for
 	reasonWrite                   // an acknowledgement could not be written
 	reasonNotTaken                // the Receiver said no
 	reasonLinger                  // the Receiver did not say yes in time, after a no
@@ -31,7 +32,7 @@ const (
 )
 
 var reasonNames = [reasons]string{
-	"accept", "tls", "handshake", "denied", "read", "cut-off", "syntax", "broken", "too-large", "spool", "payload", "invalid-entries",
+	"accept", "full", "tls", "handshake", "denied", "read", "cut-off", "syntax", "broken", "too-large", "spool", "payload", "invalid-entries",
 	"stalled", "memory", "write", "not-taken", "linger", "shutdown",
 }
 
@@ -79,6 +80,7 @@ type ServerCounters struct {
 	// Reasons counts what went wrong, by reason:
 	//
 	//	accept           a listener could not accept a connection
+	//	full             connections began to wait to be accepted, since as many are open as may be
 	//	tls              a TLS handshake failed
 	//	handshake        a handshake was wrong, or not there in time
 	//	denied           a client may not send: wrong key, user or network
@@ -91,7 +93,8 @@ type ServerCounters struct {
 	//	payload          a payload could not be decompressed; it is handed over as received
 	//	invalid-entries  a message held entries that are none; they are handed over apart
 	//	stalled          the rest of a message did not come; the connection is closed
-	//	memory           half-read messages held too much memory; the slowest are closed
+	//	memory           half-read messages held too much memory, and the slowest are closed; or
+	//	                 connections over TLS, of which the longest idle are
 	//	write            an acknowledgement could not be written
 	//	not-taken        the Receiver said no to a message that wanted an acknowledgement; the connection is closed
 	//	linger           after such a no the others were not settled in time

@@ -191,11 +191,13 @@ func (s *Source) Start() {
 		s.kept.start()
 	}
 	for _, p := range s.ports {
-		var l net.Listener = p.lease(s.allowed)
-		if p.address.Network == "tls" {
-			l = tls.NewListener(l, s.cfg.TLS)
-		}
-		s.serve(func() error { return s.server.Serve(l) })
+		l := p.lease(s.allowed)
+		s.serve(func() error {
+			if p.address.Network == "tls" {
+				return s.server.ServeTLS(l, s.cfg.TLS)
+			}
+			return s.server.Serve(l)
+		})
 		if pc := s.heartbeats(p); pc != nil {
 			s.serve(func() error { return s.server.ServePacket(pc) })
 		}

@@ -1,0 +1,296 @@
+package forward
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+)
+
+// eventually waits until something is so.
+func eventually(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	for over := time.Now().Add(30 * time.Second); time.Now().Before(over); <-time.After(20 * time.Millisecond) {
+		if so() {
+			return
+		}
+	}
+	t.Errorf("%s: not in 30 seconds", what)
+}
+
+// tlsPeer is the client's side of one connection over TLS, by hand.
+type tlsPeer struct {
+	*tls.Conn
+	t *testing.T
+}
+
+func dialTLS(t *testing.T, l net.Listener, ca *authority) tlsPeer {
+	t.Helper()
+	nc, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{RootCAs: ca.pool})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nc.Close() })
+	return tlsPeer{nc, t}
+}
+
+// message is a chunk of n entries.
+func (p tlsPeer) message(id string, n int) []byte {
+	all := entries(n)
+	b := append(AppendHead(nil, "app.log", len(all)), all...)
+	return AppendOption(b, Option{Chunk: id, Size: n})
+}
+
+func (p tlsPeer) send(b []byte) {
+	p.t.Helper()
+	if _, err := p.Write(b); err != nil {
+		p.t.Error(err)
+	}
+}
+
+// acked waits for the answer.
+func (p tlsPeer) acked(id string) bool {
+	want := AppendAck(nil, id)
+	got := make([]byte, len(want))
+	if p.SetReadDeadline(time.Now().Add(30*time.Second)) != nil {
+		return false
+	}
+	_, err := io.ReadFull(p, got)
+	return err == nil && bytes.Equal(got, want)
+}
+
+func (p tlsPeer) deliver(id string, n int) {
+	p.t.Helper()
+	p.send(p.message(id, n))
+	if !p.acked(id) {
+		p.t.Errorf("%s is not acknowledged", id)
+	}
+}
+
+// TestTLSIsParked: connections over TLS on which nothing comes have no goroutine, neither
+// in the middle of a message, and go on wherever they were.
+func TestTLSIsParked(t *testing.T) {
+	noLeaks(t)
+	ca, l := newAuthority(t), listenLoopback(t)
+	s := serveTLS(t, l, &tls.Config{Certificates: []tls.Certificate{ca.issue(t)}}, ServerConfig{})
+	before := runtime.NumGoroutine()
+	few := func() bool { return runtime.GOOS != "linux" || runtime.NumGoroutine() < before+5 }
+	conns := make([]tlsPeer, 50)
+	for i := range conns {
+		conns[i] = dialTLS(t, l, ca)
+		conns[i].deliver("first", 1+i*i)
+	}
+	eventually(t, "they are parked", few)
+	sent := make([][]byte, len(conns))
+	for i, c := range conns {
+		sent[i] = c.message("second", 100)
+		c.send(sent[i][:20])
+	}
+	eventually(t, "they are parked in the middle of messages", few)
+	for i, c := range conns { // In two records at once, and the next message in the second.
+		c.send(sent[i][20:1000])
+		c.send(append(sent[i][1000:], c.message("third", 3000)...))
+	}
+	for _, c := range conns {
+		if !c.acked("second") || !c.acked("third") {
+			t.Error("what came after a while is not acknowledged")
+		}
+	}
+	m := conns[0].message("drip", 1)
+	for i := range m {
+		conns[0].send(m[i : i+1])
+	}
+	if !conns[0].acked("drip") {
+		t.Error("what came byte by byte is not acknowledged")
+	}
+	if st := s.Stats(); st.Messages != 151 || len(st.Reasons) > 0 {
+		t.Errorf("%+v", st)
+	}
+}
+
+// TestTLSRoom: of many connections over TLS only as many are accepted as there is memory for. The others wait, which is
+// told, and come when some are gone.
+func TestTLSRoom(t *testing.T) {
+	for name, serve := range map[string]func(*Server, net.Listener, *tls.Config) error{
+		"parked":          (*Server).ServeTLS,
+		"with goroutines": func(s *Server, l net.Listener, config *tls.Config) error { return s.Serve(tls.NewListener(l, config)) },
+	} {
+		t.Run(name, func(t *testing.T) { testTLSRoom(t, serve) })
+	}
+}
+
+func testTLSRoom(t *testing.T, serve func(*Server, net.Listener, *tls.Config) error) {
+	noLeaks(t)
+	const n = 100
+	ca, l := newAuthority(t), listenLoopback(t)
+	config := &tls.Config{Certificates: []tls.Certificate{ca.issue(t)}}
+	s := serveBy(t, ServerConfig{Memory: 1 << 20, Limits: Limits{Message: 128 << 10}}, func(s *Server) error { return serve(s, l, config) })
+	within := func() bool {
+		s.secure.mu.Lock()
+		defer s.secure.mu.Unlock()
+		return s.secure.used <= s.secure.most()
+	}
+	leave := make(chan struct{})
+	var clients sync.WaitGroup
+	for range n {
+		clients.Go(func() {
+			nc, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{RootCAs: ca.pool})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			c := tlsPeer{nc, t}
+			c.deliver("one", 1)
+			<-leave
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	eventually(t, "some have to wait", func() bool { return s.Stats().Reasons["full"] > 0 })
+	if open := s.Stats().Connections; open >= n || open < 5 || !within() {
+		t.Errorf("%d are open at once, and take %d of %d bytes", open, s.secure.used, s.secure.most())
+	}
+	close(leave)
+	clients.Wait()
+	eventually(t, "all are gone", func() bool { return s.Stats().Connections == 0 })
+	if st := s.Stats(); st.Messages != n || st.Accepted != n || st.Reasons["memory"] != 0 {
+		t.Errorf("%+v", st)
+	}
+}
+
+// TestTLSRecords: what TLS keeps of large records is counted, and where it is too much, connections that are idle are
+// closed, as many as it takes.
+func TestTLSRecords(t *testing.T) {
+	noLeaks(t)
+	ca, l := newAuthority(t), listenLoopback(t)
+	s := serveTLS(t, l, &tls.Config{Certificates: []tls.Certificate{ca.issue(t)}}, ServerConfig{Memory: 1 << 20, Limits: Limits{Message: 128 << 10}})
+	const n = 40
+	conns := make([]tlsPeer, n)
+	for i := range conns {
+		conns[i] = dialTLS(t, l, ca)
+		conns[i].deliver("small", 1)
+	}
+	for _, c := range conns[n-15:] {
+		for range 20 { // So many until a client fills its records.
+			c.deliver("large", 1000)
+		}
+	}
+	for i, c := range conns {
+		_ = c.SetReadDeadline(time.Now().Add(10 * time.Millisecond)) // A failed one fails the read as well.
+		_, err := c.Read(make([]byte, 1))
+		if open := errors.Is(err, os.ErrDeadlineExceeded); i == 0 && open || i >= n-2 && !open {
+			t.Errorf("connection %d ends with %v", i, err)
+		}
+	}
+	st := s.Stats()
+	s.secure.mu.Lock()
+	defer s.secure.mu.Unlock()
+	if closed := st.Reasons["memory"]; closed == 0 || closed > n-5 || s.secure.used > s.secure.most() || st.Messages != n+15*20 {
+		t.Errorf("%d bytes of %d are used: %+v", s.secure.used, s.secure.most(), st)
+	}
+}
+
+// TestHandshakesEnd: clients that do not do their part of a handshake have no goroutine, and are closed in time.
+func TestHandshakesEnd(t *testing.T) {
+	noLeaks(t)
+	ca := newAuthority(t)
+	config := &tls.Config{Certificates: []tls.Certificate{ca.issue(t)}}
+	key := &Security{Hostname: "server", SharedKey: "key"}
+	for _, c := range []struct {
+		name     string
+		config   *tls.Config
+		security *Security
+		reason   string
+		says     string
+	}{
+		{"TLS, nothing", config, nil, "tls", ""},
+		{"TLS, the beginning", config, nil, "tls", "\x16\x03\x01\x01\x00\x01"},
+		{"key, nothing", nil, key, "handshake", ""},
+		{"key, the beginning", nil, key, "handshake", "\x96\xa4PING"},
+		{"both", config, key, "handshake", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			noLeaks(t)
+			l := listenLoopback(t)
+			cfg := ServerConfig{HandshakeTimeout: time.Second, Security: c.security}
+			s := serveBy(t, cfg, func(s *Server) error {
+				if c.config != nil {
+					return s.ServeTLS(l, c.config)
+				}
+				return s.Serve(l)
+			})
+			before := runtime.NumGoroutine()
+			const n = 20
+			conns := make([]net.Conn, n)
+			for i := range conns {
+				if c.config != nil && c.security != nil {
+					conns[i] = dialTLS(t, l, ca)
+					continue
+				}
+				nc, err := net.Dial("tcp", l.Addr().String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { nc.Close() })
+				if _, err := nc.Write([]byte(c.says)); err != nil {
+					t.Fatal(err)
+				}
+				conns[i] = nc
+			}
+			eventually(t, "all are accepted", func() bool { return s.Stats().Accepted == n })
+			if c.says == "" || c.config == nil {
+				eventually(t, "they have no goroutine", func() bool { return runtime.GOOS != "linux" || runtime.NumGoroutine() < before+5 })
+			}
+			eventually(t, "all are closed", func() bool { return s.Stats().Connections == 0 })
+			if st := s.Stats(); st.Reasons[c.reason] != n {
+				t.Errorf("%+v", st)
+			}
+			for _, nc := range conns {
+				if _, err := io.Copy(io.Discard, nc); errors.Is(err, io.EOF) {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+// TestHandshakesTakeTurns: however many begin a handshake and do not go on, they take a few goroutines, and one that does
+// its part is served beside them.
+func TestHandshakesTakeTurns(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("connections cannot be parked here")
+	}
+	noLeaks(t)
+	ca, l := newAuthority(t), listenLoopback(t)
+	s := serveTLS(t, l, &tls.Config{Certificates: []tls.Certificate{ca.issue(t)}}, ServerConfig{
+		Memory: 8 << 20, Limits: Limits{Message: 2 << 20}, HandshakeTimeout: time.Hour,
+	})
+	before := runtime.NumGoroutine()
+	const n, most = 60, 30
+	for range n {
+		nc, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { nc.Close() })
+		if _, err := nc.Write([]byte("\x16\x03\x01\x01\x00\x01")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "all are accepted", func() bool { return s.Stats().Accepted == n })
+	if got := runtime.NumGoroutine() - before; got > most {
+		t.Errorf("%d goroutines wait for handshakes", got)
+	}
+	c := dialTLS(t, l, ca)
+	c.deliver("one", 1)
+	if closed := s.Stats().Reasons["tls"]; closed == 0 {
+		t.Errorf("%d are closed for it", closed)
+	}
+}
