@@ -25,14 +25,16 @@ func (b *Buffer) Turn() (end func()) {
 // Lines admits newline-ended lines; see source.Intake. It is for a buffer that nobody
 // leaves.
 func (b *Buffer) Lines(s *record.Stream, t int64, lines []byte, valid bool) {
-	b.OfferLines(s, t, lines, valid)
+	b.OfferLines(s, nil, t, lines, valid)
 }
 
-// OfferLines is Lines, and returns those that are to go elsewhere: see Leave.
-func (b *Buffer) OfferLines(s *record.Stream, t int64, lines []byte, valid bool) (rest []byte) {
+// OfferLines is Lines for a source of that name, and returns those that are to go
+// elsewhere: see Leave.
+func (b *Buffer) OfferLines(s *record.Stream, source []byte, t int64, lines []byte, valid bool) (rest []byte) {
 	b.mu.Lock()
 	defer b.unlock()
 	st := b.streamOf(s, "")
+	st.source = source
 	st.users++
 	defer func() { st.users-- }()
 	for len(lines) > 0 {
@@ -46,7 +48,7 @@ func (b *Buffer) OfferLines(s *record.Stream, t int64, lines []byte, valid bool)
 				continue
 			}
 		}
-		if why, ok := b.makeRoom(st, first+record.FrameSize+record.HeaderSize); why == elsewhere && !ok {
+		if why, ok := b.makeRoom(st, b.alone(st, first)); why == elsewhere && !ok {
 			return lines
 		} else if !ok {
 			records, size := record.CountLines(lines)
@@ -60,14 +62,16 @@ func (b *Buffer) OfferLines(s *record.Stream, t int64, lines []byte, valid bool)
 
 // Body admits one record; see source.Intake. It is for a buffer that nobody leaves.
 func (b *Buffer) Body(s *record.Stream, t int64, body []byte, part record.Part) {
-	b.OfferBody(s, t, body, part)
+	b.OfferBody(s, nil, t, body, part)
 }
 
-// OfferBody is Body, and reports false where the record is to go elsewhere: see Leave.
-func (b *Buffer) OfferBody(s *record.Stream, t int64, body []byte, part record.Part) (taken bool) {
+// OfferBody is Body for a source of that name, and reports false where the record is to
+// go elsewhere: see Leave.
+func (b *Buffer) OfferBody(s *record.Stream, source []byte, t int64, body []byte, part record.Part) (taken bool) {
 	b.mu.Lock()
 	defer b.unlock()
 	st := b.streamOf(s, "")
+	st.source = source
 	st.users++
 	defer func() { st.users-- }()
 	at, _ := b.stamp(st, t, len(body))
@@ -79,7 +83,7 @@ func (b *Buffer) OfferBody(s *record.Stream, t int64, body []byte, part record.P
 				return true
 			}
 		}
-		if why, ok := b.makeRoom(st, len(body)+record.FrameSize+record.HeaderSize); why == elsewhere && !ok {
+		if why, ok := b.makeRoom(st, b.alone(st, len(body))); why == elsewhere && !ok {
 			return false
 		} else if !ok {
 			b.lose(st, at, ledger.Count{Records: 1, Bytes: int64(len(body))}, why)
@@ -154,21 +158,36 @@ func (b *Buffer) stamp(st *stream, t int64, size int) (int64, record.Room) {
 // of lost records is told first, at the place where they would have stood.
 func (b *Buffer) begin(st *stream, t int64, part record.Part, size int) bool {
 	grows := b.openAt >= 0 && st.lost.Lost == 0 && part.Ordinal == 0 && b.open.Part.Ordinal == 0 &&
-		b.open.Stream == st.Index && sameMillisecond(b.open.Time, t)
+		b.open.Stream == st.Index && sameMillisecond(b.open.Time, t) && bytes.Equal(b.open.Source, b.sourceOf(st, size))
 	need := record.FrameSize + size
 	if !grows {
-		need += record.HeaderSize
+		need = b.alone(st, size)
 	}
 	if !b.fitsTail(st, need) {
 		return false
 	}
 	b.tellLost(st)
 	if !grows {
-		b.open = record.Batch{Stream: st.Index, Kind: record.KindRecords, Time: t, FirstSeq: st.seq + 1, Part: part}
+		b.open = record.Batch{Stream: st.Index, Kind: record.KindRecords, Time: t, FirstSeq: st.seq + 1, Part: part, Source: b.sourceOf(st, size)}
 		b.openAt = b.tail.used
-		b.tail.used += record.HeaderSize
+		b.tail.used += b.open.Head()
 	}
 	return true
+}
+
+// sourceOf is what a batch says of the source of text, of which a record has size bytes:
+// nothing where no block would hold both.
+func (b *Buffer) sourceOf(st *stream, size int) []byte {
+	if len(st.source) > 0 && size+record.FrameSize+record.HeaderSize+1+len(st.source) > b.sizes.piece {
+		return nil
+	}
+	return st.source
+}
+
+// alone is what a record of text takes in a batch of its own, in bytes.
+func (b *Buffer) alone(st *stream, size int) int {
+	head := record.Batch{Source: b.sourceOf(st, size)}
+	return head.Head() + record.FrameSize + size
 }
 
 // fitsTail reports whether the tail has room for need bytes, and for the marker

@@ -12,6 +12,7 @@ import (
 type stream struct {
 	*record.Stream
 	account *ledger.Account
+	source  []byte // of the text that was received last
 	seq     uint64 // number of the last record received
 	time    int64  // of the last record received: times never go back
 	moment  volume // what was admitted in the moment of that time

@@ -202,7 +202,7 @@ func (r *replay) settle(ctx context.Context) error {
 func (e *Entry) Chunk() (c *record.Chunk, ok bool) {
 	c = &record.Chunk{
 		Tag: e.Tag, Time: e.Time, Encoding: e.Encoding, Bodies: e.Body, Count: 1,
-		Origin: record.Origin{Key: [keySize]byte(keyOf(&e.Letter))}, Level: record.LevelDelivered,
+		Origin: record.Origin{Key: [keySize]byte(keyOf(&e.Letter))}, Level: record.LevelDelivered, Source: record.SourceName(e.Source),
 	}
 	switch e.Encoding {
 	case record.EncodingText:

@@ -223,7 +223,7 @@ func TestReplayIdentity(t *testing.T) {
 			// What delivery makes of it, here and elsewhere.
 			head := got.Batch(0)
 			again := l
-			again.Origin, again.Replayed = head.Source(&record.Stream{Incarnation: [12]byte{9}}, 0, []byte(aMessage)), got.Origin.Key
+			again.Origin, again.Replayed = head.Identify(&record.Stream{Incarnation: [12]byte{9}}, 0, []byte(aMessage)), got.Origin.Key
 			again.Seq, again.Source, again.Time = 77, "replay", 78
 			elsewhere := again
 			elsewhere.Destination = "relay"

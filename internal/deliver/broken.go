@@ -74,7 +74,7 @@ func (t *try) name() string {
 		}
 		stream := t.req.Stream(batch.Stream)
 		body, _, _ := batch.Next(batch.Frames)
-		return fmt.Sprintf("the record %s of %s, with %d bytes,", batch.Source(stream, 0, body), stream.Name, len(body))
+		return fmt.Sprintf("the record %s of %s, with %d bytes,", batch.Identify(stream, 0, body), stream.Name, len(body))
 	}
 	return "nothing"
 }

@@ -29,8 +29,8 @@ type Config struct {
 	// to four times that while attempts time out.
 	AttemptTimeout time.Duration
 	// DeadLetters takes what the destination rejects; without it that is dropped
-	// and counted. Source is what dead letters call the place where the records
-	// came from.
+	// and counted. Source is what dead letters call the place where records came from
+	// whose batch does not say it.
 	DeadLetters DeadLetters
 	Source      string
 	// LettersOf is what dead letters call the destination, by which they find it again

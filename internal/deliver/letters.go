@@ -84,7 +84,7 @@ func (d *Deliverer) put(ctx context.Context, t *try, rejected []sink.Rejection) 
 
 func (d *Deliverer) letter(t *try, s *record.Stream, batch *record.Batch, i int, body []byte, r *sink.Rejection) record.Letter {
 	l := record.Letter{
-		Destination: cmp.Or(d.cfg.LettersOf, t.to.name), Source: d.cfg.Source, Tag: s.Name, Origin: batch.Source(s, i, body), Seq: batch.FirstSeq + uint64(i),
+		Destination: cmp.Or(d.cfg.LettersOf, t.to.name), Source: cmp.Or(string(batch.Source), d.cfg.Source), Tag: s.Name, Origin: batch.Identify(s, i, body), Seq: batch.FirstSeq + uint64(i),
 		Time: batch.Time, Encoding: batch.Encoding, Body: append([]byte(nil), body...),
 		Status: r.Status, Reason: string(reasonOf(r.Reason)), Detail: r.Detail,
 		Attempts: t.attempts, First: unix(t.first), Last: unix(t.last),

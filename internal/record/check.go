@@ -41,8 +41,9 @@ func checkHead(src []byte) error {
 		return errCut
 	}
 	head := uint64(HeaderSize)
-	if word := binary.LittleEndian.Uint16(src[6:]); word != 0 {
-		if err := checkExtra(word, src[HeaderSize:]); err != nil {
+	source := src[5]&named != 0
+	if word := binary.LittleEndian.Uint16(src[6:]); word != 0 || source {
+		if err := checkExtra(word, source, src[HeaderSize:]); err != nil {
 			return err
 		}
 		head += uint64(word & extraSize)

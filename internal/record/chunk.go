@@ -107,6 +107,9 @@ type Chunk struct {
 	// Known, which may be nil, reports whether what has a key was settled before: a part
 	// of a chunk that goes several ways, when the chunk is sent again.
 	Known func(key [16]byte) bool
+	// Source is the name of the source that received it, as SourceName makes it; nothing
+	// where nobody says it. It is not changed, and may be shared.
+	Source []byte
 	// Partition is where messages came from: all of a chunk from one.
 	Partition Partition
 	// Identity is that of the first record, where the chunk is a replay and keeps what
@@ -127,7 +130,7 @@ type Chunk struct {
 // Batch is the head of a batch that holds records of the chunk, from the one at index
 // position on: all but where it stands in its stream, and what is in it.
 func (c *Chunk) Batch(position int) Batch {
-	b := Batch{Kind: KindRecords, Encoding: c.Encoding, Time: c.Time}
+	b := Batch{Kind: KindRecords, Encoding: c.Encoding, Time: c.Time, Source: c.Source}
 	if c.Origin.Known() {
 		b.Origin = Origin{Key: c.Origin.Key, Position: uint32(position), Count: uint32(c.Count)}
 	}
@@ -163,7 +166,7 @@ func (c *Chunk) Behind(records int, rest []byte) *Chunk {
 
 // Head is how many bytes each of the chunk's batches takes beside its bodies.
 func (c *Chunk) Head() int {
-	n := HeaderSize + c.Origin.size() + c.Refusal.size()
+	n := HeaderSize + c.Origin.size() + c.Refusal.size() + sourceSize(c.Source)
 	if c.Identity.Known() {
 		n += identitySize
 	}

@@ -8,7 +8,8 @@ import (
 
 // What stands between the header of a batch and its frames: a u16 in the header says
 // how many bytes in its low 12 bits, and of what in its high 4. An origin alone has
-// none of them set, which is how it was written before there was anything else.
+// none of them set, which is how it was written before there was anything else. Of the
+// name of a source, which came last, the header's encoding speaks.
 
 const (
 	extraSize = 1<<12 - 1
@@ -23,11 +24,11 @@ const (
 const identitySize = 24
 
 // MaxExtra is the most that stands between a header and the frames, in bytes.
-const MaxExtra = OriginSize + identitySize + 1 + maxReason + partitionFixed + MaxTopic
+const MaxExtra = OriginSize + identitySize + 1 + maxReason + 1 + MaxSource + partitionFixed + MaxTopic
 
 // extra is how many bytes stand behind the header.
 func (b *Batch) extra() int {
-	n := b.Origin.size() + len(b.Refusal) + len(b.Partition)
+	n := b.Origin.size() + len(b.Refusal) + sourceSize(b.Source) + len(b.Partition)
 	if b.Original.Known() {
 		n += identitySize
 	}
@@ -51,22 +52,31 @@ func (b *Batch) putExtra(dst []byte) uint16 {
 		n += copy(dst[n:], b.Refusal)
 		word |= hasRefusal
 	}
+	if len(b.Source) > 0 {
+		n += putSource(dst[n:], b.Source)
+	}
 	if len(b.Partition) > 0 {
 		n += copy(dst[n:], b.Partition)
 		word |= hasPartition
 	}
-	if word == hasOrigin {
+	if word == hasOrigin && len(b.Source) == 0 {
 		word = 0
 	}
 	return word | uint16(n)
 }
 
+// hasOriginBy reports whether there is an origin by the word, and what says whether there
+// is the name of a source.
+func hasOriginBy(word uint16, source bool) bool {
+	return word&hasOrigin != 0 || word&^extraSize == 0 && !source
+}
+
 // parseExtra reads what stands at the beginning of src, by the header's word, which is
-// not 0, and returns its size.
-func (b *Batch) parseExtra(word uint16, src []byte) int {
+// not 0, and returns its size. source says that the name of one is there.
+func (b *Batch) parseExtra(word uint16, source bool, src []byte) int {
 	size := int(word & extraSize)
 	src = src[:size:size]
-	if word&^extraSize == 0 || word&hasOrigin != 0 {
+	if hasOriginBy(word, source) {
 		b.Origin.parse(src)
 		src = src[OriginSize:]
 	}
@@ -79,6 +89,10 @@ func (b *Batch) parseExtra(word uint16, src []byte) int {
 		n := 1 + int(src[0])
 		b.Refusal, src = src[:n:n], src[n:]
 	}
+	if source {
+		n := 1 + int(src[0])
+		b.Source, src = src[1:n:n], src[n:]
+	}
 	if word&hasPartition != 0 {
 		b.Partition = src
 	}
@@ -86,10 +100,11 @@ func (b *Batch) parseExtra(word uint16, src []byte) int {
 }
 
 // checkExtra says whether parseExtra can read what the word speaks of.
-func checkExtra(word uint16, src []byte) error {
+func checkExtra(word uint16, source bool, src []byte) error {
 	size, what := int(word&extraSize), word&^extraSize
+	origin := hasOriginBy(word, source)
 	fixed := 0
-	if what == 0 || what&hasOrigin != 0 {
+	if origin {
 		fixed += OriginSize
 	}
 	if what&hasOriginal != 0 {
@@ -105,8 +120,15 @@ func checkExtra(word uint16, src []byte) error {
 		}
 		fixed += n
 	}
+	if source {
+		n, err := checkSource(src[min(fixed, size):size])
+		if err != nil {
+			return err
+		}
+		fixed += n
+	}
 	switch left := size - fixed; {
-	case what == hasOrigin:
+	case what == hasOrigin && !source:
 		return errors.New("an origin alone behind its header, in another form than that has")
 	case what&hasPartition == 0 && left != 0:
 		return fmt.Errorf("%d bytes behind its header, want %d", size, fixed)
@@ -114,9 +136,9 @@ func checkExtra(word uint16, src []byte) error {
 		return fmt.Errorf("a partition of %d bytes behind its header", left)
 	}
 	var b Batch
-	b.parseExtra(word, src)
+	b.parseExtra(word, source, src)
 	switch {
-	case (what == 0 || what&hasOrigin != 0) && !b.Origin.Known():
+	case origin && !b.Origin.Known():
 		return errors.New("an origin without a key")
 	case what&hasOriginal != 0 && !b.Original.Known():
 		return errors.New("an identity without a key")

@@ -193,10 +193,10 @@ func (b *Batch) Offsets() (key [16]byte, first, last int64, ok bool) {
 	return key, first, MessageOffset(body), true
 }
 
-// Source identifies the record at index i of the batch, with that body, for a dead
+// Identify identifies the record at index i of the batch, with that body, for a dead
 // letter: by coordinates where it is a message of a partition, else as an identity's
 // String. ParseIdentity gives the identity back.
-func (b *Batch) Source(s *Stream, i int, body []byte) string {
+func (b *Batch) Identify(s *Stream, i int, body []byte) string {
 	key, first := b.Identity(s)
 	if len(b.Partition) > 0 && !b.Original.Known() {
 		p := ParsePartition(b.Partition)

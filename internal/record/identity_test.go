@@ -31,6 +31,9 @@ func anyExtra(t *rapid.T) record.Batch {
 			t.Fatalf("%+v is read as %+v", r, got)
 		}
 	}
+	if rapid.Bool().Draw(t, "source") {
+		b.Source = record.SourceName(rapid.StringN(1, -1, record.MaxSource).Draw(t, "name"))
+	}
 	if rapid.Bool().Draw(t, "partition") {
 		p := somePartition
 		p.Topic = rapid.SampledFrom([]string{"o", "orders", strings.Repeat("t", record.MaxTopic)}).Draw(t, "topic")
@@ -47,15 +50,15 @@ func TestExtra(t *testing.T) {
 		b.Frames = record.AppendMessage(nil, &record.Message{})
 		b.Bytes = len(b.Frames) - record.FrameSize
 		mem := append(record.AppendBatch(nil, &b), "what stands behind"...)
-		got := record.Batch{Origin: record.Origin{Count: 1}, Original: record.Identity{Number: 1}, Refusal: []byte("before"), Partition: []byte("before")}
+		got := record.Batch{Origin: record.Origin{Count: 1}, Original: record.Identity{Number: 1}, Refusal: []byte("before"), Source: []byte("before"), Partition: []byte("before")}
 		if n := record.Parse(mem, &got); n != b.Size() || n > record.HeaderSize+record.MaxExtra+len(b.Frames) || got.Head() != b.Head() {
 			t.Fatalf("a batch takes %d bytes, want %d", n, b.Size())
 		}
 		if diff := cmp.Diff(b, got); diff != "" {
 			t.Fatalf("read back (-want +got):\n%s", diff)
 		}
-		if cap(got.Partition) != len(got.Partition) || cap(got.Refusal) != len(got.Refusal) {
-			t.Fatal("an append to the partition would write over the frames")
+		if cap(got.Partition) != len(got.Partition) || cap(got.Refusal) != len(got.Refusal) || cap(got.Source) != len(got.Source) {
+			t.Fatal("an append to one of them would write over the frames")
 		}
 	})
 }
@@ -91,6 +94,14 @@ func TestExtraIsRefused(t *testing.T) {
 	if _, _, _, err := record.Check(refused("\x04too-", 8)); err != nil {
 		t.Fatal(err)
 	}
+	source := func(source string, bits uint16) []byte {
+		p := refused(source, bits)
+		p[5] |= 0x80
+		return p
+	}
+	if _, _, _, err := record.Check(source("\x03abc", 0)); err != nil {
+		t.Fatal(err)
+	}
 	lines := b
 	lines.Encoding = record.EncodingText
 	for name, payload := range map[string][]byte{
@@ -111,6 +122,12 @@ func TestExtraIsRefused(t *testing.T) {
 		"a reason that is none":        refused("\x03a b", 8),
 		"a refusal, and no identity":   refused("\x03abc", 8|2),
 		"a refusal, and no partition":  refused("\x03abc", 8|1),
+		"a source, and nothing there":  source("", 0),
+		"a source without a name":      source("\x00", 0),
+		"a source that is too long":    source("\x81"+strings.Repeat("s", 129), 0),
+		"a source cut short":           source("\x04abc", 0),
+		"more than a source":           source("\x02abc", 0),
+		"a source, and no origin":      source("\x03abc", 4),
 		"a partition of lines of text": record.AppendBatch(nil, &lines),
 	} {
 		if _, _, _, err := record.Check(payload); err == nil {
@@ -141,7 +158,7 @@ func TestIdentity(t *testing.T) {
 			if got := (record.Identity{Key: key, Number: c.b.Number(first, 1, message)}); got != c.want {
 				t.Errorf("identity %v, want %v", got, c.want)
 			}
-			source := c.b.Source(&stream, 1, message)
+			source := c.b.Identify(&stream, 1, message)
 			if source != c.source {
 				t.Errorf("source %q, want %q", source, c.source)
 			}
@@ -209,7 +226,7 @@ func FuzzIdentity(f *testing.F) {
 func FuzzCheckMessages(f *testing.F) {
 	b := record.Batch{
 		Kind: record.KindRecords, Encoding: record.EncodingMessage, Count: 2, Partition: somePartition.Append(nil), Original: someIdentity,
-		Refusal: []byte("\x09tombstone"),
+		Refusal: []byte("\x09tombstone"), Source: []byte("orders"),
 	}
 	m := record.Message{Key: []byte("k"), Headers: record.AppendHeader(nil, []byte("a"), nil), Value: []byte("v")}
 	b.Frames = record.AppendMessage(record.AppendMessage(nil, &m), &m)
@@ -234,8 +251,8 @@ func FuzzCheckMessages(f *testing.F) {
 				body, _, frames = b.Next(frames)
 				record.ParseMessage(body, &m)
 				m.EachHeader(func([]byte, []byte) bool { return true })
-				if _, ok := record.ParseIdentity(b.Source(&record.Stream{Incarnation: [12]byte{1}}, i, body)); !ok && validTopic(b.Partition) {
-					t.Fatalf("%q is not read back", b.Source(&record.Stream{}, i, body))
+				if _, ok := record.ParseIdentity(b.Identify(&record.Stream{Incarnation: [12]byte{1}}, i, body)); !ok && validTopic(b.Partition) {
+					t.Fatalf("%q is not read back", b.Identify(&record.Stream{}, i, body))
 				}
 			}
 			b.Slice(b.Count/2, b.Count-b.Count/2)

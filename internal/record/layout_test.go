@@ -72,7 +72,7 @@ func TestPutParse(t *testing.T) {
 		for range rapid.IntRange(1, 4).Draw(t, "batches") {
 			b := record.Batch{
 				Stream: rapid.Uint32().Draw(t, "stream"),
-				Kind:   record.Kind(rapid.Uint8().Draw(t, "kind")), Encoding: record.Encoding(rapid.Uint8().Draw(t, "encoding")),
+				Kind:   record.Kind(rapid.Uint8().Draw(t, "kind")), Encoding: record.Encoding(rapid.Uint8Max(127).Draw(t, "encoding")),
 				Count: int(rapid.Uint32().Draw(t, "count")), Time: rapid.Int64().Draw(t, "time"),
 				FirstSeq: rapid.Uint64().Draw(t, "seq"), Bytes: int(rapid.Uint32().Draw(t, "bytes")),
 				Repair: int(rapid.Uint32().Draw(t, "repair")),

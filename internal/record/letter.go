@@ -3,8 +3,8 @@ package record
 // Letter is a record that no retry can deliver, as the dead letters keep it: its
 // bytes, where it came from, and what the destination said of it.
 type Letter struct {
-	// Destination is what refused it, Source what it came from; Tag is the name of
-	// its stream.
+	// Destination is what refused it, Source the name of the source that received it,
+	// empty where nobody says it; Tag is the name of its stream.
 	Destination, Source, Tag string
 	// Origin identifies the record for good: the incarnation of its stream and its
 	// sequence number, the key of its chunk and its position, or the coordinates of

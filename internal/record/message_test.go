@@ -91,7 +91,7 @@ func TestMessages(t *testing.T) {
 		for rest := b.Frames; len(rest) > 0; index++ {
 			var body []byte
 			body, _, rest = b.Next(rest)
-			source = append(source, b.Source(&stream, index, body))
+			source = append(source, b.Identify(&stream, index, body))
 			id, ok := record.ParseIdentity(source[index])
 			if want := (record.Identity{Key: key, Number: b.Number(first, index, body)}); !ok || id != want {
 				t.Fatalf("%q is read as %v, want %v", source[index], id, want)
@@ -105,7 +105,7 @@ func TestMessages(t *testing.T) {
 		for i := range count {
 			var body []byte
 			body, _, rest = b.Next(rest)
-			if got := b.Source(&stream, i, body); got != source[skip+i] {
+			if got := b.Identify(&stream, i, body); got != source[skip+i] {
 				t.Fatalf("a piece says that record %d comes from %q, the whole says %q", i, got, source[skip+i])
 			}
 			var m record.Message

@@ -130,6 +130,9 @@ type Batch struct {
 	// Refusal is why the source has refused the records, as Refusal.Append writes it, and
 	// a view like the frames. Nothing where it has not, or says nothing.
 	Refusal []byte
+	// Source is the name of the source that received the records, as SourceName makes it,
+	// and a view like the frames. Nothing where nobody says it.
+	Source []byte
 	// Partition is where messages came from, as Partition.Append writes it, and a view
 	// like the frames. Nothing where there is none.
 	Partition []byte
@@ -166,6 +169,9 @@ func PutHeader(dst []byte, b *Batch, size int) {
 	if b.extra() > 0 {
 		le.PutUint16(dst[6:], b.putExtra(dst[HeaderSize:]))
 	}
+	if len(b.Source) > 0 {
+		dst[5] |= named
+	}
 }
 
 // AppendBatch appends b, which may be cut out of a larger one, in its layout.
@@ -185,17 +191,17 @@ func Parse(src []byte, b *Batch) int {
 	le := binary.LittleEndian
 	size := int(le.Uint32(src[12:]))
 	b.Stream = le.Uint32(src[0:])
-	b.Kind, b.Encoding = Kind(src[4]), Encoding(src[5])
+	b.Kind, b.Encoding = Kind(src[4]), Encoding(src[5]&^named)
 	b.Count = int(le.Uint32(src[8:]))
 	b.Time = int64(le.Uint64(src[16:]))
 	b.FirstSeq = le.Uint64(src[24:])
 	b.Bytes = int(le.Uint32(src[32:]))
 	b.Repair = int(le.Uint32(src[36:]))
 	b.Part = Part{Ordinal: le.Uint32(src[40:]), Last: src[44] != 0}
-	b.Origin, b.Original, b.Refusal, b.Partition = Origin{}, Identity{}, nil, nil
+	b.Origin, b.Original, b.Refusal, b.Source, b.Partition = Origin{}, Identity{}, nil, nil, nil
 	head := HeaderSize
 	if word := le.Uint16(src[6:]); word != 0 {
-		head += b.parseExtra(word, src[HeaderSize:])
+		head += b.parseExtra(word, src[5]&named != 0, src[HeaderSize:])
 	}
 	b.Frames = src[head : head+size : head+size]
 	return head + size

@@ -30,9 +30,9 @@ type Leg interface {
 	// no more, and has no room, returns what it does not take, which is to go elsewhere.
 	Admit(c *record.Chunk) (rest *record.Chunk)
 	// Lines and Body take what is no chunk, as source.Intake does, for the stream of
-	// a tag, and tell likewise what is to go elsewhere.
-	Lines(tag string, t int64, lines []byte, valid bool) (rest []byte)
-	Body(tag string, t int64, body []byte, part record.Part) (taken bool)
+	// a tag, from a source of that name, and tell likewise what is to go elsewhere.
+	Lines(tag string, source []byte, t int64, lines []byte, valid bool) (rest []byte)
+	Body(tag string, source []byte, t int64, body []byte, part record.Part) (taken bool)
 	// MaxBody is the largest body that Lines and Body take, in bytes.
 	MaxBody() int
 	// MaxRecord is the largest record of a chunk that can be held, in bytes as it

@@ -67,7 +67,7 @@ func (l *leg) Admit(c *record.Chunk) *record.Chunk {
 	return nil
 }
 
-func (l *leg) Lines(tag string, _ int64, lines []byte, _ bool) []byte {
+func (l *leg) Lines(tag string, _ []byte, _ int64, lines []byte, _ bool) []byte {
 	if l.leaves != nil {
 		l.leaves()
 		return lines[l.keeps:]
@@ -76,7 +76,7 @@ func (l *leg) Lines(tag string, _ int64, lines []byte, _ bool) []byte {
 	return nil
 }
 
-func (l *leg) Body(tag string, _ int64, body []byte, _ record.Part) bool {
+func (l *leg) Body(tag string, _ []byte, _ int64, body []byte, _ record.Part) bool {
 	if l.leaves != nil {
 		l.leaves()
 		return false

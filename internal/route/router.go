@@ -9,14 +9,28 @@ import (
 // Router is what sources hand over to: the table in use, which may be changed
 // while they do. Its methods may be called by several goroutines at once.
 type Router struct {
-	table atomic.Pointer[Table]
+	table  *atomic.Pointer[Table]
+	source []byte
 }
 
 // NewRouter returns a router with this table.
 func NewRouter(t *Table) *Router {
-	r := &Router{}
+	r := &Router{table: new(atomic.Pointer[Table])}
 	r.table.Store(t)
 	return r
+}
+
+// Of is the router for the source of that name: it has one table with r, and what is
+// handed over to it keeps the name, for dead letters.
+func (r *Router) Of(source string) *Router {
+	return &Router{table: r.table, source: record.SourceName(source)}
+}
+
+// from gives a chunk the name of its source, unless it has one from before.
+func (r *Router) from(c *record.Chunk) {
+	if len(c.Source) == 0 {
+		c.Source = r.source
+	}
 }
 
 // Swap puts another table in use. The returned channel is closed when nobody is in
@@ -43,6 +57,7 @@ func (r *Router) enter() *Table {
 // A leg that goes out of use meanwhile gives back what waits for it, and what is
 // handed over next: that goes to the route that the tag has then.
 func (r *Router) Admit(c *record.Chunk) {
+	r.from(c)
 	told := false
 	r.pass(c, &moved{}, func(t *Table) []Leg {
 		to := t.route(c.Tag)
@@ -74,6 +89,7 @@ func (r *Router) AdmitTo(sink string, c *record.Chunk) bool {
 
 // Reject hands over what is no record.
 func (r *Router) Reject(c *record.Chunk) {
+	r.from(c)
 	r.pass(c, &moved{}, func(t *Table) []Leg { return t.invalid.Legs })
 }
 
@@ -96,7 +112,7 @@ func (r *Router) Miss(tag string, t, n int64) {
 func (r *Router) Lines(tag string, at int64, lines []byte, valid bool) {
 	first := true
 	for m := (moved{}); len(lines) > 0; first = false {
-		lines = r.text(tag, at, lines, &m, first, func(l Leg) []byte { return l.Lines(tag, at, lines, valid) })
+		lines = r.text(tag, at, lines, &m, first, func(l Leg) []byte { return l.Lines(tag, r.source, at, lines, valid) })
 	}
 }
 
@@ -105,7 +121,7 @@ func (r *Router) Body(tag string, at int64, body []byte, part record.Part) {
 	m, again := moved{}, true
 	for first := true; again; first = false {
 		again = r.text(tag, at, body, &m, first, func(l Leg) []byte {
-			if l.Body(tag, at, body, part) {
+			if l.Body(tag, r.source, at, body, part) {
 				return nil
 			}
 			return givenBack

@@ -130,7 +130,7 @@ func divide(c *record.Chunk, most int) (fit, long *record.Chunk) {
 			continue
 		}
 		if long == nil {
-			long = &record.Chunk{Tag: c.Tag, Time: c.Time, Level: c.Level, Partition: c.Partition, Refusal: c.Refusal}
+			long = &record.Chunk{Tag: c.Tag, Time: c.Time, Level: c.Level, Source: c.Source, Partition: c.Partition, Refusal: c.Refusal}
 			if !c.Refusal.Known() {
 				long.Refusal.Reason = string(ledger.TooLarge)
 			}

@@ -95,6 +95,9 @@ func testIdentity(t *testing.T, chunk record.Chunk) {
 	if before[0].Destination != "one" {
 		t.Errorf("the letter is for %q, expected the name of the sink: a replay finds it by that", before[0].Destination)
 	}
+	if before[0].Source != "in" {
+		t.Errorf("the letter is of the source %q, expected that of the file", before[0].Source)
+	}
 	if id, ok := record.ParseIdentity(before[0].Origin); !ok || id != ids[0] {
 		t.Errorf("the letter says %q, which is %v; sent was %v", before[0].Origin, id, ids[0])
 	}

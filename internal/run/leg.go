@@ -121,17 +121,17 @@ func (l *leg) Pass(o record.Origin) {
 func (l *leg) Miss(tag string, t, n int64) { l.Intake().Miss(tag, t, n) }
 
 // Lines implements route.Leg.
-func (l *leg) Lines(tag string, t int64, lines []byte, valid bool) (rest []byte) {
+func (l *leg) Lines(tag string, source []byte, t int64, lines []byte, valid bool) (rest []byte) {
 	s := l.stream(tag)
 	defer l.Intake().Turn()()
-	return l.Intake().OfferLines(s, t, lines, valid)
+	return l.Intake().OfferLines(s, source, t, lines, valid)
 }
 
 // Body implements route.Leg.
-func (l *leg) Body(tag string, t int64, body []byte, part record.Part) (taken bool) {
+func (l *leg) Body(tag string, source []byte, t int64, body []byte, part record.Part) (taken bool) {
 	s := l.stream(tag)
 	defer l.Intake().Turn()()
-	return l.Intake().OfferBody(s, t, body, part)
+	return l.Intake().OfferBody(s, source, t, body, part)
 }
 
 func (l *leg) stream(tag string) *record.Stream {

@@ -187,6 +187,7 @@ type letters struct {
 	mu   sync.Mutex
 	full bool
 	got  []string
+	from []string // the sources of those
 }
 
 func (l *letters) Put(_ context.Context, all []record.Letter) error {
@@ -197,6 +198,7 @@ func (l *letters) Put(_ context.Context, all []record.Letter) error {
 	}
 	for _, one := range all {
 		l.got = append(l.got, one.Tag+" "+string(one.Body)+" "+one.Reason)
+		l.from = append(l.from, one.Source)
 	}
 	return nil
 }

@@ -94,7 +94,7 @@ func (r *Run) openSources(n *next) error {
 			n.sources = append(n.sources, before)
 			continue
 		}
-		o := SourceOptions{Router: r.router, Memory: share / int64(len(n.file.Sources))}
+		o := SourceOptions{Router: r.router.Of(plan.Name), Memory: share / int64(len(n.file.Sources))}
 		if before != nil {
 			o.Instead = before.Source
 		}
