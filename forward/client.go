@@ -195,8 +195,9 @@ func (c *Client) oldest() (seq uint64, opened time.Time) {
 }
 
 // Flush sends everything that was accepted before the call, and waits until it
-// is settled or ctx ends. Nil means that all of it is delivered; ErrDropped that
-// some was dropped while it waited; ErrClosed that Close left some undelivered.
+// is settled or ctx ends; the error is then the context's, with the last one of each
+// server. Nil means that all of it is delivered; ErrDropped that some was dropped while
+// it waited; ErrClosed that Close left some undelivered.
 // What is in a spill is waited for, too.
 func (c *Client) Flush(ctx context.Context) error {
 	c.mu.Lock()
@@ -210,7 +211,7 @@ func (c *Client) Flush(ctx context.Context) error {
 			break
 		}
 		if err := c.sleep(ctx); err != nil {
-			return err
+			return c.because(err)
 		}
 	}
 	switch {

@@ -77,13 +77,19 @@ func (c *Client) handBack(cause error) error {
 	if cause == nil {
 		left.Cause = ErrClosed
 	}
+	left.Cause = c.because(left.Cause)
+	return left
+}
+
+// because adds to err why nothing gets on: what servers and the spill said last.
+func (c *Client) because(err error) error {
 	for _, s := range c.senders {
 		if s.lastErr != nil {
-			left.Cause = errors.Join(left.Cause, s.lastErr)
+			err = errors.Join(err, s.lastErr)
 		}
 	}
 	if c.spill != nil && c.spill.err != nil {
-		left.Cause = errors.Join(left.Cause, c.spill.err)
+		err = errors.Join(err, c.spill.err)
 	}
-	return left
+	return err
 }

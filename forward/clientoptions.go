@@ -1,8 +1,10 @@
 package forward
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -43,6 +45,23 @@ type Endpoint struct {
 	// Standby servers are given nothing while all others are available. One takes
 	// the place of each that is set aside.
 	Standby bool
+}
+
+// Endpoints makes servers of addresses: host:port, tls://host:port with the roots of the
+// system, or unix:/path. What else a server needs is set in the DialOptions of what is
+// returned. NewClient refuses an address that is none of these.
+func Endpoints(addresses ...string) []Endpoint {
+	all := make([]Endpoint, len(addresses))
+	for i, address := range addresses {
+		o := &all[i].DialOptions
+		o.Address = address
+		if rest, ok := strings.CutPrefix(address, "tls://"); ok {
+			o.Address, o.TLS = rest, new(tls.Config)
+		} else if rest, ok := strings.CutPrefix(address, "unix:"); ok {
+			o.Network, o.Address = "unix", strings.TrimPrefix(rest, "//")
+		}
+	}
+	return all
 }
 
 // ClientOptions configure a Client. A field left at its zero value has its

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -314,5 +315,37 @@ func TestHandshakesAtOnce(t *testing.T) {
 		if len(server.records) != 12 {
 			t.Errorf("%d records of 12", len(server.records))
 		}
+	}
+}
+
+// A client without a key connects to a server that asks for one; Verify says so all the
+// same, and so does the error of a Flush that waits in vain.
+func TestVerifyWithoutAuth(t *testing.T) {
+	noLeaks(t)
+	var server running
+	server.start(t, "tcp", "127.0.0.1:0", &Security{Hostname: "server", SharedKey: "key"}, nil)
+	defer server.stop()
+	c, err := NewClient(ClientOptions{Servers: Endpoints(server.addr.String())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Verify(t.Context()); !errors.Is(err, ErrAuthRequired) {
+		t.Errorf("Verify says %v", err)
+	}
+	post(t, c, "t", 1)
+	// The Flush ends when the server has said what it asks for.
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	flushed := make(chan error, 1)
+	go func() { flushed <- c.Flush(ctx) }()
+	for c.Stats().Servers[0].Failures == 0 {
+		runtime.Gosched()
+	}
+	cancel()
+	if err := <-flushed; !errors.Is(err, context.Canceled) || !errors.Is(err, ErrAuthRequired) {
+		t.Errorf("Flush says %v", err)
+	}
+	if left := new(UndeliveredError); !errors.As(c.Close(ctx), &left) || left.Left.Records != 1 {
+		t.Errorf("Close hands back %+v", left)
 	}
 }

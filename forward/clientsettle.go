@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // back takes a chunk from a server, and lets it wait again in its old place. The
@@ -128,17 +129,35 @@ func (c *Client) pack(ch *bufferedChunk) error {
 
 // Verify connects to every server, standbys included, and closes the connections
 // again. The error names those that could not be reached, or did not let the
-// client in.
+// client in. Where no Auth is set it looks for 200 ms whether a server asks for one, or
+// closes the connection, as one does that refuses a certificate of the client.
 func (c *Client) Verify(ctx context.Context) error {
 	var all []error
 	for i := range c.o.Servers {
-		conn, err := Dial(ctx, c.o.Servers[i].DialOptions)
-		if err == nil {
-			err = conn.Close()
-		}
-		if err != nil {
+		if err := verify(ctx, c.o.Servers[i].DialOptions); err != nil {
 			all = append(all, fmt.Errorf("server %s: %w", c.o.Servers[i].Address, err))
 		}
 	}
 	return errors.Join(all...)
+}
+
+// verifyPatience is how long a server may take for its first word.
+const verifyPatience = 200 * time.Millisecond
+
+func verify(ctx context.Context, o DialOptions) error {
+	conn, err := Dial(ctx, o)
+	if err != nil {
+		return err
+	}
+	if o.Auth == nil {
+		patience := time.NewTimer(verifyPatience)
+		defer patience.Stop()
+		select {
+		case <-conn.Done():
+		case <-patience.C:
+		case <-ctx.Done():
+		}
+		err = conn.Err()
+	}
+	return errors.Join(err, conn.Close())
 }

@@ -627,6 +627,9 @@ func TestAddresses(t *testing.T) {
 		{"", "localhost", "host:port"},
 		{"", "localhost:", "host:port"},
 		{"tcp6", "::1", "[::1]:24224"},
+		{"", "localhost:x", "the name of a service"},
+		{"", "localhost:65536", "a port up to 65535"},
+		{"", "unix:/run/fluent.sock", `Network: "unix"`},
 		{"", "tls://localhost:24224", "tls.Config"},
 		{"", "tcp://localhost:24224", "without tcp://"},
 		{"unix", "unix:///run/fluent.sock", "without unix://"},
@@ -638,7 +641,7 @@ func TestAddresses(t *testing.T) {
 			t.Errorf("%s %q: %v; expected %q in it", test.network, test.address, err, test.expected)
 		}
 	}
-	for _, o := range []DialOptions{{Address: "localhost:24224"}, {Address: "[::1]:fluent"}, {Network: "unix", Address: "fluent.sock"}} {
+	for _, o := range []DialOptions{{Address: "localhost:24224"}, {Address: "[::1]:https"}, {Network: "unix", Address: "fluent.sock"}} {
 		if _, err := o.withDefaults(); err != nil {
 			t.Errorf("%+v: %v", o, err)
 		}
@@ -661,5 +664,21 @@ func TestOptions(t *testing.T) {
 		if _, err := Dial(t.Context(), o); err == nil {
 			t.Errorf("%+v was accepted", o)
 		}
+	}
+}
+
+// Endpoints reads the addresses that the configuration of spillway has.
+func TestEndpoints(t *testing.T) {
+	all := Endpoints("h:1", "tls://h:2", "unix:/run/s", "unix:///run/s", "nonsense")
+	for i, want := range []struct {
+		network, address string
+		tls              bool
+	}{{"", "h:1", false}, {"", "h:2", true}, {"unix", "/run/s", false}, {"unix", "/run/s", false}, {"", "nonsense", false}} {
+		if got := all[i]; got.Network != want.network || got.Address != want.address || (got.TLS != nil) != want.tls {
+			t.Errorf("%+v, want %+v", got.DialOptions, want)
+		}
+	}
+	if _, err := NewClient(ClientOptions{Servers: all}); err == nil || !strings.Contains(err.Error(), `"nonsense"`) {
+		t.Errorf("NewClient takes nonsense: %v", err)
 	}
 }

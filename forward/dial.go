@@ -128,11 +128,16 @@ func (o *DialOptions) checkAddress() error {
 		return wrong(fmt.Sprintf("a path of at most %d bytes", maxSocketPath))
 	case o.Network == "unix":
 		return nil
-	case strings.HasPrefix(o.Address, "/"):
-		return wrong("host:port; a path needs Network: \"unix\"")
+	case strings.HasPrefix(o.Address, "/"), strings.HasPrefix(o.Address, "unix:"):
+		return wrong("host:port; a path alone needs Network: \"unix\"")
 	}
-	if _, port, err := net.SplitHostPort(o.Address); err != nil || port == "" {
+	_, port, err := net.SplitHostPort(o.Address)
+	if err != nil || port == "" {
 		return wrong("host:port, such as logs.example.org:24224 or [::1]:24224")
+	}
+	// As the dialer does it.
+	if _, err := net.LookupPort("tcp", port); err != nil {
+		return wrong("a port up to 65535, or the name of a service that this host knows")
 	}
 	return nil
 }

@@ -29,13 +29,20 @@
 // where fluentd and Fluent Bit do otherwise, this package follows them, and says
 // so where it does.
 //
-// A Client keeps records until a server has acknowledged them: see Post, Flush,
-// Close, and Stats for its numbers; ClientOptions for several servers, TLS, shared
-// keys, and what happens when its buffer is full; Spill for what is to survive the
-// process; NewHandler for log/slog, and NewLogger for programs of
-// fluent-logger-golang. A Conn is one connection to one server, for those who
-// buffer and retry on their own. A Server takes messages, and its Receiver decides
-// what is acknowledged.
+// A Client keeps records until a server has acknowledged them:
+//
+//	client, err := forward.NewClient(forward.ClientOptions{Servers: forward.Endpoints("10.0.0.7:24224")})
+//	…
+//	err = client.Post(ctx, "app.access", time.Now(), map[string]any{"path": "/", "status": 200})
+//	…
+//	err = client.Close(ctx) // nil, or an *UndeliveredError with all that no server has
+//
+// See Post, Flush and Close, and Stats for its numbers; ClientOptions for several
+// servers, TLS, shared keys, and what happens when its buffer is full; Spill for what is
+// to survive the process; NewHandler for log/slog, and NewLogger for programs of
+// fluent-logger-golang. A Conn is one connection to one server, for those who buffer and
+// retry on their own. A Server takes messages, and its Receiver decides what is
+// acknowledged.
 //
 // The package registers nothing with any msgpack library, so a program may link
 // it beside every other client of the protocol.

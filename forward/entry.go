@@ -7,7 +7,8 @@ type Entry struct {
 	// Time is in nanoseconds since 1970; 0 where the sender does not know it, and
 	// then that of the arrival holds.
 	Time int64
-	// Record is the record, a msgpack map.
+	// Record is the record, a msgpack map; msgp.UnmarshalAsJSON makes JSON of it, and
+	// msgp.ReadMapStrIntfBytes a map.
 	Record []byte
 	// Metadata is what stands behind the time in the form [time, metadata], as
 	// Fluent Bit sends it; nil otherwise.

@@ -120,7 +120,7 @@ func ExampleSpill() {
 			panic(err)
 		}
 		return forward.ClientOptions{
-			Servers:     []forward.Endpoint{{DialOptions: forward.DialOptions{Address: address}}},
+			Servers:     forward.Endpoints(address),
 			BufferBytes: 64 << 10,
 			Spill:       files,
 		}

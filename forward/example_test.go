@@ -49,7 +49,7 @@ func fluentd() (address string, stop func() (records int64)) {
 func Example() {
 	address, stop := fluentd()
 	client, err := forward.NewClient(forward.ClientOptions{
-		Servers: []forward.Endpoint{{DialOptions: forward.DialOptions{Address: address}}},
+		Servers: forward.Endpoints(address),
 	})
 	if err != nil {
 		panic(err)
@@ -77,7 +77,7 @@ func Example() {
 func ExampleNewHandler() {
 	address, stop := fluentd()
 	client, err := forward.NewClient(forward.ClientOptions{
-		Servers:  []forward.Endpoint{{DialOptions: forward.DialOptions{Address: address}}},
+		Servers:  forward.Endpoints(address),
 		WhenFull: forward.DropOldest, // a log call never waits
 	})
 	if err != nil {
@@ -97,7 +97,7 @@ func ExampleNewHandler() {
 func ExampleNewLogger() {
 	address, stop := fluentd()
 	client, err := forward.NewClient(forward.ClientOptions{
-		Servers: []forward.Endpoint{{DialOptions: forward.DialOptions{Address: address}}},
+		Servers: forward.Endpoints(address),
 	})
 	if err != nil {
 		panic(err)

@@ -98,7 +98,7 @@ func ExampleReceiver() {
 	served := make(chan error)
 	go func() { served <- s.Serve(l) }()
 
-	c, err := forward.NewClient(forward.ClientOptions{Servers: []forward.Endpoint{{DialOptions: forward.DialOptions{Address: l.Addr().String()}}}})
+	c, err := forward.NewClient(forward.ClientOptions{Servers: forward.Endpoints(l.Addr().String())})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -147,4 +147,25 @@ func ExampleCheckEntries() {
 	c := forward.CheckEntries(append(append(append([]byte(nil), good...), bad...), good...))
 	fmt.Printf("%d valid, %d invalid: %v\n", c.Count, c.InvalidCount, c.Err)
 	// Output: 2 valid, 1 invalid: expected an entry: an array of a time and a record at byte 12, found a string
+}
+
+// A record is msgpack. Who needs to see what is in it reads it with the library for that: as
+// JSON, or as a map.
+func ExampleNextEntry() {
+	entries, err := forward.AppendRecord(forward.AppendEntry(nil, 1_700_000_000_123_456_789), map[string]any{"path": "/"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for len(entries) > 0 { // of a Message, or of a Received
+		var e forward.Entry
+		if e, entries, err = forward.NextEntry(entries); err != nil {
+			log.Fatal(err)
+		}
+		if _, err := msgp.UnmarshalAsJSON(os.Stdout, e.Record); err != nil {
+			log.Fatal(err)
+		}
+		record, _, err := msgp.ReadMapStrIntfBytes(e.Record, nil)
+		fmt.Println("", record["path"], time.Unix(0, e.Time).UTC(), err)
+	}
+	// Output: {"path":"/"} / 2023-11-14 22:13:20.123456789 +0000 UTC <nil>
 }
