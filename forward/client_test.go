@@ -134,6 +134,12 @@ func finish(t *testing.T, c *Client, patience time.Duration) *UndeliveredError {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
+	return finishBy(ctx, t, c)
+}
+
+// finishBy is finish with a context.
+func finishBy(ctx context.Context, t *testing.T, c *Client) *UndeliveredError {
+	t.Helper()
 	err := c.Close(ctx)
 	var left *UndeliveredError
 	if err != nil && !errors.As(err, &left) {

@@ -182,7 +182,18 @@ func TestClientRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := newClient(t, ClientOptions{Servers: []Endpoint{{DialOptions: DialOptions{Address: server.addr.String(), Auth: tt.auth}}}})
 			post(t, c, "t", 0)
-			left := finish(t, c, 300*time.Millisecond)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var watching sync.WaitGroup
+			watching.Go(func() { // Close ends when the server has answered, however long that takes.
+				for ctx.Err() == nil && c.Stats().Servers[0].Failures == 0 {
+					<-time.After(time.Millisecond)
+				}
+				cancel()
+			})
+			left := finishBy(ctx, t, c)
+			cancel()
+			watching.Wait()
 			if left == nil || left.Left.Records != 1 || tt.want != nil && !errors.Is(left, tt.want) {
 				t.Errorf("%v; expected %v", left, tt.want)
 			}

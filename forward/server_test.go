@@ -82,7 +82,8 @@ func (c *collector) wait(t *testing.T, n int) []got {
 // nothing behind and that its numbers add up.
 func serve(t *testing.T, l net.Listener, cfg forward.ServerConfig) *forward.Server {
 	t.Helper()
-	t.Cleanup(func() { goleak.VerifyNone(t, goleak.IgnoreCurrent()) })
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before) })
 	if cfg.Report == nil {
 		cfg.Report = func(e forward.Event) { t.Logf("%v: %s of tag %q: %v", e.Peer, e.Reason, e.Tag, e.Err) }
 	}
@@ -682,6 +683,7 @@ func TestTimeouts(t *testing.T) {
 			t.Errorf("a connection that lingers is closed after %v", took)
 		}
 		all[1].done(true)
+		synctest.Wait() // It is closed before that is told.
 		if st := s.Stats(); st.Reasons["linger"] != 1 {
 			t.Errorf("%+v", st)
 		}

@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/spillway/spillway/forward"
 )
@@ -132,16 +131,11 @@ func TestIdleConnections(t *testing.T) {
 	if runtime.GOOS == "linux" {
 		most = 3 << 10 // They have no goroutine then.
 	}
-	for range 50 {
-		if each = (memory() - before) / int64(n); each <= most {
-			break
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
+	soon(t, "an idle connection costs little", func() bool {
+		each = (memory() - before) / int64(n)
+		return each <= most
+	})
 	t.Logf("%d bytes each, for both ends", each)
-	if each > most {
-		t.Errorf("an idle connection costs %d bytes", each)
-	}
 	for i, c := range conns {
 		if i%2 > 0 {
 			if err := c.Close(); err != nil {
@@ -152,13 +146,7 @@ func TestIdleConnections(t *testing.T) {
 		send(t, c, packed(t, "b", 1))
 		expect(t, c, forward.AppendAck(nil, "b"))
 	}
-	for range 50 {
-		if s.Stats().Connections == int64(n-n/2) {
-			return
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	t.Errorf("there are %d connections, %d were closed of %d", s.Stats().Connections, n/2, n)
+	soon(t, fmt.Sprintf("half of %d connections are closed", n), func() bool { return s.Stats().Connections == int64(n-n/2) })
 }
 
 // TestParkedConnectionsEnd: those that have been idle for a while end with the server.
@@ -170,14 +158,9 @@ func TestParkedConnectionsEnd(t *testing.T) {
 	for i := range conns {
 		conns[i] = connect(t, l)
 	}
-	for range 50 {
-		if s.Stats().Accepted == 50 && runtime.NumGoroutine() < before+10 {
-			break
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	if n := runtime.NumGoroutine(); runtime.GOOS == "linux" && n >= before+10 {
-		t.Errorf("there are %d goroutines more than without connections", n-before)
+	soon(t, "all are accepted", func() bool { return s.Stats().Accepted == 50 })
+	if runtime.GOOS == "linux" {
+		soon(t, "connections have no goroutines", func() bool { return runtime.NumGoroutine() < before+10 })
 	}
 	if err := s.Close(context.Background()); err != nil {
 		t.Error(err)
@@ -196,17 +179,6 @@ func TestWhatWaitsTakesLittle(t *testing.T) {
 	l, h := listen(t, "tcp"), newCollector()
 	s := serve(t, l, forward.ServerConfig{Receiver: h})
 	c := connect(t, l)
-	// until waits for what the server does after a while.
-	until := func(most int64) {
-		t.Helper()
-		for range 100 {
-			if s.Stats().Memory <= most {
-				return
-			}
-			time.Sleep(50 * time.Millisecond)
-		}
-		t.Errorf("%d bytes of memory are in use, want at most %d", s.Stats().Memory, most)
-	}
 	next := packed(t, "b", 1000)
 	for _, half := range []struct {
 		sent int
@@ -214,7 +186,7 @@ func TestWhatWaitsTakesLittle(t *testing.T) {
 	}{{100, 128}, {5000, 8192}, {0, 0}} {
 		send(t, c, append(packed(t, "a", 1000), next[:half.sent]...))
 		expect(t, c, forward.AppendAck(nil, "a"))
-		until(half.most)
+		soon(t, fmt.Sprintf("at most %d bytes of memory are in use", half.most), func() bool { return s.Stats().Memory <= half.most })
 		send(t, c, next[half.sent:])
 		expect(t, c, forward.AppendAck(nil, "b"))
 	}
