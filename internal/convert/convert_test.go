@@ -47,6 +47,33 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// Names in a pattern of time were in the language of the old program's host, which no property says.
+func TestNamesOfAnotherLanguage(t *testing.T) {
+	for pattern, want := range map[string]string{
+		"dd/MMM/yyyy:HH:mm:ss Z":      "months",
+		"EEE, d MMMM yyyy h:mm a z":   "months, weekdays, halves of the day, time zones",
+		"LLL d yyyy HH:mm:ss X":       "months",
+		"yyyy-MM-dd'T'HH:mm:ss.SSSZ":  "",
+		"'MMM EEE a z' yyyy-MM-dd X":  "",
+		"yyyy-MM-dd''EEE'' HH:mm:ssX": "weekdays",
+	} {
+		got, err := KafkaFluentdConsumer([]byte("zookeeper.connect=z:2181\ngroup.id=g\nfluentd.consumer.threads=1\nfluentd.consumer.topics=t\nfluentd.tag=t\n"+
+			"fluentd.connect=localhost:24224\nfluentd.record.time.field=at\nfluentd.record.time.pattern="+pattern+"\n"), Options{File: "old"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := ""
+		for _, w := range got.Warnings {
+			if _, rest, found := strings.Cut(w, " has names of "); found {
+				said, _, _ = strings.Cut(rest, ":")
+			}
+		}
+		if said != want {
+			t.Errorf("%s: the warning is of %q, want %q", pattern, said, want)
+		}
+	}
+}
+
 func hold(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)

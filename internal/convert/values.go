@@ -14,6 +14,15 @@ var (
 	javaQuoted   = regexp.MustCompile(`'[^']*'`)
 )
 
+// javaNames are the letters of a Java pattern that stand for words, which are those of a language.
+var javaNames = []struct {
+	letters *regexp.Regexp
+	what    string
+}{
+	{regexp.MustCompile(`M{3}|L{3}`), "months"}, {regexp.MustCompile(`E`), "weekdays"}, {regexp.MustCompile(`a`), "halves of the day"},
+	{regexp.MustCompile(`z`), "time zones"},
+}
+
 // topics converts the pattern of topics, which Kafka's old consumer put right first: commas are alternatives, blanks
 // and quotes around it go.
 func (c *kafkaFluentd) topics() {
@@ -115,9 +124,25 @@ func (c *kafkaFluentd) time() {
 	if _, err := timepattern.New(pattern, nil); err != nil {
 		c.warn("fluentd.record.time.pattern: %v; it is written as it was, and \"spillway check\" refuses it until it is rewritten", err)
 	}
-	if !javaZone.MatchString(javaQuoted.ReplaceAllString(pattern, "")) {
+	letters := javaQuoted.ReplaceAllString(pattern, "")
+	c.namesOf(pattern, letters)
+	if !javaZone.MatchString(letters) {
 		c.source = append(c.source, line{"the old program took the zone of its host; put in which that was", "time-zone: UTC"})
 		c.warn("fluentd.record.time.pattern=%s says no zone: the old program took that of its host, time-zone says UTC now", oneLine(pattern))
+	}
+}
+
+// namesOf warns of the words in a pattern of time, the letters of which are given without what is quoted.
+func (c *kafkaFluentd) namesOf(pattern, letters string) {
+	var names []string
+	for _, n := range javaNames {
+		if n.letters.MatchString(letters) {
+			names = append(names, n.what)
+		}
+	}
+	if len(names) > 0 {
+		c.warn("fluentd.record.time.pattern=%s has names of %s: the old program read them in the language of its host, which the old file does not say; here "+
+			"they are English. Where they were in another, no time is read: records keep Kafka's timestamp, and are counted as untimed", oneLine(pattern), strings.Join(names, ", "))
 	}
 }
 
