@@ -117,6 +117,9 @@ func (r *Records) Trim() {
 }
 
 func (r *Records) next(rec *Record) error {
+	if r.quick(rec) {
+		return nil
+	}
 	size, n, err := r.window.varint()
 	if err != nil {
 		return err
