@@ -33,12 +33,15 @@ func convertKafkaFluentdCommand() *cobra.Command {
 comes from, and a list of what has no counterpart and why. What is different from before, or
 needs somebody's hand, is a warning on standard error.
 
---to fluentd keeps the destination. --to elasticsearch removes fluentd from the middle.
+--to fluentd keeps the destination. --to elasticsearch removes fluentd from the middle; with
+--fluentd FILE the sink does what the output for Elasticsearch or OpenSearch in fluentd's
+configuration did. Secrets are not copied: the result names variables of the environment.
 
 Exit codes: 0 converted, 1 the file cannot be read or is none with which the old program starts,
 2 wrong options.`,
 		Example: `  spillway convert kafka-fluentd-consumer fluentd-consumer.properties --brokers 10.0.0.7:9092 >spillway.yaml
-  spillway convert kafka-fluentd-consumer old.properties --to elasticsearch --brokers k1:9092,k2:9092 --hosts https://es:9200 --index 'app-%Y.%m.%d'`,
+  spillway convert kafka-fluentd-consumer old.properties --to elasticsearch --brokers k1:9092,k2:9092 --hosts https://es:9200 --index 'app-%Y.%m.%d'
+  spillway convert kafka-fluentd-consumer old.properties --to elasticsearch --brokers k1:9092 --fluentd /etc/fluent/fluentd.conf >spillway.yaml`,
 		Args: oneArg("file of properties"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			o.File, o.To = args[0], convert.Destination(to)
@@ -48,6 +51,11 @@ Exit codes: 0 converted, 1 the file cannot be read or is none with which the old
 			content, err := os.ReadFile(args[0])
 			if err != nil {
 				return err
+			}
+			if o.Fluentd != "" {
+				if o.FluentdContent, err = os.ReadFile(o.Fluentd); err != nil {
+					return err
+				}
 			}
 			result, err := convert.KafkaFluentdConsumer(content, o)
 			if err != nil {
@@ -63,8 +71,9 @@ Exit codes: 0 converted, 1 the file cannot be read or is none with which the old
 	f := cmd.Flags()
 	f.StringVar(&to, "to", string(convert.ToFluentd), "where records go: fluentd, as before, or elasticsearch")
 	f.StringSliceVar(&o.Brokers, "brokers", nil, "Kafka's brokers as HOST:PORT; the old file knows ZooKeeper alone (default 127.0.0.1:9092, with a warning)")
-	f.StringSliceVar(&o.Hosts, "hosts", nil, "with --to elasticsearch: URLs of nodes (default http://127.0.0.1:9200, with a warning)")
-	f.StringVar(&o.Index, "index", "", "with --to elasticsearch: the template of index names (default logs-%Y.%m.%d)")
+	f.StringSliceVar(&o.Hosts, "hosts", nil, "with --to elasticsearch: URLs of nodes (default those of --fluentd, or http://127.0.0.1:9200, with a warning)")
+	f.StringVar(&o.Index, "index", "", "with --to elasticsearch: the template of index names (default that of --fluentd, or logs-%Y.%m.%d)")
+	f.StringVar(&o.Fluentd, "fluentd", "", "with --to elasticsearch: fluentd's configuration `FILE`, whose output becomes the sink")
 	return cmd
 }
 
@@ -73,8 +82,8 @@ func convertible(o *convert.Options) error {
 	switch o.To {
 	case convert.ToElasticsearch:
 	case convert.ToFluentd:
-		if len(o.Hosts) > 0 || o.Index != "" {
-			return errors.New("found --hosts or --index; expected --to elasticsearch with them")
+		if len(o.Hosts) > 0 || o.Index != "" || o.Fluentd != "" {
+			return errors.New("found --hosts, --index or --fluentd; expected --to elasticsearch with them")
 		}
 	default:
 		return fmt.Errorf("--to: found %q; expected %s or %s", string(o.To), convert.ToFluentd, convert.ToElasticsearch)

@@ -4,6 +4,9 @@
 // result as what a program reads: above each line stands the property that it comes from, what has no counterpart is
 // listed with the reason, and what is different from before, or cannot be carried over, is a warning as well.
 //
+// With fluentd's configuration beside it, the output for Elasticsearch in that is converted, too: fluentd.go reads it,
+// search.go and searchrest.go say what its options became.
+//
 // It reads the old file as the old program did (Java's properties; the consumer of Kafka 0.8), and does not guess: a
 // pattern that cannot be carried is written as it was, so that "spillway check" stops at it, and is not replaced by one
 // that means something else.
@@ -36,8 +39,12 @@ type Options struct {
 	Brokers []string
 	// Hosts are the URLs of Elasticsearch, for ToElasticsearch. None means http://127.0.0.1:9200 and a warning.
 	Hosts []string
-	// Index is the template of index names there; empty means "logs-%Y.%m.%d".
+	// Index is the template of index names there; empty means that of fluentd's output, or "logs-%Y.%m.%d".
 	Index string
+	// Fluentd is the name of a configuration of fluentd, and FluentdContent what is in it: for ToElasticsearch, whose sink
+	// then does what its output did. Hosts and Index beat what it says. Empty is none.
+	Fluentd        string
+	FluentdContent []byte
 }
 
 // Result is a converted configuration.
@@ -55,6 +62,9 @@ type kafkaFluentd struct {
 	warnings []string
 	problems []string
 	record   int64 // the largest, in bytes
+
+	fluentd      *section // fluentd's configuration; nil is none
+	fluentdError error    // what keeps it from being converted
 
 	source, sink, route []line
 	none                []line // Properties without a counterpart.
@@ -79,6 +89,11 @@ func KafkaFluentdConsumer(content []byte, o Options) (*Result, error) {
 		return nil, fmt.Errorf("%s: expected Java properties: %w", o.File, err)
 	}
 	c := &kafkaFluentd{o: o, old: p.Map(), used: make(map[string]bool), record: usualRecord}
+	if o.Fluentd != "" {
+		if c.fluentd, err = parseFluentd(o.Fluentd, o.FluentdContent); err != nil {
+			return nil, err
+		}
+	}
 	c.kafka()
 	c.topics()
 	c.format()
@@ -89,6 +104,9 @@ func KafkaFluentdConsumer(content []byte, o Options) (*Result, error) {
 	c.rest()
 	if len(c.problems) > 0 {
 		return nil, fmt.Errorf("%s: kafka-fluentd-consumer would not start with it:\n  %s", o.File, strings.Join(c.problems, "\n  "))
+	}
+	if c.fluentdError != nil {
+		return nil, c.fluentdError
 	}
 	return &Result{YAML: c.yaml(), Warnings: c.warnings}, nil
 }

@@ -44,6 +44,10 @@ func (c *kafkaFluentd) destination() {
 }
 
 func (c *kafkaFluentd) elasticsearch() {
+	c.without("fluentd.client.buffer.chunk.retention.bytes", "belongs to fluentd's protocol")
+	if c.fluentdSearch() {
+		return
+	}
 	hosts, comment := c.o.Hosts, "from --hosts"
 	if len(hosts) == 0 {
 		hosts, comment = []string{"http://127.0.0.1:9200"}, "not in the old file"
@@ -55,8 +59,7 @@ func (c *kafkaFluentd) elasticsearch() {
 	}
 	c.sink = append(c.sink, line{"", "type: elasticsearch"}, line{comment, "hosts: " + list(hosts)}, line{from, "index: " + quoted(index)},
 		line{"made of topic, partition and offset, so that what is read again changes nothing", "id: origin"})
-	c.without("fluentd.client.buffer.chunk.retention.bytes", "belongs to fluentd's protocol")
-	c.warn("what fluentd did between (filters, index names, templates) is not in the old file; compare its <match> with the sink search")
+	c.warn("what fluentd did between (filters, index names, templates) is not in the old file; compare its <match> with the sink search, or give its file with --fluentd")
 }
 
 // buffer converts what is held between.
