@@ -50,7 +50,7 @@ func sendForward(args []string) error {
 }
 
 // patience is how long a story waits for what must come.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // await is the helper "await PATTERN PROGRAM [ARGUMENT ...]", which runs a program
 // until its output matches.

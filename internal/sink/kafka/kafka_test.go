@@ -72,7 +72,7 @@ func readAll(t *testing.T, c *kfake.Cluster) []*kgo.Record {
 	client.AddConsumePartitions(map[string]map[int32]kgo.Offset{"t": {0: kgo.NewOffset().AtStart()}})
 	var all []*kgo.Record
 	for int64(len(all)) < end {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 		fetches := client.PollFetches(ctx)
 		cancel()
 		if err := fetches.Err(); err != nil {
@@ -86,9 +86,7 @@ func readAll(t *testing.T, c *kfake.Cluster) []*kgo.Record {
 func TestConformance(t *testing.T) {
 	open := func(t *testing.T) sinktest.Destination {
 		c := broker(t)
-		o := options(t, c, "t")
-		o.Linger = 20 * time.Millisecond // So that what is to fail is one batch.
-		s, err := New(o)
+		s, err := New(options(t, c, "t"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,8 +103,13 @@ func TestConformance(t *testing.T) {
 				return all, nil
 			},
 			Fail: func() {
-				c.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
-					return refuse(req.(*kmsg.ProduceRequest), kerr.TopicAuthorizationFailed.Code), nil, true
+				left := 2 // The suite sends as many; how the library divides them is not what it asks.
+				c.ControlKey(int16(kmsg.Produce), func(r kmsg.Request) (kmsg.Response, error, bool) {
+					req := r.(*kmsg.ProduceRequest)
+					if left -= records(t, req); left > 0 {
+						c.KeepControl()
+					}
+					return refuse(req, kerr.TopicAuthorizationFailed.Code), nil, true
 				})
 			},
 		}
@@ -114,6 +117,20 @@ func TestConformance(t *testing.T) {
 	t.Run("lines", func(t *testing.T) { sinktest.Run(t, open) })
 	t.Run("entries", func(t *testing.T) { sinktest.RunEntries(t, open) })
 	t.Run("messages", func(t *testing.T) { sinktest.RunMessages(t, open) })
+}
+
+// records is how many there are in a request.
+func records(t *testing.T, req *kmsg.ProduceRequest) (n int) {
+	for _, topic := range req.Topics {
+		for _, p := range topic.Partitions {
+			var b kmsg.RecordBatch
+			if err := b.ReadFrom(p.Records); err != nil {
+				t.Errorf("read a batch: %v", err)
+			}
+			n += int(b.NumRecords)
+		}
+	}
+	return n
 }
 
 // refuse answers a request with an error for each partition.
@@ -143,7 +160,7 @@ func messages(all ...*record.Message) *sinktest.Request {
 
 func send(t *testing.T, s *Sink, req sink.Request) sink.Outcome {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	return s.Send(ctx, req)
 }

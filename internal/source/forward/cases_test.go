@@ -123,7 +123,7 @@ func dialled(t *testing.T, s *Source, secured bool) net.Conn {
 func answered(t *testing.T, c net.Conn, want []byte) []byte {
 	t.Helper()
 	b := make([]byte, len(want))
-	if err := c.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	n, err := io.ReadFull(c, b)
@@ -157,7 +157,7 @@ func takenEntries(t *testing.T, r *told, records int) (tags []string, entries []
 				entries, tags, levels, rest = append(entries, e.Raw), append(tags, c.Tag), append(levels, c.Level), next
 			}
 			c.Done(true)
-		case <-time.After(20 * time.Second):
+		case <-time.After(2 * time.Minute):
 			t.Fatalf("%d of %d records came", len(entries), records)
 		}
 	}

@@ -183,6 +183,6 @@ func (r *Router) await(what string, holds func() bool) {
 // patience is how long the suite waits for what must come, and moment how long it
 // looks out for what must not.
 const (
-	patience = 20 * time.Second
+	patience = 2 * time.Minute
 	moment   = 50 * time.Millisecond
 )
