@@ -75,7 +75,7 @@ func TestALoggerThatEndsBeforeItIsReadyIsSeenAsEndOfFile(t *testing.T) {
 	if l.Ready != ReadyEOF {
 		t.Fatalf("fd 5 gave %q, want the end", l.Ready)
 	}
-	if r := l.Wait(10 * time.Second); r.ExitCode != 1 || r.Exit != nil || r.ExitErr == nil {
+	if r := l.Wait(2 * time.Minute); r.ExitCode != 1 || r.Exit != nil || r.ExitErr == nil {
 		t.Fatalf("ended with %+v, want 1 and no exit line", r)
 	}
 	// Nobody reads any more: the container gets SIGPIPE.
@@ -107,7 +107,7 @@ func TestAMemoryCgroupHoldsTheLoggerFromItsFirstInstruction(t *testing.T) {
 		t.Skipf("not run: %v", err)
 	}
 	l := start(t, func(s *Spec) { s.Cgroup = group }, Arg{"--eat", ""})
-	r := l.Wait(10 * time.Second)
+	r := l.Wait(2 * time.Minute)
 	kills, err := group.OOMKills()
 	if err != nil || kills != 1 || r.Signal != syscall.SIGKILL || r.Killed {
 		t.Fatalf("64 MiB under a limit of 32 MiB: %d kills (%v), %+v; want one by the kernel", kills, err, r)
