@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"time"
 	"sync"
 	"testing"
 
@@ -22,7 +23,7 @@ import (
 // takes to write and list so much.
 func child(what, dir string) (err error) {
 	args := strings.Fields(what)
-	s, err := Open(dir, Options{Max: 2 << 30})
+	s, err := Open(dir, Options{Max: 2 << 30, Wait: 2 * time.Minute})
 	if err != nil {
 		return err
 	}

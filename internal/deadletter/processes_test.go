@@ -83,7 +83,7 @@ func TestProcessesAtOnce(t *testing.T) {
 		startChild(t, dir, fmt.Sprintf("write %d %d 7 3", 0, each)),
 		startChild(t, dir, fmt.Sprintf("write %d %d 50 1", each, each)),
 	}
-	s := mustOpen(t, dir, Options{})
+	s := mustOpen(t, dir, Options{Wait: 2 * time.Minute})
 	for range 20 {
 		all(t, s, Query{})
 	}

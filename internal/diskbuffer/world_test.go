@@ -324,10 +324,10 @@ var testMeta = diskbuffer.Meta{
 	About: []byte(`{"sink":"test"}`),
 }
 
-// watched fails the whole test binary when one case takes ten seconds: a hang.
+// watched fails the whole test binary when one case takes minutes: a hang.
 func watched(t testing.TB, what string, run func()) {
 	t.Helper()
-	timer := time.AfterFunc(10*time.Second, func() { panic("hangs: " + what) })
+	timer := time.AfterFunc(5*time.Minute, func() { panic("hangs: " + what) })
 	defer timer.Stop()
 	run()
 }

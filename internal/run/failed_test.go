@@ -35,7 +35,7 @@ func TestFailedTag(t *testing.T) {
 	r.expect(s.handChunk(message("orders", "not JSON \xff")), true)
 	r.expect(s.hand("app", "a line"), true)
 	r.await("the copy is delivered", func(p run.Report) bool { return p.Delivered == 1 && p.DeadLettered == 3 })
-	report := r.stop(time.Second)
+	report := r.stop(time.Minute)
 	if report.Received != 4 || report.FailedNotCopied != 0 {
 		t.Errorf("%+v, %d not copied", report.Sheet, report.FailedNotCopied)
 	}
@@ -74,7 +74,7 @@ func TestFailedTagBound(t *testing.T) {
 	s := r.start(f)
 	r.expect(s.handChunk(message("orders", strings.Repeat("a\xff", 300<<10))), true)
 	r.await("the letter is kept", func(p run.Report) bool { return p.DeadLettered == 1 })
-	if report := r.stop(time.Second); report.Received != 1 || report.FailedNotCopied != 1 {
+	if report := r.stop(time.Minute); report.Received != 1 || report.FailedNotCopied != 1 {
 		t.Errorf("%+v, %d not copied; want the message alone, and 1", report.Sheet, report.FailedNotCopied)
 	}
 }
@@ -96,7 +96,7 @@ func TestFailedTagOfMany(t *testing.T) {
 		}
 		r.expect(s.handChunk(chunk), true)
 		r.await("the copies are delivered", func(p run.Report) bool { return p.DeadLettered == all && p.Delivered+p.FailedNotCopied == all })
-		if report := r.stop(time.Second); report.FailedNotCopied != 0 || len(r.places["two"].has()) != all {
+		if report := r.stop(time.Minute); report.FailedNotCopied != 0 || len(r.places["two"].has()) != all {
 			t.Errorf("%+v, %d not copied", report.Sheet, report.FailedNotCopied)
 		}
 	})
@@ -108,7 +108,7 @@ func TestFailedTagOff(t *testing.T) {
 	r.places["one"].refuses(true)
 	s := r.start(r.file(1<<20, "kafka.**: one", "failed: two"))
 	r.expect(s.handChunk(message("orders", "x")), true)
-	if report := r.stop(time.Second); report.Received != 1 || report.DeadLettered != 1 {
+	if report := r.stop(time.Minute); report.Received != 1 || report.DeadLettered != 1 {
 		t.Errorf("%+v", report.Sheet)
 	}
 }

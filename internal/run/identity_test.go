@@ -109,7 +109,7 @@ func testIdentity(t *testing.T, chunk record.Chunk) {
 	place.is(false)
 	start()
 	r.await("what was left is refused", func(p run.Report) bool { return p.DeadLettered == 1 })
-	r.stop(5 * time.Second)
+	r.stop(time.Minute)
 	after := one()
 	if len(after) != 1 || after[0].Revision != before[0].Revision+1 || after[0].Attempts <= before[0].Attempts {
 		t.Fatalf("refused again the letters are %+v, were %+v", after, before)
@@ -126,7 +126,7 @@ func testIdentity(t *testing.T, chunk record.Chunk) {
 	start()
 	ask()
 	r.await("it is delivered, and its letter gone", func(p run.Report) bool { return p.Delivered == 1 && len(one()) == 0 })
-	r.stop(5 * time.Second)
+	r.stop(time.Minute)
 	if diff := cmp.Diff(ids, place.seen()); diff != "" {
 		t.Errorf("identities (-first +all):\n%s", diff)
 	}

@@ -243,7 +243,7 @@ func TestOverflowIsNotVouchedFor(t *testing.T) {
 			if !ok {
 				refused++
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(patience):
 			t.Fatal("a non-blocking leg made the source wait")
 		}
 	}

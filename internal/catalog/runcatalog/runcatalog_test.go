@@ -60,7 +60,7 @@ func start(t *testing.T, dir, text string, getenv func(string) string) *run.Run 
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		report, err := r.Stop(time.Now().Add(10 * time.Second))
+		report, err := r.Stop(time.Now().Add(2 * time.Minute))
 		if err != nil || report.Unaccounted != 0 || report.Pending != 0 {
 			t.Errorf("at the end: %v, %+v", err, report.Sheet)
 		}
@@ -233,7 +233,7 @@ func TestChangedAWS(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() {
-		if _, err := r.Stop(time.Now().Add(10 * time.Second)); err != nil {
+		if _, err := r.Stop(time.Now().Add(2 * time.Minute)); err != nil {
 			t.Error(err)
 		}
 	}()

@@ -131,9 +131,9 @@ func TestFaultHang(t *testing.T) {
 // waitFor polls for what another goroutine of the test brings about.
 func waitFor(t *testing.T, ready func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ready(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !ready(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("waited for 10 s in vain")
+			t.Fatal("waited for two minutes in vain")
 		}
 	}
 }

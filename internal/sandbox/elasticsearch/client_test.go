@@ -109,7 +109,7 @@ func post(t testing.TB, address, body string, header http.Header) (*http.Respons
 		r.Header[name] = values
 	}
 	r.Close = true
-	client := http.Client{Timeout: 10 * time.Second}
+	client := http.Client{Timeout: 2 * time.Minute}
 	defer client.CloseIdleConnections()
 	resp, err := client.Do(r)
 	if err != nil {

@@ -83,7 +83,7 @@ func (c *chain) end(received, dead int) ledger.Balance {
 	c.deliver.Drain()
 	select {
 	case <-c.ended:
-	case <-time.After(time.Minute):
+	case <-time.After(2 * time.Minute):
 		c.t.Error("it does not end")
 		c.cancel()
 		<-c.ended
@@ -227,7 +227,7 @@ func TestReadOnly(t *testing.T) {
 	red := func(h deliver.Health) bool {
 		return !h.Up && h.Config && strings.Contains(h.Error, "cluster_block_exception")
 	}
-	look, late := time.NewTicker(5*time.Millisecond), time.After(30*time.Second)
+	look, late := time.NewTicker(5*time.Millisecond), time.After(2*time.Minute)
 	defer look.Stop()
 	for !red(chain.deliver.Health()) {
 		select {
