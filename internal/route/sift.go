@@ -13,8 +13,8 @@ const longPiece = 32 << 10
 
 // sift hands a chunk to legs of which some cannot hold all of its records, and reports
 // false where all can. Those that a leg cannot hold go where invalid ones go, in pieces of
-// text, or, where they are messages of a log with offsets, by their place in it: their
-// sender would send them again for ever.
+// text, or, where they are messages of a log with offsets, by their place in it, and in
+// pieces as well if their source refuses them: their sender would send them again for ever.
 //
 // What goes to the legs is not the chunk then, and what is too long not a part of it:
 // each has a key of its own, so that it is settled, and recognised when it is sent again,
@@ -34,9 +34,13 @@ func (t *Table) sift(legs []Leg, c *record.Chunk, m *moved) bool {
 	}
 	s := sifting{chunk: c, joint: joint{done: c.Done}}
 	s.left.Store(1)
-	for _, part := range long {
-		if part != nil && !s.known(&part.Origin) {
-			s.give(t.invalid.Legs, part, m.rejects())
+	for i, part := range long {
+		if part == nil || s.known(&part.Origin) {
+			continue
+		}
+		s.give(t.invalid.Legs, part, m.rejects())
+		if inPieces(c) {
+			eachPieces(c, part, mostFor(legs[i], c), func(kept *record.Chunk) { s.give(t.invalid.Legs, kept, m.rejects()) })
 		}
 	}
 	rest := c.Origin.Part("fit", cuts...)
@@ -95,15 +99,22 @@ func textInPieces(to *record.Chunk, body []byte) {
 // messageByPlace adds a message in the place of one with that body, which says where that
 // is: a log with offsets has it still. There is one, since a dead letter is known by its
 // place: of several pieces with the same the store would keep one.
-func messageByPlace(to *record.Chunk, body []byte, most int) {
+func messageByPlace(to *record.Chunk, body []byte, most int, refused bool) {
 	var m record.Message
 	record.ParseMessage(body, &m)
-	if len(m.Key)+len(m.Headers) > longPiece {
+	what := "value"
+	if !keepsBeside(&m) {
 		m.Key, m.Headers = nil, nil
+		what = "envelope, with its key and headers,"
 	}
 	m.Form, m.Null = record.FormText, false
 	m.Value = fmt.Appendf(nil, "a record of %d bytes, more than the %d that a buffer of its route takes; it is at %s",
 		len(body), most, to.Partition.Coordinates(m.Offset))
+	if refused {
+		n := pieces(wholeOf(body))
+		first, last := pieceOf(&to.Partition, m.Offset, 0), pieceOf(&to.Partition, m.Offset, n-1)
+		m.Value = fmt.Appendf(m.Value, "; its %s is kept in %d letters, from %s to %s", what, n, first.String(), last.String())
+	}
 	to.Count++
 	to.Bodies = record.AppendMessage(to.Bodies, &m)
 }
@@ -143,7 +154,7 @@ func divide(c *record.Chunk, most int) (fit, long *record.Chunk) {
 		}
 		kept = append(kept, from[:len(from)-len(rest)]...)
 		if long.Encoding == record.EncodingMessage {
-			messageByPlace(long, body, most)
+			messageByPlace(long, body, most, inPieces(c))
 		} else {
 			textInPieces(long, body)
 		}

@@ -188,6 +188,7 @@ type letters struct {
 	full bool
 	got  []string
 	from []string // the sources of those
+	as   []string // what identifies them
 }
 
 func (l *letters) Put(_ context.Context, all []record.Letter) error {
@@ -199,6 +200,7 @@ func (l *letters) Put(_ context.Context, all []record.Letter) error {
 	for _, one := range all {
 		l.got = append(l.got, one.Tag+" "+string(one.Body)+" "+one.Reason)
 		l.from = append(l.from, one.Source)
+		l.as = append(l.as, one.Origin)
 	}
 	return nil
 }
