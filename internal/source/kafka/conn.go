@@ -101,7 +101,7 @@ func (c *conn) answer(a asked) error {
 			return 0, err
 		}
 		if !b.aside {
-			room -= b.size
+			room -= int64(class(n)) // It may count more, which is there.
 		}
 		return c.place(b)
 	})

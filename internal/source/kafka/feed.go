@@ -39,7 +39,7 @@ func (f *feed) run() {
 		if len(wants) > 0 {
 			f.push(f.broker, f.ask(wants))
 		}
-		f.memory.give(f.room)
+		f.memory.untake(f.room)
 	}
 }
 

@@ -14,9 +14,11 @@ type memory struct {
 	all   int64
 	spool string
 
-	mu    sync.Mutex
-	free  int64
-	freed chan struct{} // closed and made anew when there is more
+	mu sync.Mutex
+	// free is what can be taken, and taken what answers to come may take. Blocks count
+	// beside that while their answer comes.
+	free, taken int64
+	freed       chan struct{} // closed and made anew when there is more
 	// spare are blocks that are in use no more, by size, and inSpare their bytes.
 	spare   map[int][][]byte
 	inSpare int64
@@ -42,8 +44,8 @@ func newMemory(all int64, spool string) *memory {
 	}
 }
 
-// take takes n bytes, if there are as many. Else freed is closed when it is worth while
-// to ask again.
+// take takes n bytes for an answer, if there are as many. Else freed is closed when it is
+// worth while to ask again.
 func (m *memory) take(n int64) (ok bool, freed <-chan struct{}) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -51,10 +53,19 @@ func (m *memory) take(n int64) (ok bool, freed <-chan struct{}) {
 		return false, m.freed
 	}
 	m.free -= n
+	m.taken += n
 	return true, nil
 }
 
-// give gives bytes back.
+// untake gives back what was taken for an answer, which is there.
+func (m *memory) untake(n int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.taken -= n
+	m.gain(n)
+}
+
+// give gives bytes back that were overdrawn.
 func (m *memory) give(n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -74,8 +85,12 @@ func (m *memory) overdraw(n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.free -= n
-	m.trim(max(m.free, 0))
+	m.trim(m.unused())
 }
+
+// unused is what is not in use: blocks that are spare are no more than that. The lock is
+// held.
+func (m *memory) unused() int64 { return max(m.free+m.taken, 0) }
 
 // leastKept is the smallest block that is kept for another use, in bytes.
 const leastKept = 32 << 10
@@ -93,24 +108,40 @@ func class(n int) int {
 	return (n + step - 1) &^ (step - 1)
 }
 
-// block returns one for n bytes. Who asks for it has taken what it counts, or more;
-// that is given back beside it.
+// block returns one for n bytes, which may count half more than that has to be. Who
+// asks for it has taken what it counts; that is given back beside it.
 func (m *memory) block(n int) *block {
 	size := class(n)
-	b := &block{in: m, size: int64(size)}
 	m.mu.Lock()
-	if kept := m.spare[size]; len(kept) > 0 {
-		last := len(kept) - 1
-		b.whole, m.spare[size] = kept[last], kept[:last]
-		m.inSpare -= b.size
-	}
+	whole := m.reuse(size)
 	m.mu.Unlock()
+	b := &block{in: m, whole: whole, size: int64(max(len(whole), size))}
 	m.overdraw(b.size)
 	if b.whole == nil {
 		b.whole = make([]byte, size)
 	}
 	b.data = b.whole[:n]
 	return b
+}
+
+// reuse returns the smallest spare block that holds a size, nil where none is near it. The
+// lock is held.
+func (m *memory) reuse(size int) (whole []byte) {
+	best := 0
+	for s, kept := range m.spare {
+		if len(kept) > 0 && s >= size && s <= size+size/2 && (best == 0 || s < best) {
+			best = s
+		}
+	}
+	if best == 0 {
+		return nil
+	}
+	kept := m.spare[best]
+	last := len(kept) - 1
+	whole, kept[last] = kept[last], nil
+	m.spare[best] = kept[:last]
+	m.inSpare -= int64(best)
+	return whole
 }
 
 // trim lets go of spare blocks until they are at most so many bytes. The lock is held.
@@ -146,11 +177,11 @@ func (b *block) release() {
 	b.data, b.whole = nil, nil
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(keep) > leastKept && m.inSpare <= m.free {
+	m.gain(b.size)
+	if len(keep) > leastKept && m.inSpare+b.size <= m.unused() {
 		m.spare[len(keep)] = append(m.spare[len(keep)], keep)
 		m.inSpare += b.size
 	}
-	m.gain(b.size)
 }
 
 // place notes a block that stands in an answer, and returns its token.
