@@ -7,6 +7,7 @@ import (
 	"math/bits"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -173,8 +174,6 @@ func (c ServerConfig) withDefaults() (ServerConfig, error) {
 		return c, fmt.Errorf("make a forward server: %w", err)
 	}
 	c.Limits = c.Limits.withDefaults()
-	c.Memory = max(minMemory, orDefault(c.Memory, defaultMemory))
-	c.HalfRead = min(c.Memory, orDefault(c.HalfRead, c.Memory/2))
 	c.MaxSpooled = orDefault(c.MaxSpooled, defaultMaxSpooled)
 	c.MaxConnections = orDefault(c.MaxConnections, defaultMaxConns)
 	c.MaxDue = orDefault(c.MaxDue, defaultMaxDue)
@@ -182,10 +181,7 @@ func (c ServerConfig) withDefaults() (ServerConfig, error) {
 	c.StallTimeout = orDefault(c.StallTimeout, defaultStall)
 	c.WriteTimeout = orDefault(c.WriteTimeout, defaultWrite)
 	c.LingerTimeout = orDefault(c.LingerTimeout, defaultLinger)
-	if c.Spool == nil {
-		// What cannot be put aside has to fit, together with what it expands to.
-		c.Memory = max(c.Memory, 4*c.Limits.Message)
-	}
+	c.Memory = c.leastMemory()
 	return c, nil
 }
 
@@ -193,8 +189,7 @@ func (c ServerConfig) withDefaults() (ServerConfig, error) {
 // methods may be called by several goroutines at once.
 type Server struct {
 	cfg      ServerConfig
-	quarter  int64 // of the memory, as a power of two: what one message, or its expansion, may take
-	inMemory int64 // the largest message that is held in memory
+	memory   atomic.Int64
 	pool     *pool
 	ackers   ackers // for connections to which is written without waiting
 	waiting  ackers // for others
@@ -228,10 +223,45 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	s.secure.s = s
 	s.ackers.do, s.ackers.most = (*ackQueue).writeNow, ackersMost
 	s.waiting.do, s.waiting.most = func(q *ackQueue, _ *ackWriter) { q.write(nil) }, waitingMost
-	s.quarter = 1 << (bits.Len64(uint64(cfg.Memory)) - 3)
-	s.inMemory = min(cfg.Limits.Message, s.quarter)
+	s.memory.Store(cfg.Memory)
 	s.running.Go(s.keep)
 	return s, nil
+}
+
+// SetMemory changes ServerConfig.Memory, at any time. Where that is less than before,
+// nothing is taken until what is held is within it, and connections whose messages come
+// too slowly for that are closed, and those over TLS that are too many, the longest idle
+// first.
+func (s *Server) SetMemory(n int64) {
+	cfg := s.cfg
+	cfg.Memory = n
+	n = cfg.leastMemory()
+	s.memory.Store(n)
+	s.pool.resize(n)
+	s.secure.resized()
+}
+
+// leastMemory is Memory, or what is needed.
+func (c *ServerConfig) leastMemory() int64 {
+	n := max(minMemory, orDefault(c.Memory, defaultMemory))
+	if c.Spool == nil {
+		// What cannot be put aside has to fit, together with what it expands to.
+		n = max(n, 4*c.Limits.Message)
+	}
+	return n
+}
+
+// quarter is that of the memory, as a power of two: what one message, or its expansion,
+// may take.
+func (s *Server) quarter() int64 { return 1 << (bits.Len64(uint64(s.memory.Load())) - 3) }
+
+// inMemory is the largest message that is held in memory.
+func (s *Server) inMemory() int64 { return min(s.cfg.Limits.Message, s.quarter()) }
+
+// halfRead is what messages may hold whose rest does not come.
+func (s *Server) halfRead() int64 {
+	n := s.memory.Load()
+	return min(n, orDefault(s.cfg.HalfRead, n/2))
 }
 
 // ErrServerClosed is what Serve and ServePacket return after Close.

@@ -117,13 +117,13 @@ func (c *serverConn) wake() {
 	if c.receiving != nil {
 		return
 	}
-	c.receiving = &receiving{scan: Scanner{Limit: c.s.inMemory}}
+	c.receiving = &receiving{scan: Scanner{Limit: c.s.inMemory()}}
 	c.recv.c, c.recv.trust, c.recv.quick = c, c.trust, c.quick
 	if c.raw != nil {
 		c.recv.ready = c.recv.readReady
 	}
 	if c.isJSON {
-		c.json = &JSONScanner{Limit: c.s.inMemory / 4}
+		c.json = &JSONScanner{Limit: c.s.inMemory() / 4}
 	}
 }
 

@@ -40,7 +40,10 @@ func (s *Server) keep() {
 			all = s.open(all)
 			s.look(all, now.Sub(s.began))
 			m := s.pool.state()
-			if m.waiting && m.full && now.Sub(m.since) > waitAfter {
+			switch {
+			case m.over > 0:
+				s.makeRoom(holders(all), m.over, now.Sub(s.began))
+			case m.waiting && m.full && now.Sub(m.since) > waitAfter:
 				s.makeRoom(holders(all), m.first, now.Sub(s.began))
 			}
 			clear(all)
@@ -151,7 +154,7 @@ func (s *Server) makeRoom(holders []holder, want int64, now time.Duration) {
 	slices.SortFunc(slow, func(a, b holder) int { return cmp.Compare(rate(a), rate(b)) })
 	freed := int64(0)
 	for _, h := range slow {
-		if sum <= s.cfg.HalfRead && (handling || freed >= want) {
+		if sum <= s.halfRead() && (handling || freed >= want) {
 			break
 		}
 		h.c.kill(reasonMemory, fmt.Errorf("%d bytes of a message in %v hold %d bytes of memory, which others wait for",

@@ -36,7 +36,7 @@ func (c *serverConn) spooled() (goOn bool) {
 	}
 	c.scan.Limit = c.s.cfg.MaxSpooled
 	size, why, err := c.receive(file)
-	c.recv.left, c.scan.Limit = 0, c.s.inMemory
+	c.recv.left, c.scan.Limit = 0, c.s.inMemory()
 	if err != nil {
 		c.complain(tag, why, err)
 	}
@@ -56,7 +56,7 @@ func (c *serverConn) spooled() (goOn bool) {
 	}
 	switch {
 	case r.Mode == ModeMessage:
-		r.Refused = &LimitError{What: "entry", Bytes: r.Spooled.Size, Limit: c.s.inMemory}
+		r.Refused = &LimitError{What: "entry", Bytes: r.Spooled.Size, Limit: c.s.inMemory()}
 		c.complain(r.Tag, reasonPayload, r.Refused)
 	case r.Compression != CompressionNone && r.Mode == ModePackedForward:
 		return c.decompressedToSpool(r, r.Spooled.Reader(), r.Spooled.Size, r.Spooled)

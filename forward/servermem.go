@@ -188,6 +188,35 @@ func (p *pool) unreserve(n int64) {
 	}
 }
 
+// resize changes the limit.
+func (p *pool) resize(limit int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.limit = limit
+	for p.mapped > p.blocks() && p.trimOne() {
+	}
+	p.refuse()
+	p.serve()
+}
+
+// refuse turns away those who wait for more than there will ever be.
+func (p *pool) refuse() {
+	kept := p.waiters[:0]
+	for i, w := range p.waiters {
+		if int64(1)<<w.bits <= p.limit {
+			kept = append(kept, w)
+			continue
+		}
+		if w.quick {
+			p.quick--
+		}
+		p.waiters[i] = nil
+		close(w.ready)
+	}
+	clear(p.waiters[len(kept):])
+	p.waiters = kept
+}
+
 // trimOne gives a kept block back to the system, the largest first.
 func (p *pool) trimOne() bool {
 	for b := maxBlockBits; b >= minBlockBits; b-- {
@@ -283,11 +312,12 @@ func (p *pool) retry() {
 // once cancel is closed.
 func (p *pool) wait(n int64, quick bool, cancel <-chan struct{}) ([]byte, bool, error) {
 	b := bitsFor(n)
-	if b > maxBlockBits || int64(1)<<b > p.limit {
-		return nil, false, errNoMemory
-	}
 	w := &memoryWaiter{bits: b, quick: quick, since: time.Now(), ready: make(chan []byte, 1)}
 	p.mu.Lock()
+	if b > maxBlockBits || int64(1)<<b > p.limit {
+		p.mu.Unlock()
+		return nil, false, errNoMemory
+	}
 	if quick {
 		p.waiters = slices.Insert(p.waiters, p.quick, w)
 		p.quick++
@@ -297,7 +327,10 @@ func (p *pool) wait(n int64, quick bool, cancel <-chan struct{}) ([]byte, bool, 
 	p.serve()
 	p.mu.Unlock()
 	select {
-	case block := <-w.ready:
+	case block, ok := <-w.ready:
+		if !ok {
+			return nil, false, errNoMemory
+		}
 		return block, true, nil
 	case <-cancel:
 	}
@@ -336,12 +369,13 @@ type memory struct {
 	first      int64     // what the one needs that has waited longest
 	since      time.Time // when it began to wait
 	full       bool      // it is the limit that it waits for, not the budget
+	over       int64     // what is used beyond a limit that was lowered
 }
 
 func (p *pool) state() memory {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	m := memory{used: p.used, peak: p.peak, waiting: len(p.waiters) > 0}
+	m := memory{used: p.used, peak: p.peak, waiting: len(p.waiters) > 0, over: max(p.used-p.limit, 0)}
 	if m.waiting {
 		w := p.waiters[0]
 		if p.quick > 0 && p.quick < len(p.waiters) && p.waiters[p.quick].since.Before(w.since) {

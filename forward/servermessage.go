@@ -15,7 +15,7 @@ func (c *serverConn) messages() bool {
 			c.begun = true
 			if c.s.cfg.Security == nil && (b[0] == '{' || b[0] == '[') {
 				c.isJSON = true
-				c.json = &JSONScanner{Limit: c.s.inMemory / 4}
+				c.json = &JSONScanner{Limit: c.s.inMemory() / 4}
 			}
 		}
 		if c.json != nil {
@@ -139,7 +139,7 @@ func (c *serverConn) decompressed(r *Received) bool {
 		if block == nil {
 			size = max(size, 4*int64(len(r.Payload))) // what log text usually expands to
 		}
-		if size = min(size, max(c.s.quarter, int64(len(b))+int64(more))); size > c.s.quarter {
+		if size = min(size, max(c.s.quarter(), int64(len(b))+int64(more))); size > c.s.quarter() {
 			return b, errNoMemory
 		}
 		next, ok := c.wait(size)
@@ -161,7 +161,7 @@ func (c *serverConn) decompressed(r *Received) bool {
 		block = nil
 		return c.decompressedToSpool(r, bytes.NewReader(r.Payload), int64(len(r.Payload)), nil)
 	case errors.Is(err, errNoMemory):
-		err = &LimitError{What: "decompressed payload", Bytes: c.s.quarter + 1, Limit: c.s.quarter}
+		err = &LimitError{What: "decompressed payload", Bytes: c.s.quarter() + 1, Limit: c.s.quarter()}
 	}
 	if err != nil {
 		r.Refused = err

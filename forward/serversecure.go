@@ -127,7 +127,7 @@ type secureRoom struct {
 	changed chan struct{} // closed when there is less; nil while nobody waits
 }
 
-func (e *secureRoom) most() int64 { return e.s.cfg.Memory / 2 }
+func (e *secureRoom) most() int64 { return e.s.memory.Load() / 2 }
 
 // enter takes the room for one connection, as soon as there is room for one with the largest
 // buffer; one is always served. It reports false when the server closes.
@@ -169,6 +169,20 @@ func (e *secureRoom) charge(c *serverConn, entered bool) {
 	defer e.mu.Unlock()
 	if e.used += c.charged; entered {
 		e.used -= secureCost
+	}
+}
+
+// resized closes connections where there is less room than they take.
+func (e *secureRoom) resized() {
+	e.mu.Lock()
+	over := e.used - e.most()
+	if e.changed != nil {
+		close(e.changed) // There may be more.
+		e.changed = nil
+	}
+	e.mu.Unlock()
+	if over > 0 {
+		e.makeRoom(nil, over)
 	}
 }
 

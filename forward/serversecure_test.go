@@ -197,6 +197,46 @@ func TestTLSRecords(t *testing.T) {
 	}
 }
 
+// TestSetMemory: a server that can have less memory gives it back, also what is half read, and serves on.
+func TestSetMemory(t *testing.T) {
+	noLeaks(t)
+	ca, l, plain := newAuthority(t), listenLoopback(t), listenLoopback(t)
+	served := make(chan error, 1)
+	t.Cleanup(func() { // Behind Close.
+		if err := <-served; !errors.Is(err, ErrServerClosed) {
+			t.Error(err)
+		}
+	})
+	s := serveTLS(t, l, &tls.Config{Certificates: []tls.Certificate{ca.issue(t)}}, ServerConfig{Memory: 8 << 20, Limits: Limits{Message: 256 << 10}})
+	go func() { served <- s.Serve(plain) }()
+	idle := make([]tlsPeer, 100)
+	for i := range idle {
+		idle[i] = dialTLS(t, l, ca)
+		idle[i].deliver("one", 1)
+	}
+	half := append(AppendHead(nil, "half", 200<<10), make([]byte, 150<<10)...)
+	for range 20 {
+		nc, err := net.Dial("tcp", plain.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { nc.Close() })
+		go nc.Write(half) //nolint:errcheck // It may be closed.
+	}
+	eventually(t, "much is half read", func() bool { return s.Stats().Memory > 2<<20 })
+	const less = 1 << 20
+	s.SetMemory(less)
+	eventually(t, "the memory is given back", func() bool {
+		s.secure.mu.Lock()
+		defer s.secure.mu.Unlock()
+		return s.Stats().Memory <= less && s.secure.used <= less/2
+	})
+	if st := s.Stats(); st.Reasons["memory"] < 50 || st.Reasons["too-large"] > 0 {
+		t.Errorf("%+v", st)
+	}
+	dialTLS(t, l, ca).deliver("good", 1000)
+}
+
 // TestHandshakesEnd: clients that do not do their part of a handshake have no goroutine, and are closed in time.
 func TestHandshakesEnd(t *testing.T) {
 	noLeaks(t)

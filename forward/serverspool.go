@@ -106,7 +106,7 @@ func (r *Received) Each(f func(m *Message) error) error {
 	}
 	s := r.Spooled
 	c := s.c
-	block, ok := c.wait(min(pieceSize, c.s.inMemory))
+	block, ok := c.wait(min(pieceSize, c.s.inMemory()))
 	if !ok {
 		return errStopped
 	}
@@ -124,8 +124,8 @@ func (r *Received) Each(f func(m *Message) error) error {
 			whole = have // what is left is broken, and stays so
 		}
 		if whole == 0 {
-			if int64(len(block)) >= c.s.inMemory {
-				return &LimitError{What: "entry", Bytes: int64(have) + 1, Limit: c.s.inMemory}
+			if int64(len(block)) >= c.s.inMemory() {
+				return &LimitError{What: "entry", Bytes: int64(have) + 1, Limit: c.s.inMemory()}
 			}
 			larger, ok := c.wait(2 * int64(len(block)))
 			if !ok {

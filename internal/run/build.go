@@ -21,6 +21,8 @@ type next struct {
 	rejects []*leg
 	// changes are of legs that were there before, those that leave included.
 	changes []change
+	// share is the memory of each source.
+	share int64
 	// sources are those of the file, and opened of these those that are new.
 	sources, opened []*source
 }

@@ -69,6 +69,9 @@ func (r *Run) commit(n *next) (did *Changed, begun []*ending) {
 	did = &Changed{}
 	r.heap.limit.Store(heapLimit(n.file))
 	r.heap.within.Store(inHeap(n.sources))
+	for _, s := range n.sources {
+		s.resize(n.share)
+	}
 	r.failed.tag.Store(&n.file.FailedTag)
 	for _, c := range n.changes {
 		begun = append(begun, r.change(&c, did)...)

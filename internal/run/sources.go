@@ -28,6 +28,12 @@ type Source interface {
 	Status() SourceStatus
 }
 
+// Resizer is a Source that can go on with more or less memory.
+type Resizer interface {
+	// Resize changes SourceOptions.Memory.
+	Resize(memory int64)
+}
+
 // SourceOptions are what a source gets from its run.
 type SourceOptions struct {
 	// Router is where it hands over.
@@ -70,6 +76,8 @@ type SourceStatus struct {
 type source struct {
 	plan runfile.Source
 	Source
+	// share is the memory that it has. Guarded by the lock of changing.
+	share int64
 	// passedOn says that its numbers go on in the source that took its place. Guarded
 	// by the run's lock.
 	passedOn bool
@@ -81,20 +89,38 @@ func (s *source) takesPlaceOf(other *source) bool {
 	return s.plan.Name == other.plan.Name && s.plan.Type == other.plan.Type
 }
 
-// openSources opens the sources that are new or have changed.
+// fits reports whether it can go on with that much memory. One that cannot be given less,
+// while it holds what it has in use, has to make place for another.
+func (s *source) fits(share int64) bool {
+	_, resizes := s.Source.(Resizer)
+	_, holds := s.Source.(Collected)
+	return resizes || !holds || share >= s.share
+}
+
+// resize gives it another share, if it can go on with that.
+func (s *source) resize(share int64) {
+	if r, ok := s.Source.(Resizer); ok && share != s.share {
+		r.Resize(share)
+		s.share = share
+	}
+}
+
+// openSources opens the sources that are new or have changed, or have to be opened anew
+// since they can have less memory from now on.
 func (r *Run) openSources(n *next) error {
 	share := receiving(n.file)
 	for _, rejects := range rejectsPlans(n.file) {
 		share -= rejects.buffer.Limit
 	}
+	n.share = share / int64(max(len(n.file.Sources), 1))
 	for i := range n.file.Sources {
 		plan := &n.file.Sources[i]
 		before := r.sourceNamed(plan.Name)
-		if before != nil && before.plan.Same(plan) {
+		if before != nil && before.plan.Same(plan) && before.fits(n.share) {
 			n.sources = append(n.sources, before)
 			continue
 		}
-		o := SourceOptions{Router: r.router.Of(plan.Name), Memory: share / int64(len(n.file.Sources))}
+		o := SourceOptions{Router: r.router.Of(plan.Name), Memory: n.share}
 		if before != nil {
 			o.Instead = before.Source
 		}
@@ -102,7 +128,7 @@ func (r *Run) openSources(n *next) error {
 		if err != nil {
 			return err
 		}
-		s := &source{plan: *plan, Source: opened}
+		s := &source{plan: *plan, Source: opened, share: n.share}
 		n.sources, n.opened = append(n.sources, s), append(n.opened, s)
 	}
 	told := append(slices.Clone(r.sources), n.opened...)

@@ -45,7 +45,8 @@ func (s *Surroundings) OpenSource(plan *runfile.Source, o run.SourceOptions) (ru
 type forwardSource struct {
 	*forward.Source
 	reporter *reporter
-	asking   *asking // nil where ECS is not asked
+	share    func(memory int64) int64 // what its server has of what it has
+	asking   *asking                  // nil where ECS is not asked
 }
 
 // Close implements run.Source.
@@ -53,6 +54,9 @@ func (f forwardSource) Close() error {
 	f.asking.stop()
 	return f.Source.Close()
 }
+
+// Resize implements run.Resizer.
+func (f forwardSource) Resize(memory int64) { f.Source.Resize(f.share(memory)) }
 
 // Done implements run.Source.
 func (forwardSource) Done() <-chan struct{} { return nil }
@@ -125,7 +129,8 @@ func (s *Surroundings) forwardSource(plan *runfile.Source, o run.SourceOptions) 
 	if note != "" {
 		s.Log.Warn(note, "source", plan.Name)
 	}
-	return forwardSource{made, reports, asks}, nil
+	share := func(memory int64) int64 { return serverShare(p, memory) }
+	return forwardSource{made, reports, share, asks}, nil
 }
 
 // files says where the source keeps what it keeps.
@@ -151,10 +156,16 @@ const spooledMessages = 4
 // leastServer is the least that a source receives in, in bytes.
 const leastServer = 4 << 20
 
+// serverShare is what the server of a source has of the source's memory; the rest is for
+// chunks to be remembered.
+func serverShare(p *runfile.ForwardSource, memory int64) int64 {
+	return max(memory-int64(p.RememberChunks)*seen.PerKey, leastServer)
+}
+
 func (s *Surroundings) serverConfig(p *runfile.ForwardSource, memory int64) (protocol.ServerConfig, error) {
 	c := protocol.ServerConfig{
 		Limits: protocol.Limits{Message: p.MaxMessageSize, Decompressed: p.MaxDecompressedSize},
-		Memory: max(memory-int64(p.RememberChunks)*seen.PerKey, leastServer), MaxSpooled: p.MaxSpoolSize,
+		Memory: serverShare(p, memory), MaxSpooled: p.MaxSpoolSize,
 		MaxConnections: p.MaxConnections, HandshakeTimeout: p.HandshakeTimeout, StallTimeout: p.MessageTimeout, WriteTimeout: p.SendTimeout,
 	}
 	if !p.SharedKey.Set() && len(p.Users) == 0 {

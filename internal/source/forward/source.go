@@ -136,6 +136,9 @@ func New(cfg Config) (s *Source, note string, err error) {
 	return s, note, nil
 }
 
+// Resize changes what its server may hold, in bytes. It may be called at any time.
+func (s *Source) Resize(memory int64) { s.server.SetMemory(memory) }
+
 // SetFields says from now on what each record gets beside the fields of its connection,
 // as Config.Fields does. It may be called at any time.
 func (s *Source) SetFields(all [][2]string) {
