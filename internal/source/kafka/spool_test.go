@@ -22,7 +22,7 @@ func TestLargeBatches(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := newCluster(t, kfake.SeedTopics(1, "t"), kfake.BrokerConfigs(map[string]string{"message.max.bytes": "80000000"}))
 			big, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ProducerBatchMaxBytes(60<<20), kgo.MaxBufferedRecords(records),
-				kgo.ProducerBatchCompression(codec), kgo.ProducerLinger(patience), kgo.DefaultProduceTopic("t"))
+				kgo.ProducerBatchCompression(codec), kgo.ProducerLinger(time.Minute), kgo.DefaultProduceTopic("t"))
 			if err != nil {
 				t.Fatal(err)
 			}
