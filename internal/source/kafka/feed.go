@@ -124,18 +124,31 @@ func (f *feed) wants() (wants []want, wait time.Duration, woken <-chan struct{})
 	return wants, wait, f.woken
 }
 
-// divide says how much of each partition is asked for: less where a line is slow. Brokers
-// send the first batch of the first partition whole, however large it is. Both locks
-// are held.
+// divide says how much of each partition is asked for: less where a line is slow, and
+// whole batches where it is known that they are there. Brokers send the first batch of the
+// first partition whole, however large it is. Both locks are held.
 func (f *feed) divide(wants []want) {
 	each := make(map[*line]int64)
+	ahead, left := int64(0), f.fetch()
 	for i := range wants {
 		each[wants[i].line]++
+		ahead += wants[i].ahead
 	}
 	for i := range wants {
 		w := &wants[i]
-		if w.line.allowed > 0 {
+		switch {
+		case w.line.allowed > 0:
 			w.most = max(w.line.mayWait()/each[w.line], leastPartition)
+		case w.ahead > 0: // Others may have nothing.
+			if w.uneven && ahead > f.fetch()/2 {
+				// Nobody knows how large the batches behind it are, and the answer gets large
+				// enough.
+				w.most = min(w.most, w.batches(f.fetch()/int64(len(wants))))
+			}
+			if w.most > left && i > 0 {
+				w.most = min(w.most, w.batches(left))
+			}
+			left = max(left-w.most, 0)
 		}
 		w.most = min(w.most, f.fetch())
 	}

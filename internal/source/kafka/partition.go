@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/internal/record"
+	"github.com/spillway/spillway/internal/source/kafka/wire"
 )
 
 // partition is one partition as long as it is assigned to this member.
@@ -47,6 +48,7 @@ type partition struct {
 	counted int64
 	damaged int   // how often what stands at fetchAt could not be read
 	batch   int   // bytes of the last batch that was read
+	ahead   int   // bytes of the batch at fetchAt, where its head was seen; else 0
 	lag     int64 // records behind the end, of what may be read
 }
 
@@ -143,7 +145,13 @@ type want struct {
 	leaderEpoch int32
 	epoch       int32
 	most        int64 // bytes of it
+	ahead       int64 // bytes of the next batch, where that is there; else 0
+	uneven      bool  // it is of another size than the last one
 }
+
+// batches is how much to ask for that as many batches as the next one are in it as room
+// holds, or that one alone.
+func (w *want) batches(room int64) int64 { return max(room/w.ahead, 1)*w.ahead + look }
 
 // wanted reports what is to be asked for at the given time, or how long to wait until
 // that is to be asked again; 0 is until something changes.
@@ -168,28 +176,36 @@ func (p *partition) wanted(now time.Time, maxAhead int) (w want, ok bool, wait t
 	if p.losses == 0 && p.held >= maxAhead {
 		return w, false, 0
 	}
-	return want{partition: p, at: p.fetchAt, stream: p.stream, leaderEpoch: p.leaderEpoch, epoch: p.epoch, most: wholes(p.batch)}, true, 0
+	return want{
+		partition: p, at: p.fetchAt, stream: p.stream, leaderEpoch: p.leaderEpoch, epoch: p.epoch, ahead: int64(p.ahead),
+		uneven: 16*max(p.batch-p.ahead, p.ahead-p.batch) > p.ahead, most: wholes(p.batch, p.ahead),
+	}, true, 0
 }
 
-// wholes is how much to ask for where batches have a size: a
-// broker cuts its answer off in the middle of a batch, and what it sends of that is of
-// no use.
-func wholes(batch int) int64 {
-	batch += batch / 64 // The next one may be somewhat larger.
-	switch {
-	case batch <= maxPartition/32:
-		return maxPartition
-	case batch > maxPartition:
-		return int64(batch)
+// look is asked for beside whole batches: so much of the next one that its size is known.
+const look = 4 * wire.HeadLook
+
+// wholes is how much to ask for where batches have a size, ahead being that of the next
+// one, or 0: a broker cuts its answer off in the middle of a batch, and what it sends of
+// that is of no use.
+func wholes(batch, ahead int) int64 {
+	if ahead == 0 {
+		ahead = batch + batch/64 // The next one may be somewhat larger.
 	}
-	return int64(maxPartition / batch * batch)
+	switch {
+	case ahead <= maxPartition/32:
+		return maxPartition
+	case ahead > maxPartition:
+		return int64(ahead) + look
+	}
+	return int64(maxPartition/ahead*ahead) + look
 }
 
 // goBack has an offset asked for next that is not the one behind what was asked for.
 func (p *partition) goBack(to int64) {
 	p.fetchAt, p.walked = to, to
 	p.stream++
-	p.epoch = -1
+	p.epoch, p.ahead = -1, 0
 }
 
 // Pauses after trouble.

@@ -22,6 +22,7 @@ type piece struct {
 	from, next int64
 	end        int64 // the offset behind all that may be read
 	last       int   // bytes of the last batch
+	ahead      int   // bytes of the one behind it, of which the end was cut off; 0 where there is none
 	epoch      int32 // of the leader that wrote its last batch
 	block      *block
 	batches    []byte            // in the block
@@ -34,6 +35,7 @@ func newPiece(w *want, got *kmsg.FetchResponseTopicPartition, b *block) *piece {
 	for rest := got.RecordBatches; ; {
 		batch, after, ok := wire.Split(rest)
 		if !ok {
+			p.ahead = wire.SizeOf(rest)
 			break
 		}
 		// Nothing is checked yet, but that nobody has read behind the end.
@@ -76,7 +78,7 @@ func (pc *piece) expect() bool {
 	if p.lag = max(pc.end-pc.next, 0); pc.next == pc.from {
 		return false
 	}
-	p.fetchAt, p.epoch, p.batch = pc.next, pc.epoch, pc.last
+	p.fetchAt, p.epoch, p.batch, p.ahead = pc.next, pc.epoch, pc.last, pc.ahead
 	return true
 }
 

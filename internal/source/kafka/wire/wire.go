@@ -57,6 +57,18 @@ func Split(answer []byte) (batch, rest []byte, ok bool) {
 	return answer[:size:size], answer[size:], true
 }
 
+// HeadLook is how many bytes of a batch it takes to know its size.
+const HeadLook = 12
+
+// SizeOf is what the first batch of an answer takes that Split does not split off, since
+// its end is missing, or 0 where too little of it is there to know.
+func SizeOf(answer []byte) int {
+	if len(answer) < HeadLook {
+		return 0
+	}
+	return HeadLook + int(max(int32(binary.BigEndian.Uint32(answer[8:])), 0))
+}
+
 // MagicOf is the format of a batch from Split.
 func MagicOf(batch []byte) int8 { return int8(batch[16]) }
 
