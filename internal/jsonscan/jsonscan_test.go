@@ -302,7 +302,40 @@ func check(t interface {
 			t.Fatalf("%q: Lookup of %q: %q", value, key, looked)
 		}
 	}
+	checkPieces(t, s, value)
 	checkRemove(t, s, value, before)
+}
+
+// checkPieces compares what comes in pieces with what is made at once.
+func checkPieces(t interface {
+	Helper()
+	Fatalf(string, ...any)
+}, s *jsonscan.Scanner, value []byte,
+) {
+	t.Helper()
+	want, members, replaced := s.AppendMembers(nil)
+	for _, most := range []int{4, 9, 1 << 20} {
+		var got []byte
+		pieces := 0
+		n, bad := s.EachMember(most, func(piece []byte) bool {
+			got = append(got, piece...)
+			pieces++
+			return len(piece) > 0
+		})
+		if !bytes.Equal(got, want) || n != members || bad != replaced {
+			t.Fatalf("%q: in pieces of %d it is %q with %d members, %d replaced; expected %q, %d, %d", value, most, got, n, bad, want, members, replaced)
+		}
+		for stop := range min(pieces, 5) {
+			given := 0
+			s.EachMember(most, func([]byte) bool {
+				given++
+				return given <= stop
+			})
+			if given != stop+1 {
+				t.Fatalf("%q: %d pieces were given after the one at which it was to end", value, given-stop-1)
+			}
+		}
+	}
 }
 
 // checkRemove takes the wanted keys out, one after the other.
@@ -315,6 +348,7 @@ func checkRemove(t interface {
 	for i, key := range wanted {
 		s.Remove(i)
 		delete(want, key)
+		checkPieces(t, s, value)
 		got, members, _ := s.AppendMembers([]byte("{"))
 		var after map[string]any
 		if err := json.Unmarshal(append(got, '}'), &after); err != nil || !reflect.DeepEqual(after, want) {

@@ -82,3 +82,17 @@ func validRunes(p []byte, carry uint64) []byte {
 	}
 	return p
 }
+
+// Cut is how long a beginning of src is that has at most most bytes, at least four, and
+// ends where a rune does: what both parts become is what the whole does.
+func Cut(src []byte, most int) int {
+	if len(src) <= most {
+		return len(src)
+	}
+	for n := most; n > most-utf8.UTFMax; n-- {
+		if utf8.RuneStart(src[n]) {
+			return n
+		}
+	}
+	return most // Nothing that is so long is a rune.
+}

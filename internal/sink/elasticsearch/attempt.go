@@ -14,8 +14,7 @@ import (
 	"github.com/spillway/spillway/internal/sink"
 )
 
-// window is how much of a body is made at a time, in bytes; a longer record is made
-// whole. Each piece is one call of the system, which wakes its reader.
+// window is how much of a body is made at a time, in bytes. Each piece is one call of the system, which wakes its reader.
 const window = 128 << 10
 
 // maxKept bounds what an attempt keeps for the next, in bytes of each buffer.
@@ -49,6 +48,7 @@ type attempt struct {
 	clock  clock
 
 	out     []byte // the piece that is being made
+	long    long   // of which that has only some
 	scan    *jsonscan.Scanner
 	scratch []byte
 	id      []byte
@@ -103,6 +103,7 @@ func (a *attempt) rewind() {
 		a.stop()
 	}
 	a.next, a.stop = iter.Pull2(a.req.Batches())
+	a.long.end()
 	a.closed, a.taken, a.done = false, false, false
 	a.batch, a.stream, a.frames, a.left, a.index = nil, nil, nil, 0, 0
 	a.head.known = false
@@ -119,6 +120,7 @@ func (a *attempt) end() {
 	if a.stop != nil {
 		a.stop()
 	}
+	a.long.end()
 	if a.used {
 		return // The transport still writes from it; the collector takes it when that ends.
 	}
@@ -133,6 +135,10 @@ func (a *attempt) end() {
 func (a *attempt) fill() {
 	a.out = a.out[:0]
 	for len(a.out) < window && !a.done {
+		if a.long.next != nil {
+			a.goOn()
+			continue
+		}
 		if a.left == 0 {
 			if !a.enter() {
 				a.done = true
@@ -142,7 +148,7 @@ func (a *attempt) fill() {
 		start, frames := len(a.out), a.frames
 		a.bad = 0
 		err := a.event()
-		n := int64(len(a.out) - start)
+		n := int64(len(a.out)-start) + a.long.left
 		switch {
 		case err != nil:
 			a.undo(start)
@@ -170,6 +176,7 @@ func (a *attempt) fill() {
 
 // undo takes the present event back, whose text begins there.
 func (a *attempt) undo(start int) {
+	a.long.end()
 	a.out = a.out[:start]
 	a.marks, a.places = a.marks[:min(len(a.marks), a.sent)], a.places[:min(len(a.places), a.sent)]
 }

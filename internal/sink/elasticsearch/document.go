@@ -38,12 +38,16 @@ func (a *attempt) line(at int64, number uint64, key, text []byte, mayBeBad bool)
 	if err := a.action(at, number, values{key: key, line: text}); err != nil {
 		return err
 	}
-	w := &a.sink.want
-	a.out = append(append(a.out, w.open...), w.textOpen...)
 	form := jsontext.Valid
 	if mayBeBad {
 		form = jsontext.Repair
 	}
+	if len(text) > window {
+		a.longLine(at, form, text)
+		return nil
+	}
+	w := &a.sink.want
+	a.out = append(append(a.out, w.open...), w.textOpen...)
 	a.out = append(form.AppendString(a.out, text), '"')
 	a.finish(at, true, false)
 	return nil
@@ -88,14 +92,19 @@ func (a *attempt) json(at int64, number uint64, key, value []byte) error {
 		return err
 	}
 	w := &a.sink.want
-	a.out = append(append(a.out, w.open...), '{')
 	for _, key := range w.remove {
 		a.scan.Remove(key)
 	}
+	timed := w.time >= 0 && a.scan.Value(w.time) != nil && !slices.Contains(w.remove, w.time)
+	if len(value) > window {
+		a.longDocument(at, func(yield func([]byte) bool) (int, int) { return a.scan.EachMember(longPiece, yield) }, timed)
+		return nil
+	}
+	a.out = append(append(a.out, w.open...), '{')
 	var n, bad int
 	a.out, n, bad = a.scan.AppendMembers(a.out)
 	a.bad = bad
-	a.finish(at, n > 0, w.time >= 0 && a.scan.Value(w.time) != nil && !slices.Contains(w.remove, w.time))
+	a.finish(at, n > 0, timed)
 	return nil
 }
 
