@@ -150,16 +150,16 @@ func ConnectError(meta kgo.BrokerMetadata, err error) error {
 	var eof *kgo.ErrFirstReadEOF
 	switch {
 	case errors.As(err, &eof):
-		return fmt.Errorf("the broker %s closes each new connection: it expects TLS or SASL where none is configured, or not the one that is: %w", at, err)
+		return advise("the broker %s closes each new connection: it expects TLS or SASL where none is configured, or not the one that is: %w", at, err)
 	case errors.Is(err, kerr.SaslAuthenticationFailed):
-		return fmt.Errorf("the broker %s refuses the user or the password: %w", at, err)
+		return advise("the broker %s refuses the user or the password: %w", at, err)
 	case strings.Contains(err.Error(), "cannot determine the region in"): // The library has no type for it.
-		return fmt.Errorf("the name of the broker %s does not say its region; set AWS_REGION in the environment: %w", at, err)
+		return advise("the name of the broker %s does not say its region; set AWS_REGION in the environment: %w", at, err)
 	case errors.Is(err, kerr.UnsupportedSaslMechanism):
-		return fmt.Errorf("the broker %s does not take this SASL mechanism: %w", at, err)
+		return advise("the broker %s does not take this SASL mechanism: %w", at, err)
 	}
 	if said := tlserror.Explain("the broker "+at, err); said != nil {
-		return said
+		return &advice{said}
 	}
 	if strings.Contains(err.Error(), "speaking to a tls endpoint") { // Nor for this.
 		return fmt.Errorf("the broker %s speaks TLS at this port; set tls: true, or name its port without TLS: %w", at, err)
@@ -196,13 +196,13 @@ func NeedsAction(err error) bool {
 func GroupError(group string, err error) error {
 	switch {
 	case errors.Is(err, kerr.GroupAuthorizationFailed):
-		return fmt.Errorf("this user may not join the group %q: grant Read on the group: %w", group, err)
+		return advise("this user may not join the group %q: grant Read on the group: %w", group, err)
 	case errors.Is(err, kerr.FencedInstanceID):
-		return fmt.Errorf("another member of the group %q has the same instance-id: give each process one of its own: %w", group, err)
+		return advise("another member of the group %q has the same instance-id: give each process one of its own: %w", group, err)
 	case errors.Is(err, kerr.InvalidSessionTimeout):
-		return fmt.Errorf("the brokers do not take this session-timeout: see group.min.session.timeout.ms and group.max.session.timeout.ms of theirs: %w", err)
+		return advise("the brokers do not take this session-timeout: see group.min.session.timeout.ms and group.max.session.timeout.ms of theirs: %w", err)
 	case errors.Is(err, kerr.InconsistentGroupProtocol):
-		return fmt.Errorf("the group %q has members that divide partitions in another way: stop those, or take another group: %w", group, err)
+		return advise("the group %q has members that divide partitions in another way: stop those, or take another group: %w", group, err)
 	}
 	return fmt.Errorf("be a member of the group %q: %w", group, err)
 }
@@ -211,9 +211,32 @@ func GroupError(group string, err error) error {
 func TopicError(topic, need string, err error) error {
 	switch {
 	case errors.Is(err, kerr.UnknownTopicOrPartition):
-		return fmt.Errorf("the topic %q does not exist; create it, or correct the name: it is used as soon as it is there: %w", topic, err)
+		return advise("the topic %q does not exist; create it, or correct the name: it is used as soon as it is there: %w", topic, err)
 	case errors.Is(err, kerr.TopicAuthorizationFailed):
-		return fmt.Errorf("this user may not use the topic %q: grant %s on it: %w", topic, need, err)
+		return advise("this user may not use the topic %q: grant %s on it: %w", topic, need, err)
 	}
 	return fmt.Errorf("the topic %q: %w", topic, err)
+}
+
+// CommitError says why offsets of a group cannot be committed.
+func CommitError(group string, err error) error {
+	if errors.Is(err, kerr.GroupAuthorizationFailed) {
+		return advise("commit offsets of the group %q: this user may not: grant Read on the group: %w", group, err)
+	}
+	return fmt.Errorf("commit offsets of the group %q: %w", group, err)
+}
+
+// advice is an error that says what to do.
+type advice struct{ error }
+
+// Unwrap gives what advice is given for.
+func (a *advice) Unwrap() error { return a.error }
+
+func advise(format string, args ...any) error { return &advice{fmt.Errorf(format, args...)} }
+
+// Advises reports whether an error says what to do, and not just what a broker or a
+// connection said: of two that have one cause it is the one to show.
+func Advises(err error) bool {
+	var a *advice
+	return errors.As(err, &a)
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/spillway/spillway/internal/kafkaclient"
 )
 
 // commits commits from time to time what has become settled.
@@ -88,7 +90,7 @@ func (s *Source) commit(ctx context.Context, only []*partition) error {
 		s.trouble.clear("commit")
 		return nil
 	}
-	return commitError(s.cfg.Group, failed)
+	return kafkaclient.CommitError(s.cfg.Group, failed) // It is tried again, with whatever is settled by then.
 }
 
 var errRecreated = errors.New("the topic was created anew")
@@ -104,7 +106,7 @@ func (s *Source) commitAnswer(offsets map[string]map[int32]kgo.EpochOffset, told
 				continue
 			}
 			if err := kerr.ErrorForCode(t.Partitions[j].ErrorCode); err != nil {
-				failed = errors.Join(failed, fmt.Errorf("%s/%d: %w", t.Topic, number, err))
+				failed = errors.Join(failed, fmt.Errorf("partition %d: %w", number, kafkaclient.TopicError(t.Topic, needs, err)))
 				continue
 			}
 			p.mu.Lock()
@@ -113,15 +115,6 @@ func (s *Source) commitAnswer(offsets map[string]map[int32]kgo.EpochOffset, told
 		}
 	}
 	return failed
-}
-
-// commitError says why nothing could be committed. It is tried again, with whatever
-// is settled by then.
-func commitError(group string, err error) error {
-	if errors.Is(err, kerr.GroupAuthorizationFailed) {
-		return fmt.Errorf("commit offsets of the group %q: this user may not: grant Read on the group", group)
-	}
-	return fmt.Errorf("commit offsets of the group %q: %w", group, err)
 }
 
 // told takes what became of a chunk.

@@ -11,6 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/spillway/spillway/internal/kafkaclient"
 )
 
 // needs are the rights on a topic.
@@ -151,7 +153,7 @@ func (s *Source) startOf(ctx context.Context, all []*partition, start Start) (ma
 			return nil, fmt.Errorf("ask brokers for the offsets of %s/%d: they say nothing", p.topic, p.number)
 		}
 		if o.Err != nil {
-			return nil, fmt.Errorf("ask brokers for the offsets of %s/%d: %w", p.topic, p.number, o.Err)
+			return nil, fmt.Errorf("ask brokers for the offsets of %s/%d: %w", p.topic, p.number, kafkaclient.TopicError(p.topic, needs, o.Err))
 		}
 		found[p.place] = max(o.Offset, 0)
 	}

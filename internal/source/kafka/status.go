@@ -21,21 +21,23 @@ type troubles struct {
 type trouble struct {
 	text  string
 	since time.Time
+	// advises: the text says what to do.
+	advises bool
 }
 
-func (t *troubles) set(what, text string) {
+func (t *troubles) set(what string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.all == nil {
 		t.all = make(map[string]trouble)
 	}
+	now := trouble{err.Error(), time.Now(), kafkaclient.Advises(err)}
 	if old, known := t.all[what]; known {
-		t.all[what] = trouble{text, old.since}
+		now.since = old.since
+	} else if len(t.all) >= maxTroubles {
 		return
 	}
-	if len(t.all) < maxTroubles {
-		t.all[what] = trouble{text, time.Now()}
-	}
+	t.all[what] = now
 }
 
 // maxTroubles is how many are kept, one for each partition among them.
@@ -47,13 +49,15 @@ func (t *troubles) clear(what string) {
 	delete(t.all, what)
 }
 
-// oldest is what has been wrong for longest.
+// oldest is what has been wrong for longest, of what says what to do where anything does:
+// one cause is told in several places, and some know no more than what the broker said.
 func (t *troubles) oldest() (text string, since time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	advises := false
 	for what, one := range t.all {
-		if since.IsZero() || one.since.Before(since) {
-			text, since = what+": "+one.text, one.since
+		if since.IsZero() || one.advises && !advises || one.advises == advises && one.since.Before(since) {
+			text, since, advises = what+": "+one.text, one.since, one.advises
 		}
 	}
 	return text, since
@@ -61,7 +65,7 @@ func (t *troubles) oldest() (text string, since time.Time) {
 
 // troubled notes what is wrong until it is cleared, and tells of it.
 func (s *Source) troubled(reason string, at place, err error) {
-	s.trouble.set(reason, err.Error())
+	s.trouble.set(reason, err)
 	s.event(reason, at, err)
 }
 
