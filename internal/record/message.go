@@ -69,6 +69,11 @@ func (m *Message) Size() int {
 // AppendMessage frames the message into dst. Its body must take no more than
 // MaxBodySize, and one whose value is null has no value.
 func AppendMessage(dst []byte, m *Message) []byte {
+	return append(AppendMessageHead(dst, m), m.Value...)
+}
+
+// AppendMessageHead is AppendMessage but for the value, which must come next.
+func AppendMessageHead(dst []byte, m *Message) []byte {
 	le := binary.LittleEndian
 	dst = le.AppendUint32(dst, uint32(m.Size()-FrameSize))
 	dst = le.AppendUint64(dst, uint64(m.Time))
@@ -90,7 +95,7 @@ func AppendMessage(dst []byte, m *Message) []byte {
 	if len(m.Headers) > 0 {
 		dst = appendSized(dst, m.Headers)
 	}
-	return append(dst, m.Value...)
+	return dst
 }
 
 func appendSized(dst, p []byte) []byte {

@@ -92,6 +92,9 @@ func (w *worker) take(rec *wire.Record) {
 		}
 		return
 	}
+	if rec.Size > keptChunk && w.makes() {
+		w.value = w.largeValue(rec.Size)
+	}
 	err := w.convert(m, w.pc.partition)
 	if w.noTime {
 		w.counts.noTime.Add(fresh)
@@ -102,6 +105,9 @@ func (w *worker) take(rec *wire.Record) {
 		m.Value, m.Form = rec.Value, record.FormText
 		w.put(m, refusal(w.not))
 		return
+	}
+	if rec.Size > keptChunk && !within(m.Value, rec.Value) {
+		w.forgo(rec.Value)
 	}
 	w.put(m, record.Refusal{})
 }
@@ -143,11 +149,16 @@ func (w *worker) put(m *record.Message, why record.Refusal) {
 			of, _ = w.span(m.Offset)
 		}
 	}
-	if w.why, w.of, w.next = why, of, m.Offset+1; size > keptChunk && cap(w.bodies) < size {
+	w.why, w.of, w.next = why, of, m.Offset+1
+	w.count++
+	if size <= keptChunk {
+		w.bodies = record.AppendMessage(w.bodies, m)
+		return
+	}
+	if cap(w.bodies) < size {
 		w.bodies = w.largeBodies(size)
 	}
-	w.bodies = record.AppendMessage(w.bodies, m)
-	w.count++
+	w.appendLarge(m)
 }
 
 // tellDropped notes how far a piece was counted, and tells of its tombstones that go

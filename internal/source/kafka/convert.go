@@ -117,6 +117,9 @@ func newConverter(cfg *Config) (*converter, error) {
 	return c, nil
 }
 
+// makes reports whether values become others.
+func (c *converter) makes() bool { return len(c.keys) > 0 || c.how.Format == FormatRegexp }
+
 // convert makes of a record's value that of the message, and gives it its time. An
 // error says that it is not of the format. JSON is not looked at where nothing is
 // wanted of it: the sink does, and what is none ends there as it is.

@@ -56,8 +56,10 @@ type Source struct {
 	handing sync.Mutex
 	lines   []*line
 	workers chan *worker // those that have nothing to do
-	// largest is held by the worker that has records that are larger than usual.
-	largest sync.Mutex
+	// holder is the worker that has records that are larger than usual, if one has, and letGo
+	// is closed and made anew when it has not any more. Guarded by handing.
+	holder  *worker
+	letGo   chan struct{}
 	trouble troubles
 	idle    atomic.Int32  // feeds that wait, or are about to
 	ready   chan struct{} // closed when there is a client
@@ -105,7 +107,7 @@ const (
 func New(cfg Config) (*Source, error) {
 	s := &Source{
 		cfg: cfg, partitions: make(map[place]*partition), feeds: make(map[int32]*feed), reborn: make(map[string]time.Time), woken: make(chan struct{}),
-		locate: make(chan struct{}, 1), due: make(chan struct{}, 1), closed: make(chan struct{}), ready: make(chan struct{}),
+		locate: make(chan struct{}, 1), due: make(chan struct{}, 1), closed: make(chan struct{}), ready: make(chan struct{}), letGo: make(chan struct{}),
 	}
 	if s.counts = new(counts); cfg.Instead != nil {
 		s.counts = cfg.Instead.counts

@@ -1,64 +1,204 @@
 package kafka
 
+import (
+	"time"
+	"unsafe"
+
+	"github.com/spillway/spillway/internal/record"
+	"github.com/spillway/spillway/internal/source/kafka/wire"
+)
+
 // large is what a worker holds of records that are larger than usual: what is unpacked
-// of one, a block that is unpacked at once, and the chunk that a record becomes. It is mapped and not allocated, so that it is
-// gone at once when it is not needed any more, and takes no more than is touched.
-type large struct{ window, block, bodies []byte }
-
-func (l *large) held() bool { return l.window != nil || l.block != nil || l.bodies != nil }
-
-// largeWindow gives the memory for unpacked records of a batch.
-func (w *worker) largeWindow(int) []byte {
-	w.enlarge(&w.large.window, w.cfg.MaxRecord+w.cfg.MaxRecord/8)
-	return w.large.window
+// of one, a batch that is unpacked at once, a value that is made of one, and the chunk that a record becomes. It
+// is mapped and not allocated, so that it is gone at once when it is not needed any more, and
+// takes no more than is touched.
+//
+// One worker at a time has any, or a decompressor that holds much. What would hold many
+// small records would have to hold many large ones.
+type large struct {
+	window, block, value, bodies mapping
+	ring                         int64 // bytes of a decompressor
+	holds                        bool
 }
 
-// largeBlock gives the memory for a block that is unpacked at once.
+// mapping is memory of which size bytes are to be touched.
+type mapping struct {
+	data []byte
+	size int64
+}
+
+// largeWindow gives the memory for unpacked records of a batch.
+func (w *worker) largeWindow(size int) []byte {
+	if w.large.window.data == nil {
+		w.enlarge(&w.large.window, w.mostLarge())
+	}
+	w.touch(&w.large.window, size)
+	return w.large.window.data
+}
+
+// mostLarge is what the largest record takes with what stands beside it, in bytes.
+func (w *worker) mostLarge() int { return w.cfg.MaxRecord + w.cfg.MaxRecord/8 }
+
+// largeBlock gives the memory for what is unpacked at once.
 func (w *worker) largeBlock(size int) []byte {
-	if len(w.large.block) < size {
+	if len(w.large.block.data) < size {
 		w.enlarge(&w.large.block, size)
 	}
-	return w.large.block
+	w.touch(&w.large.block, size)
+	return w.large.block.data
+}
+
+// largeValue gives the memory for a value that is made of a record of that size.
+func (w *worker) largeValue(size int) []byte {
+	if size += size/8 + wire.Stride; len(w.large.value.data) < size {
+		w.enlarge(&w.large.value, max(size, w.mostLarge()))
+	}
+	w.touch(&w.large.value, size)
+	return w.large.value.data[:0]
 }
 
 // largeBodies gives the memory for a chunk of that size, when there is nothing in the
 // one before.
 func (w *worker) largeBodies(size int) []byte {
-	if len(w.large.bodies) < size {
-		w.enlarge(&w.large.bodies, max(size, w.cfg.MaxRecord+w.cfg.MaxRecord/8))
+	if len(w.large.bodies.data) < size {
+		w.enlarge(&w.large.bodies, max(size, w.mostLarge()))
 	}
-	return w.large.bodies[:0]
+	w.touch(&w.large.bodies, size)
+	return w.large.bodies.data[:0]
 }
 
-// enlarge maps memory. One worker at a time has any: what is to hold many small records
-// would have to hold many large ones.
-func (w *worker) enlarge(which *[]byte, size int) {
-	if !w.large.held() {
-		w.largest.Lock()
-	}
-	w.reduce(which)
-	*which = mapMemory(size)
+// largeRing notes what a decompressor will hold.
+func (w *worker) largeRing(size int) {
+	w.hold()
+	w.large.ring += int64(size)
 	w.memory.overdraw(int64(size))
 }
 
-func (w *worker) reduce(which *[]byte) {
-	if *which != nil {
-		w.memory.give(int64(len(*which)))
-		unmap(*which)
-		*which = nil
+// enlarge maps memory.
+func (w *worker) enlarge(which *mapping, size int) {
+	w.hold()
+	w.reduce(which)
+	which.data = mapMemory(size)
+}
+
+// touch counts what is to be touched.
+func (w *worker) touch(which *mapping, size int) {
+	if more := int64(size) - which.size; more > 0 {
+		which.size += more
+		w.memory.overdraw(more)
 	}
+}
+
+func (w *worker) reduce(which *mapping) {
+	if which.data != nil {
+		w.memory.give(which.size)
+		unmap(which.data)
+		*which = mapping{}
+	}
+}
+
+// hold waits for the turn to hold what is large.
+func (w *worker) hold() {
+	for !w.large.holds {
+		next, freed := w.tryHold()
+		if freed == nil {
+			return
+		}
+		select {
+		case <-freed:
+		case <-time.After(next):
+		}
+	}
+}
+
+// tryHold takes the turn, or says when to try again. Who has it and waits for its route
+// with small records has them fetched again.
+func (w *worker) tryHold() (next time.Duration, freed <-chan struct{}) {
+	w.handing.Lock()
+	defer w.handing.Unlock()
+	next = heldAfter
+	if has := w.holder; has != nil && !has.line.since.IsZero() && !has.line.held && has.large.bodies.data == nil {
+		if next = heldAfter - time.Since(has.line.since); next <= 0 {
+			has.line.giveUp()
+			next = heldAfter
+		}
+	}
+	if w.holder != nil {
+		return next, w.letGo
+	}
+	w.holder, w.large.holds = w, true
+	return 0, nil
 }
 
 // shrink lets go of what large records have taken, at the end of a batch.
 func (w *worker) shrink() {
-	if !w.large.held() {
+	if !w.large.holds {
 		return
 	}
 	w.flush()
+	w.handing.Lock()
+	defer w.handing.Unlock()
+	if w.large.bodies.data != nil {
+		w.bodies = newBodies()
+		w.reduce(&w.large.bodies)
+	}
+	w.abandon()
+}
+
+// abandon lets go of all but the chunk that is being handed over, and of the turn where
+// that is not large. handing is held, and the worker waits for its route, or calls it.
+func (w *worker) abandon() {
+	if !w.large.holds {
+		return
+	}
 	w.records.Trim()
-	w.bodies, w.value = newBodies(), nil
+	w.value = nil
 	w.reduce(&w.large.window)
 	w.reduce(&w.large.block)
-	w.reduce(&w.large.bodies)
-	w.largest.Unlock()
+	w.reduce(&w.large.value)
+	w.memory.give(w.large.ring)
+	if w.large.ring = 0; w.large.bodies.data == nil {
+		w.large.holds, w.holder = false, nil
+		close(w.letGo)
+		w.letGo = make(chan struct{})
+	}
+}
+
+// appendLarge appends a large message. What was copied of its value is given back as that
+// goes on, so that it is nearly never there twice.
+func (w *worker) appendLarge(m *record.Message) {
+	w.bodies = record.AppendMessageHead(w.bodies, m)
+	for rest := m.Value; len(rest) > 0; {
+		n := min(len(rest), wire.Stride)
+		w.bodies = append(w.bodies, rest[:n]...)
+		w.forgo(rest[:n])
+		rest = rest[n:]
+	}
+}
+
+// forgo gives back the pages of what is not looked at any more, where it is mapped.
+func (w *worker) forgo(b []byte) {
+	in := w.large.window.data
+	switch {
+	case within(b, in):
+	case within(b, w.large.block.data):
+		in = w.large.block.data
+	case within(b, w.large.value.data):
+		in = w.large.value.data
+	case w.pc.block != nil && w.pc.block.mapped && within(b, w.pc.block.data):
+		in = w.pc.block.data
+	default:
+		return
+	}
+	from := int(uintptr(unsafe.Pointer(&b[0])) - uintptr(unsafe.Pointer(&in[0])))
+	dropPages(in, from, from+len(b))
+}
+
+// within reports whether a part of memory lies in another.
+func within(b, in []byte) bool {
+	if len(b) == 0 || len(in) == 0 {
+		return false
+	}
+	at, begin := uintptr(unsafe.Pointer(&b[0])), uintptr(unsafe.Pointer(&in[0]))
+	return at >= begin && at < begin+uintptr(len(in))
 }

@@ -26,6 +26,7 @@ type line struct {
 	allowed int64
 
 	now   *piece    // is being handed over
+	by    *worker   // who does so
 	since time.Time // when it began to wait for its route; zero where it does not
 	at    int64     // the offset behind what waits for the route
 	// held: what waited was given up, and the route has no room yet.
@@ -125,6 +126,9 @@ func (s *Source) push(broker int32, pieces []*piece) {
 func (l *line) run() {
 	w := l.borrow()
 	w.line = l
+	l.handing.Lock()
+	l.by = w
+	l.handing.Unlock()
 	for pc := l.next(); pc != nil; pc = l.next() {
 		w.piece(pc)
 	}
@@ -226,6 +230,7 @@ func (l *line) giveUp() {
 		l.forget(pc)
 	}
 	l.queue = nil
+	l.by.abandon()
 }
 
 // giveUp has a partition read again from an offset on, unless it goes back already.

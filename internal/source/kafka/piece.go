@@ -99,7 +99,7 @@ func newWorker(s *Source) *worker {
 		panic("BUG: New has made one of the same: " + err.Error())
 	}
 	w := &worker{Source: s, converter: c, records: wire.Records{Max: s.cfg.MaxRecord}}
-	w.records.Large, w.records.Block = w.largeWindow, w.largeBlock
+	w.records.Large, w.records.Block, w.records.Ring = w.largeWindow, w.largeBlock, w.largeRing
 	return w
 }
 
@@ -114,7 +114,6 @@ func (w *worker) piece(pc *piece) {
 	defer w.tellDropped()
 	defer w.shrink()
 	if w.records.Passed = nil; pc.block.aside {
-		w.records.Passed = pc.block.passed
 		defer w.guard(pc)()
 	}
 	w.now = time.Now().UnixNano()
@@ -122,6 +121,10 @@ func (w *worker) piece(pc *piece) {
 		batch, after, ok := wire.Split(rest)
 		if !ok {
 			break
+		}
+		if begin := len(pc.batches) - len(rest); pc.block.mapped {
+			// Its head is looked at again where it is damaged.
+			w.records.Passed = func(at int) { pc.block.passed(begin+wire.HeadSize, begin+at) }
 		}
 		rest = after
 		if wire.MagicOf(batch) != wire.Magic {

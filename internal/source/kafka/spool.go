@@ -67,11 +67,26 @@ func (m *memory) putAside(in io.Reader, n int) (b *block, err error) {
 	return b, nil
 }
 
-// passed gives back the pages of a mapped block: who looks at them again reads them from
-// the file.
-func (b *block) passed() {
-	// What cannot be given back is given back with the block.
-	_ = unix.Madvise(b.data, unix.MADV_DONTNEED)
+// passed gives back the pages of a mapped block between two places, which are looked at no
+// more. Of a file all are given back: who looks at them again reads them from there.
+func (b *block) passed(from, to int) {
+	if b.aside {
+		from, to = 0, len(b.data)
+	}
+	dropPages(b.data, from, to)
+}
+
+// dropPages gives back whole pages between two places of what is mapped.
+func dropPages(data []byte, from, to int) {
+	page := os.Getpagesize()
+	from = (from + page - 1) &^ (page - 1)
+	if to < len(data) {
+		to &^= page - 1
+	}
+	if from < to {
+		// What cannot be given back is given back with the mapping.
+		_ = unix.Madvise(data[from:to], unix.MADV_DONTNEED)
+	}
 }
 
 // mapMemory returns n bytes outside of the Go heap. Where the system has none, there is none in the heap either.

@@ -124,7 +124,7 @@ func TestFault(t *testing.T) {
 	if got := s.Counts().Trouble; !strings.Contains(got, "put aside") {
 		t.Errorf("the trouble is %q", got)
 	}
-	if p.fetchAt != 7 || p.stream != 1 || p.notBefore.IsZero() || w.large.window != nil {
+	if p.fetchAt != 7 || p.stream != 1 || p.notBefore.IsZero() || w.large.window.data != nil {
 		t.Errorf("it is read on from %d, not before %s", p.fetchAt, p.notBefore)
 	}
 	b.release()

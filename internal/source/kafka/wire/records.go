@@ -30,21 +30,28 @@ type Record struct {
 type Records struct {
 	// Max is the largest record, in bytes with its key and headers.
 	Max int
-	// Passed is called when another Stride bytes of a batch were read, or so: what is
-	// before them is not looked at any more. It may be nil.
-	Passed func()
+	// Passed is called when another Stride bytes of a batch were read, or so, with how many:
+	// what is before them is not looked at any more. It may be nil.
+	Passed func(at int)
 	// Large gives the memory in which more than Usual bytes are held of what is unpacked,
 	// for a record of that size, until the next batch or Trim. It may be nil.
 	Large func(size int) []byte
-	// Block is the same for a block of snappy, which is unpacked at once.
+	// Block is the same for what is unpacked at once.
 	Block func(size int) []byte
+	// Ring is told of decompressors that hold more than maxRing bytes until Trim, and of how
+	// many. It may be nil.
+	Ring func(size int)
 
-	head   Head
-	left   int
-	window window
-	unpack unpackers
-	told   int // how far the batch was when Passed was called
-	err    error
+	head    Head
+	left    int
+	window  window
+	unpack  unpackers
+	told    int // how far the batch was when Passed was called
+	at      int // where the present record begins, in what is unpacked
+	atOnce  bool
+	ringed  bool
+	untried int // how many batches of unknown size are not to be tried at once
+	err     error
 }
 
 // Stride is how often Passed is called, and Usual how large a window may be without
@@ -59,20 +66,37 @@ func (r *Records) ReadHead(batch []byte, h *Head) error { return readHead(batch,
 
 // Begin turns to another batch, whose header was read from it.
 func (r *Records) Begin(batch []byte, h *Head) error {
-	r.head, r.left, r.err, r.told = *h, h.Count, nil, 0
-	body := batch[headSize:]
+	r.head, r.left, r.err, r.told, r.atOnce = *h, h.Count, nil, 0, false
+	body := batch[HeadSize:]
+	r.window = window{kept: r.window.keep()}
 	if h.Compression == None {
-		r.window = window{buf: body, end: len(body), kept: r.window.keep()}
+		r.window.buf, r.window.end = body, len(body)
 		return nil
 	}
+	if all, ok := r.whole(h.Compression, body); ok {
+		r.window.buf, r.window.end, r.atOnce = all, len(all), true
+		if r.Passed != nil {
+			r.Passed(len(batch))
+		}
+		return nil
+	}
+	if size := ring(h.Compression, body); size > maxRing {
+		if r.Ring != nil {
+			r.Ring(size)
+		}
+		r.ringed = true
+	}
 	r.unpack.snappy.large = r.Block
-	in, err := r.unpack.open(h.Compression, body, r.Max)
+	in, err := r.unpack.open(h.Compression, body, r.mostUnpacked())
 	if err != nil {
 		return err
 	}
 	r.window = window{in: in, buf: r.window.keep()}
 	return nil
 }
+
+// mostUnpacked is the largest block of snappy, in bytes.
+func (r *Records) mostUnpacked() int { return max(2*r.Max, usualUnpacked) }
 
 // Err is why Next has no more, nil at the end of the batch.
 func (r *Records) Err() error { return r.err }
@@ -99,24 +123,30 @@ func (r *Records) Next(rec *Record) bool {
 
 // pass tells how far the batch was read. A record that lies in it is still to be looked at.
 func (r *Records) pass() {
-	at := r.window.begin
+	at := r.at
 	if r.window.in != nil {
 		at = r.unpack.passed(r.head.Compression)
 	}
-	if at-r.told >= Stride {
+	if at-r.told >= Stride && !r.atOnce {
 		r.told = at
-		r.Passed()
+		r.Passed(HeadSize + at)
 	}
 }
 
-// Trim lets go of what is larger than Usual, at the end of a batch.
+// Trim lets go of what is larger than Usual, at the end of a batch. Nothing of that is
+// looked at.
 func (r *Records) Trim() {
+	if r.ringed {
+		r.unpack.forget()
+		r.ringed = false
+	}
 	kept := r.window.keep()
 	r.window = window{kept: kept}
 	r.unpack.snappy.reset(nil, 0)
 }
 
 func (r *Records) next(rec *Record) error {
+	r.at = r.window.begin
 	if r.quick(rec) {
 		return nil
 	}

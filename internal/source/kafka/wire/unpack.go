@@ -22,6 +22,10 @@ const maxZstdWindow = 16 << 20
 // brokers' usual limit, 1 MiB, unpack to some twenty times as much at most.
 const usualUnpacked = 24 << 20
 
+// maxRing is what a decompressor may hold of what it has unpacked, for back references, of
+// which nobody need know, in bytes.
+const maxRing = 512 << 10
+
 // unpackers are the decompressors, each made when it is first needed.
 type unpackers struct {
 	src    bytes.Reader
@@ -47,19 +51,55 @@ func (u *unpackers) open(c Compression, body []byte, limit int) (io.Reader, erro
 		u.lz4.Reset(&u.src)
 		return u.lz4, nil
 	case Zstd:
-		if u.zstd == nil {
-			var err error
-			u.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxZstdWindow))
-			if err != nil {
-				return nil, wrap("zstd", err)
-			}
+		d, err := u.decoder()
+		if err != nil {
+			return nil, wrap("zstd", err)
 		}
-		return u.zstd, wrap("zstd", u.zstd.Reset(&u.src))
+		return d, wrap("zstd", d.Reset(&u.src))
 	case Snappy:
-		u.snappy.reset(body, max(2*limit, usualUnpacked))
+		u.snappy.reset(body, limit)
 		return &u.snappy, nil
 	}
 	return nil, fmt.Errorf("found compression %d, expected gzip, snappy, lz4 or zstd", c)
+}
+
+// decoder is that of zstd.
+func (u *unpackers) decoder() (d *zstd.Decoder, err error) {
+	if u.zstd == nil {
+		u.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxWindow(maxZstdWindow), zstd.WithDecodeAllCapLimit(true))
+	}
+	return u.zstd, err
+}
+
+// ring is how much a decompressor will hold of what it has unpacked, in bytes.
+func ring(c Compression, body []byte) int {
+	switch c {
+	case Zstd:
+		var h zstd.Header
+		if h.Decode(body[:min(len(body), zstd.HeaderMaxSize)]) != nil || h.Skippable {
+			return maxZstdWindow // It may be anything.
+		}
+		window := int(min(h.WindowSize, maxZstdWindow))
+		if h.SingleSegment {
+			window = int(min(h.FrameContentSize, maxZstdWindow))
+		}
+		return window + 2*min(window, 128<<10)
+	case LZ4:
+		if len(body) < lz4Descriptor {
+			return 0
+		}
+		return 2 * lz4Block(body) // and what it is unpacked from
+	}
+	return 0
+}
+
+// forget lets go of decompressors that hold much.
+func (u *unpackers) forget() {
+	if u.zstd != nil {
+		u.zstd.Close()
+	}
+	u.zstd, u.lz4 = nil, nil
 }
 
 // passed is how many bytes of a batch were read.
@@ -101,12 +141,14 @@ var javaMagic = []byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0}
 
 const javaHead = 16
 
+func isFramed(src []byte) bool { return bytes.HasPrefix(src, javaMagic) && len(src) >= javaHead }
+
 func (s *snappyReader) reset(src []byte, limit int) {
 	if cap(s.buf) > keptSize {
 		s.buf = nil
 	}
 	s.framed, s.src, s.out, s.limit = false, src, nil, limit
-	if bytes.HasPrefix(src, javaMagic) && len(src) >= javaHead {
+	if isFramed(src) {
 		s.framed, s.src = true, src[javaHead:]
 	}
 }

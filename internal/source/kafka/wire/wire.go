@@ -37,7 +37,7 @@ import (
 // Sizes in bytes: of what every format begins with, and of a batch's header.
 const (
 	prefixSize = 17
-	headSize   = 61
+	HeadSize   = 61
 )
 
 // Magic is the only format that ReadHead reads. Brokers older than 0.11, and topics
@@ -105,7 +105,7 @@ var ErrChecksum = errors.New("its checksum does not match")
 // Bounds returns the offsets of the first and the last record of a batch from Split,
 // without a look at the rest. ok is false where it is none of format 2.
 func Bounds(batch []byte) (first, last int64, ok bool) {
-	if len(batch) < headSize || MagicOf(batch) != Magic {
+	if len(batch) < HeadSize || MagicOf(batch) != Magic {
 		return 0, 0, false
 	}
 	first = int64(binary.BigEndian.Uint64(batch))
@@ -120,7 +120,7 @@ func Bounds(batch []byte) (first, last int64, ok bool) {
 // against its checksum.
 func ReadHead(batch []byte, h *Head) error { return readHead(batch, h, nil) }
 
-func readHead(batch []byte, h *Head, passed func()) error {
+func readHead(batch []byte, h *Head, passed func(at int)) error {
 	be := binary.BigEndian
 	first, last, ok := Bounds(batch)
 	if !ok {
@@ -144,7 +144,7 @@ func readHead(batch []byte, h *Head, passed func()) error {
 }
 
 // checksum adds up all bytes, and tells from time to time how far it is.
-func checksum(b []byte, passed func()) (sum uint32) {
+func checksum(b []byte, passed func(at int)) (sum uint32) {
 	if passed == nil {
 		return crc32.Checksum(b, castagnoli)
 	}
@@ -152,7 +152,7 @@ func checksum(b []byte, passed func()) (sum uint32) {
 		n := min(len(b), Stride)
 		sum = crc32.Update(sum, castagnoli, b[:n])
 		b = b[n:]
-		passed()
+		passed(0) // All is looked at again.
 	}
 	return sum
 }
