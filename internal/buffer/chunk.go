@@ -1,6 +1,8 @@
 package buffer
 
 import (
+	"context"
+
 	"github.com/spillway/spillway/internal/budget"
 	"github.com/spillway/spillway/internal/ledger"
 	"github.com/spillway/spillway/internal/record"
@@ -19,11 +21,20 @@ type arrival struct {
 	held bool
 }
 
+// until is when the chunk is wanted back.
+func (a *arrival) until() context.Context {
+	if a.Until == nil {
+		return context.Background()
+	}
+	return a.Until
+}
+
 // Admit admits a chunk, whole or not at all; see source.Chunks. Where the buffer
 // waits, or a disk fails, in the middle of one that is larger than a block, what is
 // left of it may be lost; that is counted, and its Done is told false.
 //
-// It returns what is to go elsewhere, or nil: see Leave.
+// It returns what is to go elsewhere, see Leave, or back to its source, see
+// record.Chunk; else nil.
 func (b *Buffer) Admit(s *record.Stream, c *record.Chunk) (rest *record.Chunk) {
 	b.mu.Lock()
 	defer b.unlock()
@@ -37,7 +48,7 @@ func (b *Buffer) Admit(s *record.Stream, c *record.Chunk) (rest *record.Chunk) {
 	b.awaitPieces(st)
 	a := arrival{Chunk: c, stream: st}
 	a.at, _ = b.stamp(st, c.Time, len(c.Bodies))
-	if why, ok := b.mayExpect(c); !ok {
+	if why, ok := b.mayExpect(&a); !ok {
 		return b.refuse(&a, why)
 	}
 	if len(c.Bodies)+c.Head() > b.sizes.piece {
@@ -85,7 +96,7 @@ func (b *Buffer) admitPiece(a *arrival, bodies []byte, added record.Added, posit
 				return "", true
 			}
 		}
-		if why, ok := b.makeRoom(st, need); !ok {
+		if why, ok := b.makeRoomUntil(a.until(), st, need); !ok {
 			return why, false
 		}
 		b.restamp(a, &batch, len(bodies))

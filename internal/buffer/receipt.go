@@ -81,11 +81,11 @@ func (b *Buffer) tellSource(done func(ok bool), ok bool) {
 // mayExpect makes sure that there is room for one more receipt, where a chunk needs
 // one: sources that ask to be told and send on without waiting must not take memory
 // without end.
-func (b *Buffer) mayExpect(c *record.Chunk) (ledger.Reason, bool) {
-	if c.Done == nil || c.Level == record.LevelMemory || b.expected < b.sizes.receipts {
+func (b *Buffer) mayExpect(a *arrival) (ledger.Reason, bool) {
+	if a.Done == nil || a.Level == record.LevelMemory || b.expected < b.sizes.receipts {
 		return "", true
 	}
-	patience := patience{buffer: b}
+	patience := patience{buffer: b, until: a.until()}
 	defer patience.end()
 	for b.expected >= b.sizes.receipts {
 		switch {

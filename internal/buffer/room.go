@@ -1,6 +1,7 @@
 package buffer
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -12,10 +13,15 @@ import (
 // makeRoom gives the tail room for need bytes of st, or says for which reason
 // they must go instead.
 func (b *Buffer) makeRoom(st *stream, need int) (ledger.Reason, bool) {
+	return b.makeRoomUntil(context.Background(), st, need)
+}
+
+// makeRoomUntil is makeRoom for what is wanted back once ctx ends.
+func (b *Buffer) makeRoomUntil(ctx context.Context, st *stream, need int) (ledger.Reason, bool) {
 	if st.lost.Lost > 0 {
 		need += record.LossSize
 	}
-	patience := patience{buffer: b}
+	patience := patience{buffer: b, until: ctx}
 	defer patience.end()
 	if b.disk != nil {
 		return b.makeRoomOnDisk(need, &patience)
@@ -143,15 +149,24 @@ type patience struct {
 	buffer *Buffer
 	timer  *time.Timer
 	over   bool
+	until  context.Context // nil is for ever
+	stop   func() bool     // has it wake nobody any more
 }
 
 // wait waits for a change of the buffer, and reports false where nobody is to wait here
-// any more: see Leave. After max-block it makes the buffer give up: from then on records
+// any more, see Leave, or not for this. After max-block it makes the buffer give up: from then on records
 // that find no room are dropped, until there is room again.
 func (p *patience) wait() bool {
 	b := p.buffer
-	if b.leaving {
+	if b.leaving || p.until != nil && p.until.Err() != nil {
 		return false
+	}
+	if p.stop == nil && p.until != nil && p.until.Done() != nil {
+		p.stop = context.AfterFunc(p.until, func() {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.changed.Broadcast()
+		})
 	}
 	if p.timer == nil && b.cfg.MaxBlock > 0 {
 		p.timer = time.AfterFunc(b.cfg.MaxBlock, func() {
@@ -181,6 +196,9 @@ func (b *Buffer) await() {
 func (p *patience) end() {
 	if p.timer != nil {
 		p.timer.Stop()
+	}
+	if p.stop != nil {
+		p.stop()
 	}
 }
 

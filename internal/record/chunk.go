@@ -1,6 +1,7 @@
 package record
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 )
@@ -119,6 +120,9 @@ type Chunk struct {
 	Refusal Refusal
 	// Level is what Done waits for.
 	Level Level
+	// Until, which may be nil, is ended by a source that wants back what waits for room: it is
+	// told false, and counted nowhere. Where a chunk goes to several legs it is not looked at.
+	Until context.Context
 	// Done, which may be nil, is told exactly once, during the call or later, never
 	// under a lock of the buffer: true when every record has reached the level or is
 	// settled (delivered, a durable dead letter, dropped by a policy that was asked
@@ -126,6 +130,9 @@ type Chunk struct {
 	// What is told false is never acknowledged.
 	Done func(ok bool)
 }
+
+// Unwanted reports whether the source wants back what is not admitted of the chunk.
+func (c *Chunk) Unwanted() bool { return c.Until != nil && c.Until.Err() != nil }
 
 // Batch is the head of a batch that holds records of the chunk, from the one at index
 // position on: all but where it stands in its stream, and what is in it.

@@ -76,7 +76,11 @@ func (m *moved) next() *record.Chunk {
 // give back to those of the table that is in use then.
 func (r *Router) pass(c *record.Chunk, m *moved, pick func(t *Table) []Leg) {
 	for ; c != nil; c = m.next() {
-		r.passOnce(c, m, pick)
+		if !c.Unwanted() {
+			r.passOnce(c, m, pick)
+		} else if c.Done != nil {
+			c.Done(false) // It goes back to its source.
+		}
 	}
 	if m.long == nil {
 		return

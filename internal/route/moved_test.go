@@ -1,6 +1,7 @@
 package route_test
 
 import (
+	"context"
 	"slices"
 	"testing"
 
@@ -114,5 +115,34 @@ func TestTextThatALegGivesBack(t *testing.T) {
 	want := []string{"a gets app.x: one\ntwo\n", "d gets app.x: two\n", "a gets app.x: part ", "d gets app.x: part "}
 	if diff := cmp.Diff(slices.Sorted(slices.Values(want)), slices.Sorted(slices.Values(w.log))); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestChunkWantedBack goes to no leg any more, and its source is told; where it goes to several, which may have taken
+// it, it is not given back.
+func TestChunkWantedBack(t *testing.T) {
+	for tag, want := range map[string]string{"one": "back", "app.x": "taken"} {
+		w := newWorld()
+		one := &leg{name: "one", log: &w.log}
+		w.Swap(route.NewTable([]*route.Route{{Match: prefixed("app."), Legs: []route.Leg{w.a, w.b}}, {Match: prefixed("one"), Legs: []route.Leg{one}}},
+			&route.Route{Legs: []route.Leg{w.stray}}, &route.Route{Legs: []route.Leg{w.bad}}, func(*record.Chunk) {}))
+		until, recall := context.WithCancel(t.Context())
+		one.leaves = recall
+		bodies, _ := record.AppendBody(make([]byte, 0, 2*(record.FrameSize+1)), []byte("x"))
+		got := ""
+		w.Admit(&record.Chunk{Tag: tag, Bodies: bodies, Count: 1, Until: until, Done: func(ok bool) {
+			got += map[bool]string{true: "taken", false: "back"}[ok]
+		}})
+		for _, l := range []*leg{w.a, w.b} {
+			for i, done := range l.held {
+				if done(true); l.chunks[i].Until != nil {
+					t.Error("a leg may give back what another one has taken")
+				}
+			}
+		}
+		if got != want {
+			t.Errorf("%s: its source is told %q, expected %q", tag, got, want)
+		}
+		recall()
 	}
 }

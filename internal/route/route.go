@@ -107,7 +107,9 @@ func (t *Table) admit(legs []Leg, c *record.Chunk, m *moved) {
 	}
 	for _, l := range legs {
 		part := *c
-		part.Done = done
+		if part.Done = done; len(legs) > 1 {
+			part.Until = nil
+		}
 		m.admit(l, &part)
 	}
 }

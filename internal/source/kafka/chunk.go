@@ -212,6 +212,9 @@ func (w *worker) flush() {
 		Tag: p.tag, Time: time.Now().UnixNano(), Encoding: record.EncodingMessage, Bodies: w.bodies, Count: w.count, Partition: p.at, Refusal: w.why, Level: w.cfg.Level,
 		Done: func(ok bool) { w.told(p, s, ok) },
 	}
+	if w.large.bodies.data != nil {
+		w.mayRecall(c)
+	}
 	w.counts.records.Add(int64(w.count))
 	w.counts.bytes.Add(int64(len(w.bodies)))
 	w.counts.chunks.Add(1)

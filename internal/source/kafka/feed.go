@@ -1,6 +1,9 @@
 package kafka
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // feed asks one broker for the partitions that it leads, and has what it gets handed
 // over while it asks for more.
@@ -52,14 +55,11 @@ func (f *feed) reserve() (waited, ok bool) {
 			return waited, true
 		}
 		waited = true
-		next := f.relieve()
-		var timeout <-chan time.Time
-		if next > 0 {
-			timeout = time.After(next)
-		}
+		// A line that does not wait for its route now may begin to.
+		next := cmp.Or(f.relieve(), heldAfter)
 		select {
 		case <-freed:
-		case <-timeout:
+		case <-time.After(next):
 		case <-f.ctx.Done():
 			return waited, false
 		}

@@ -189,7 +189,16 @@ func (k *sink) Reject(c *record.Chunk) { k.take(c, true) }
 
 func (k *sink) take(c *record.Chunk, refused bool) {
 	if gate := k.gate[k.Route(c.Tag)]; gate != nil {
-		<-gate
+		var until <-chan struct{}
+		if c.Until != nil {
+			until = c.Until.Done()
+		}
+		select {
+		case <-gate:
+		case <-until:
+			c.Done(false)
+			return
+		}
 	}
 	var all []message
 	b := record.Batch{Encoding: c.Encoding}

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"time"
 	"unsafe"
 
@@ -13,8 +14,9 @@ import (
 // is mapped and not allocated, so that it is gone at once when it is not needed any more, and
 // takes no more than is touched.
 //
-// One worker at a time has any, or a decompressor that holds much. What would hold many
-// small records would have to hold many large ones.
+// One worker at a time has any, or a decompressor that holds much. A route without room
+// keeps others from it for heldAfter alone: then what waits for that route is given up, and a
+// chunk of its own taken back (record.Chunk.Until), to be fetched again.
 type large struct {
 	window, block, value, bodies mapping
 	ring                         int64 // bytes of a decompressor
@@ -112,12 +114,12 @@ func (w *worker) hold() {
 }
 
 // tryHold takes the turn, or says when to try again. Who has it and waits for its route
-// with small records has them fetched again.
+// has what waits fetched again.
 func (w *worker) tryHold() (next time.Duration, freed <-chan struct{}) {
 	w.handing.Lock()
 	defer w.handing.Unlock()
 	next = heldAfter
-	if has := w.holder; has != nil && !has.line.since.IsZero() && !has.line.held && has.large.bodies.data == nil {
+	if has := w.holder; has != nil && !has.line.since.IsZero() && !has.line.held {
 		if next = heldAfter - time.Since(has.line.since); next <= 0 {
 			has.line.giveUp()
 			next = heldAfter
@@ -128,6 +130,22 @@ func (w *worker) tryHold() (next time.Duration, freed <-chan struct{}) {
 	}
 	w.holder, w.large.holds = w, true
 	return 0, nil
+}
+
+// mayRecall lets a chunk be taken back while it waits for its route. It counts then as never
+// handed over.
+func (w *worker) mayRecall(c *record.Chunk) {
+	until, recall := context.WithCancel(context.Background())
+	told, records, size := c.Done, c.Count, len(c.Bodies)
+	c.Until, w.recall = until, recall
+	c.Done = func(ok bool) {
+		if !ok && until.Err() != nil {
+			w.counts.records.Add(-int64(records))
+			w.counts.bytes.Add(-int64(size))
+			w.counts.chunks.Add(-1)
+		}
+		told(ok)
+	}
 }
 
 // shrink lets go of what large records have taken, at the end of a batch.
@@ -146,10 +164,14 @@ func (w *worker) shrink() {
 }
 
 // abandon lets go of all but the chunk that is being handed over, and of the turn where
-// that is not large. handing is held, and the worker waits for its route, or calls it.
+// that is not large; a large one is wanted back. handing is held, and the worker waits for
+// its route, or calls it.
 func (w *worker) abandon() {
 	if !w.large.holds {
 		return
+	}
+	if w.large.bodies.data != nil {
+		w.recall()
 	}
 	w.records.Trim()
 	w.value = nil

@@ -35,51 +35,54 @@ func writeBatch(t *testing.T, c *cluster, topic string, codec kgo.CompressionCod
 // TestTurn: routes without room that have got half of a batch which unpacks to more than is usual let another one
 // have its turn.
 func TestTurn(t *testing.T) {
-	const records, full = 3000, 3
 	for name, codec := range codecs() {
-		t.Run(name, func(t *testing.T) {
-			topics := []string{"open"}
-			k := &sink{t: t, gate: make(map[string]chan struct{})}
-			for i := range full {
-				topics = append(topics, fmt.Sprint("full", i))
-				k.gate[topics[i+1]] = make(chan struct{})
-			}
-			c := newCluster(t, kfake.SeedTopics(1, topics...), kfake.BrokerConfigs(map[string]string{"message.max.bytes": "80000000"}))
-			for _, topic := range topics[1:] {
-				writeBatch(t, c, topic, codec, records, 1000)
-			}
-			cfg := c.config(k, topics...)
-			cfg.Memory, cfg.Convert.Format, cfg.Spool = 16<<20, FormatText, t.TempDir()
-			s := start(t, cfg)
-			open := sync.OnceFunc(func() {
-				for _, gate := range k.gate {
-					close(gate)
-				}
-			})
-			t.Cleanup(open)
-			await(t, "routes without room", func() bool {
-				s.handing.Lock()
-				defer s.handing.Unlock()
-				waiting := 0
-				for _, l := range s.lines {
-					if l.held || !l.since.IsZero() {
-						waiting++
-					}
-				}
-				return waiting == full
-			})
-			writeBatch(t, c, "open", codec, records, 1000)
-			await(t, "everything of the route that has room", k.has(records))
-			open()
-			await(t, "the rest", k.has(records*len(topics)))
-			var partitions []string
-			for _, topic := range topics {
-				partitions = append(partitions, topic+"/0")
-				await(t, "the commits", func() bool { return c.committed("group", topic, 0) == records })
-			}
-			k.inOrder(t, records, partitions...)
-		})
+		t.Run(name, func(t *testing.T) { tryTurn(t, codec, 3000, 1000) })
+		t.Run(name+", large records", func(t *testing.T) { tryTurn(t, codec, 3, 3<<20) })
 	}
+}
+
+func tryTurn(t *testing.T, codec kgo.CompressionCodec, records, size int) {
+	const full = 3
+	topics := []string{"open"}
+	k := &sink{t: t, gate: make(map[string]chan struct{})}
+	for i := range full {
+		topics = append(topics, fmt.Sprint("full", i))
+		k.gate[topics[i+1]] = make(chan struct{})
+	}
+	c := newCluster(t, kfake.SeedTopics(1, topics...), kfake.BrokerConfigs(map[string]string{"message.max.bytes": "80000000"}))
+	for _, topic := range topics[1:] {
+		writeBatch(t, c, topic, codec, records, size)
+	}
+	cfg := c.config(k, topics...)
+	cfg.Memory, cfg.MaxRecord, cfg.Convert.Format, cfg.Spool = 16<<20, 4<<20, FormatText, t.TempDir()
+	s := start(t, cfg)
+	open := sync.OnceFunc(func() {
+		for _, gate := range k.gate {
+			close(gate)
+		}
+	})
+	t.Cleanup(open)
+	await(t, "routes without room", func() bool {
+		s.handing.Lock()
+		defer s.handing.Unlock()
+		waiting := 0
+		for _, l := range s.lines {
+			if l.held || !l.since.IsZero() {
+				waiting++
+			}
+		}
+		return waiting == full || size > 1<<20 && s.Counts().GivenUp >= full
+	})
+	writeBatch(t, c, "open", codec, records, size)
+	await(t, "everything of the route that has room", k.has(records))
+	open()
+	await(t, "the rest", k.has(records*len(topics)))
+	var partitions []string
+	for _, topic := range topics {
+		partitions = append(partitions, topic+"/0")
+		await(t, "the commits", func() bool { return c.committed("group", topic, 0) == int64(records) })
+	}
+	k.inOrder(t, records, partitions...)
 }
 
 // TestLargeRecords: records that are larger than usual, among small ones, come as they are, in whatever they are

@@ -91,6 +91,8 @@ type worker struct {
 	builder
 	// large is what is mapped for records of this worker that are larger than usual.
 	large large
+	// recall has the chunk that is being handed over given back, where that is large.
+	recall func()
 }
 
 func newWorker(s *Source) *worker {

@@ -124,7 +124,7 @@ type Counts struct {
 	Missed int64 `json:"missed"`
 	// Aborted are records of transactions that were aborted.
 	Aborted int64 `json:"aborted"`
-	// Lost are chunks that were lost on the way, and are read again. Late are those
+	// Lost are chunks that were lost on the way, or taken back from a route without room, and are read again. Late are those
 	// that were told of when their partition had gone to another member.
 	Lost int64 `json:"lost_and_read_again"`
 	Late int64 `json:"told_too_late"`
