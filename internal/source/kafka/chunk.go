@@ -60,6 +60,16 @@ func (b *builder) begin(pc *piece) bool {
 
 // take takes a record.
 func (w *worker) take(rec *wire.Record) {
+	if rec.Size <= keptChunk {
+		w.takeOne(rec)
+		return
+	}
+	w.from = w.find(rec)
+	w.takeOne(rec)
+	w.from = mapped{}
+}
+
+func (w *worker) takeOne(rec *wire.Record) {
 	if w.over {
 		return // What it points to may be gone.
 	}
@@ -106,8 +116,8 @@ func (w *worker) take(rec *wire.Record) {
 		w.put(m, refusal(w.not))
 		return
 	}
-	if rec.Size > keptChunk && !within(m.Value, rec.Value) {
-		w.forgo(rec.Value)
+	if rec.Size > keptChunk {
+		w.made(m, rec)
 	}
 	w.put(m, record.Refusal{})
 }

@@ -3,7 +3,6 @@ package kafka
 import (
 	"context"
 	"time"
-	"unsafe"
 
 	"github.com/spillway/spillway/internal/record"
 	"github.com/spillway/spillway/internal/source/kafka/wire"
@@ -186,6 +185,46 @@ func (w *worker) abandon() {
 	}
 }
 
+// mapped is a part of memory that is mapped, from a place on.
+type mapped struct {
+	data []byte
+	at   int
+}
+
+// drop gives back the pages of n bytes, which are not looked at any more.
+func (m *mapped) drop(n int) {
+	if m.data != nil {
+		dropPages(m.data, m.at, min(m.at+n, len(m.data)))
+		m.at += n
+	}
+}
+
+// find says where the value of a large record lies.
+func (w *worker) find(rec *wire.Record) mapped {
+	switch where, at := w.records.Place(rec); where {
+	case wire.InBatch:
+		if w.pc.block != nil && w.pc.block.mapped {
+			return mapped{w.pc.block.data, w.begins + at}
+		}
+	case wire.InWindow:
+		return mapped{w.large.window.data, at}
+	case wire.InBlock:
+		return mapped{w.large.block.data, at}
+	}
+	return mapped{}
+}
+
+// made gives back a large value of which another one was made, and says where that lies.
+func (w *worker) made(m *record.Message, rec *wire.Record) {
+	if !w.makes() || cap(m.Value) == cap(rec.Value) {
+		return // It is the same, or was made beside the memory for it.
+	}
+	w.from.drop(len(rec.Value))
+	if w.from = (mapped{}); cap(m.Value) == cap(w.large.value.data) {
+		w.from.data = w.large.value.data
+	}
+}
+
 // appendLarge appends a large message. What was copied of its value is given back as that
 // goes on, so that it is nearly never there twice.
 func (w *worker) appendLarge(m *record.Message) {
@@ -193,34 +232,7 @@ func (w *worker) appendLarge(m *record.Message) {
 	for rest := m.Value; len(rest) > 0; {
 		n := min(len(rest), wire.Stride)
 		w.bodies = append(w.bodies, rest[:n]...)
-		w.forgo(rest[:n])
+		w.from.drop(n)
 		rest = rest[n:]
 	}
-}
-
-// forgo gives back the pages of what is not looked at any more, where it is mapped.
-func (w *worker) forgo(b []byte) {
-	in := w.large.window.data
-	switch {
-	case within(b, in):
-	case within(b, w.large.block.data):
-		in = w.large.block.data
-	case within(b, w.large.value.data):
-		in = w.large.value.data
-	case w.pc.block != nil && w.pc.block.mapped && within(b, w.pc.block.data):
-		in = w.pc.block.data
-	default:
-		return
-	}
-	from := int(uintptr(unsafe.Pointer(&b[0])) - uintptr(unsafe.Pointer(&in[0])))
-	dropPages(in, from, from+len(b))
-}
-
-// within reports whether a part of memory lies in another.
-func within(b, in []byte) bool {
-	if len(b) == 0 || len(in) == 0 {
-		return false
-	}
-	at, begin := uintptr(unsafe.Pointer(&b[0])), uintptr(unsafe.Pointer(&in[0]))
-	return at >= begin && at < begin+uintptr(len(in))
 }

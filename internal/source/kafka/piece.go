@@ -91,6 +91,10 @@ type worker struct {
 	builder
 	// large is what is mapped for records of this worker that are larger than usual.
 	large large
+	// from is what a large value is copied from, and begins where the present batch begins in
+	// its block.
+	from   mapped
+	begins int
 	// recall has the chunk that is being handed over given back, where that is large.
 	recall func()
 }
@@ -124,8 +128,9 @@ func (w *worker) piece(pc *piece) {
 		if !ok {
 			break
 		}
-		if begin := len(pc.batches) - len(rest); pc.block.mapped {
+		if w.begins = len(pc.batches) - len(rest); pc.block.mapped {
 			// Its head is looked at again where it is damaged.
+			begin := w.begins
 			w.records.Passed = func(at int) { pc.block.passed(begin+wire.HeadSize, begin+at) }
 		}
 		rest = after

@@ -43,7 +43,7 @@ func (r *Records) quick(rec *Record) (ok bool) {
 		rec.Time = r.head.MaxTime
 	}
 	rec.Key, rec.Value, rec.Null = key, b[n:n+size:n+size], false
-	rec.headers, rec.headerCount, rec.Size, rec.TooLarge = nil, 0, whole, false
+	rec.headers, rec.headerCount, rec.at, rec.Size, rec.TooLarge = nil, 0, 0, whole, false
 	return true
 }
 

@@ -19,6 +19,7 @@ type Record struct {
 	// headers are as the protocol has them.
 	headers     []byte
 	headerCount int
+	at          int // where the value begins in the window, 0 where nobody has looked
 	// Size is what the record takes in its batch, in bytes. Where it is more than is
 	// wanted, TooLarge is set, and nothing but offset and time are known.
 	Size     int
@@ -97,6 +98,31 @@ func (r *Records) Begin(batch []byte, h *Head) error {
 
 // mostUnpacked is the largest block of snappy, in bytes.
 func (r *Records) mostUnpacked() int { return max(2*r.Max, usualUnpacked) }
+
+// Where says in what memory something lies.
+type Where uint8
+
+// The memory in which the value of a record may lie.
+const (
+	Elsewhere Where = iota // of which nobody need know
+	InBatch                // the batch itself
+	InWindow               // what Large gave, if it gave any for this batch
+	InBlock                // the same of Block
+)
+
+// Place says where the value of the present record lies, for one that takes more than
+// Usual bytes.
+func (r *Records) Place(rec *Record) (where Where, at int) {
+	switch {
+	case rec.at <= 0:
+		return Elsewhere, 0
+	case r.head.Compression == None:
+		return InBatch, HeadSize + rec.at
+	case r.atOnce:
+		return InBlock, rec.at
+	}
+	return InWindow, rec.at
+}
 
 // Err is why Next has no more, nil at the end of the batch.
 func (r *Records) Err() error { return r.err }
@@ -216,6 +242,7 @@ func (r *Records) parse(rec *Record, b []byte) error {
 	if rec.Value, rec.Null, b, ok = field(b); !ok {
 		return errRecord
 	}
+	rec.at = r.window.begin - len(b) - len(rec.Value)
 	count, n := binary.Varint(b)
 	if n <= 0 || count < 0 || count > int64(len(b)) {
 		return errRecord
