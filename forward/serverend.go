@@ -3,6 +3,7 @@ package forward
 import (
 	"errors"
 	"io"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -97,8 +98,8 @@ func (c *serverConn) more() bool {
 			}
 		case !r.room():
 			r.err = errNoMemory
-		case c.nc.SetReadDeadline(time.Now().Add(nothingMore)) == nil:
-			r.n, r.err = c.nc.Read(r.mem[r.to:r.readTo])
+		default:
+			r.n, r.err = c.readSoon(r.mem[r.to:r.readTo])
 		}
 		if errors.Is(r.err, errNoMemory) {
 			if block, ok := c.wait(r.want); ok {
@@ -111,6 +112,22 @@ func (c *serverConn) more() bool {
 		c.ended = errors.Is(r.err, io.EOF)
 		return r.n > 0
 	}
+}
+
+// readSoon reads what comes within nothingMore. A read that begins behind its deadline,
+// because the machine is busy, has not looked, and is made again.
+func (c *serverConn) readSoon(b []byte) (n int, err error) {
+	for range 10 {
+		began := time.Now()
+		if err := c.nc.SetReadDeadline(began.Add(nothingMore)); err != nil {
+			return 0, err
+		}
+		n, err = c.nc.Read(b)
+		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) < 2*nothingMore {
+			break
+		}
+	}
+	return n, err
 }
 
 // shut closes the connection. What the peer still sends is read for a moment, or
