@@ -16,12 +16,12 @@ import (
 // eventually waits until something is so.
 func eventually(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	for over := time.Now().Add(30 * time.Second); time.Now().Before(over); <-time.After(20 * time.Millisecond) {
+	for over := time.Now().Add(2 * time.Minute); time.Now().Before(over); <-time.After(20 * time.Millisecond) {
 		if so() {
 			return
 		}
 	}
-	t.Errorf("%s: not in 30 seconds", what)
+	t.Errorf("%s: not in two minutes", what)
 }
 
 // tlsPeer is the client's side of one connection over TLS, by hand.
@@ -58,7 +58,7 @@ func (p tlsPeer) send(b []byte) {
 func (p tlsPeer) acked(id string) bool {
 	want := AppendAck(nil, id)
 	got := make([]byte, len(want))
-	if p.SetReadDeadline(time.Now().Add(30*time.Second)) != nil {
+	if p.SetReadDeadline(time.Now().Add(2*time.Minute)) != nil {
 		return false
 	}
 	_, err := io.ReadFull(p, got)
@@ -182,17 +182,17 @@ func TestTLSRecords(t *testing.T) {
 			c.deliver("large", 1000)
 		}
 	}
-	for i, c := range conns {
-		_ = c.SetReadDeadline(time.Now().Add(10 * time.Millisecond)) // A failed one fails the read as well.
-		_, err := c.Read(make([]byte, 1))
-		if open := errors.Is(err, os.ErrDeadlineExceeded); i == 0 && open || i >= n-2 && !open {
-			t.Errorf("connection %d ends with %v", i, err)
-		}
+	_ = conns[0].SetReadDeadline(time.Now().Add(2 * time.Minute)) // A failed one fails the read as well.
+	if _, err := conns[0].Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the first connection ends with %v", err)
+	}
+	for _, c := range conns[n-2:] {
+		c.deliver("last", 1)
 	}
 	st := s.Stats()
 	s.secure.mu.Lock()
 	defer s.secure.mu.Unlock()
-	if closed := st.Reasons["memory"]; closed == 0 || closed > n-5 || s.secure.used > s.secure.most() || st.Messages != n+15*20 {
+	if closed := st.Reasons["memory"]; closed == 0 || closed > n-5 || s.secure.used > s.secure.most() || st.Messages != n+15*20+2 {
 		t.Errorf("%d bytes of %d are used: %+v", s.secure.used, s.secure.most(), st)
 	}
 }
@@ -231,7 +231,9 @@ func TestSetMemory(t *testing.T) {
 		defer s.secure.mu.Unlock()
 		return s.Stats().Memory <= less && s.secure.used <= less/2
 	})
-	if st := s.Stats(); st.Reasons["memory"] < 50 || st.Reasons["too-large"] > 0 {
+	// They are closed before that is told.
+	eventually(t, "it is told", func() bool { return s.Stats().Reasons["memory"] >= 50 })
+	if st := s.Stats(); st.Reasons["too-large"] > 0 {
 		t.Errorf("%+v", st)
 	}
 	dialTLS(t, l, ca).deliver("good", 1000)
@@ -268,17 +270,22 @@ func TestHandshakesEnd(t *testing.T) {
 			})
 			before := runtime.NumGoroutine()
 			const n = 20
-			conns := make([]net.Conn, n)
+			conns, late := make([]net.Conn, n), 0
 			for i := range conns {
-				if c.config != nil && c.security != nil {
-					conns[i] = dialTLS(t, l, ca)
-					continue
-				}
 				nc, err := net.Dial("tcp", l.Addr().String())
 				if err != nil {
 					t.Fatal(err)
 				}
 				t.Cleanup(func() { nc.Close() })
+				if c.config != nil && c.security != nil {
+					secured := tls.Client(nc, &tls.Config{RootCAs: ca.pool, ServerName: "127.0.0.1"})
+					if err := secured.HandshakeContext(t.Context()); err != nil {
+						late++ // The machine is busy: it is closed for the first handshake already.
+						t.Log(err)
+					}
+					conns[i] = secured
+					continue
+				}
 				if _, err := nc.Write([]byte(c.says)); err != nil {
 					t.Fatal(err)
 				}
@@ -289,11 +296,12 @@ func TestHandshakesEnd(t *testing.T) {
 				eventually(t, "they have no goroutine", func() bool { return runtime.GOOS != "linux" || runtime.NumGoroutine() < before+5 })
 			}
 			eventually(t, "all are closed", func() bool { return s.Stats().Connections == 0 })
-			if st := s.Stats(); st.Reasons[c.reason] != n {
+			// Of a handshake whose last part is on its way only the client knows that it is made.
+			if st := s.Stats(); st.Reasons[c.reason]+st.Reasons["tls"] < n || late == 0 && st.Reasons[c.reason] == 0 {
 				t.Errorf("%+v", st)
 			}
 			for _, nc := range conns {
-				if _, err := io.Copy(io.Discard, nc); errors.Is(err, io.EOF) {
+				if _, err := io.Copy(io.Discard, nc); errors.Is(err, os.ErrDeadlineExceeded) {
 					t.Error(err)
 				}
 			}
@@ -330,7 +338,5 @@ func TestHandshakesTakeTurns(t *testing.T) {
 	}
 	c := dialTLS(t, l, ca)
 	c.deliver("one", 1)
-	if closed := s.Stats().Reasons["tls"]; closed == 0 {
-		t.Errorf("%d are closed for it", closed)
-	}
+	eventually(t, "some are closed for it", func() bool { return s.Stats().Reasons["tls"] > 0 })
 }
