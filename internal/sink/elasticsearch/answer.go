@@ -190,6 +190,12 @@ func (e *answerError) neverFits() bool {
 	return ok && known && size > most
 }
 
+// isBelow reports whether the limit that is told is below so many bytes.
+func (e *answerError) isBelow(size int64) bool {
+	most, known := numberAfter(e.reason, ", max_")
+	return known && most < size
+}
+
 // numberAfter is the number at the next "=" behind the start of mark.
 func numberAfter(text, mark string) (n int64, ok bool) {
 	at := strings.Index(text, mark)

@@ -15,6 +15,7 @@ type sizeLimit struct {
 	cut  int   // connections that ended in mid-body, one after the other
 	vain int   // how often cuts made it smaller since a body was last taken
 	away bool  // the cuts did not come from the size
+	full int   // how many bodies found no room, one after the other
 }
 
 const (
@@ -25,6 +26,10 @@ const (
 	// cutsAllowed is how many connections may end in mid-body before the size is
 	// taken for the cause.
 	cutsAllowed = 2
+	// fullAllowed is how many bodies may find no room in the destination's memory, with none
+	// taken between them, before the size may be the cause: such a node counts what it is
+	// sent, and more for each record, against a limit that one body alone can be above.
+	fullAllowed = 4
 	// vainAllowed is how often bodies are halved in vain before the size is taken for
 	// innocent: a try that is too large may cost the time that a request has.
 	vainAllowed = 3
@@ -53,7 +58,7 @@ func (l *sizeLimit) narrow(size int64) {
 	if half := max(size/2, leastSize); l.most == 0 || half < l.most {
 		l.most = half
 	}
-	l.good, l.cut = 0, 0
+	l.good, l.cut, l.full = 0, 0, 0
 }
 
 // cutOff notes that a connection ended, or time ran out, before the whole body was
@@ -68,11 +73,23 @@ func (l *sizeLimit) cutOff(size int64) {
 	}
 }
 
+// noRoom notes that a body of that size was not taken since there is no room now, which
+// may be the load, or the size.
+func (l *sizeLimit) noRoom(size int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.full++; l.full >= fullAllowed {
+		l.vain++
+		l.away = false
+		l.narrow(size)
+	}
+}
+
 // forget takes back what connections that were cut off seemed to say of the size.
 func (l *sizeLimit) forget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.most, l.good, l.cut, l.vain, l.away = 0, 0, 0, 0, false
+	l.most, l.good, l.cut, l.full, l.vain, l.away = 0, 0, 0, 0, 0, false
 }
 
 // taken notes that a body of that size was taken.
@@ -80,7 +97,7 @@ func (l *sizeLimit) taken(size int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.away = l.away || l.vain > vainAllowed
-	l.cut, l.vain = 0, 0
+	l.cut, l.full, l.vain = 0, 0, 0
 	if l.most == 0 || size < l.most/2 {
 		return // It says nothing of larger ones.
 	}

@@ -45,6 +45,35 @@ func TestSizes(t *testing.T) {
 		t.Errorf("bodies end at %d bytes, of which %d are taken", size, most)
 	}
 
+	// A destination that has never room for a large body, and does not say so, gets small
+	// ones; one that was full for a long time gets large ones again at once.
+	l = sizeLimit{}
+	for n := 0; l.now(full/2) > most; n++ {
+		if l.noRoom(l.now(full / 2)); n > 8*fullAllowed {
+			t.Fatalf("after %d bodies for which there is no room they end at %d bytes", n, l.now(full/2))
+		}
+	}
+	l = sizeLimit{}
+	for range fullAllowed - 1 {
+		l.noRoom(full)
+	}
+	l.taken(full)
+	l.noRoom(full)
+	if size := l.now(full / 2); size != full {
+		t.Errorf("under load bodies end at %d bytes, expected %d", size, full)
+	}
+	for range 100 {
+		l.noRoom(l.now(full / 2))
+	}
+	for range 12 {
+		l.taken(l.now(full / 2))
+	}
+	if size := l.now(full / 2); size < full {
+		t.Errorf("after a load that lasted, and 12 bodies, they end at %d bytes, expected %d", size, full)
+	}
+
+	l = sizeLimit{}
+	tries(&l, most, 1000)
 	// Of small bodies nobody learns that larger ones are taken.
 	before := l.now(full / 2)
 	for range 10 * growAfter {

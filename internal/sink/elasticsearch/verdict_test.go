@@ -148,6 +148,8 @@ func TestWholeVerdicts(t *testing.T) {
 			want: sink.Outcome{Verdict: sink.Delivered, Rejected: []sink.Rejection{{First: 0, End: 1, Reason: "rejected-too-long", Status: 413, Detail: "413"}}}},
 		{name: "429", status: 429, header: "7", n: 4, want: sink.Outcome{Throttled: true, RetryAfter: 7 * time.Second, Status: 429}},
 		{name: "429, under load", status: 429, body: rejectedOf(900, 1000), n: 4, want: sink.Outcome{Throttled: true, Status: 429}},
+		{name: "429, no more than there is", status: 429, body: rejectedOf(90, 100), n: 4,
+			want: sink.Outcome{Verdict: sink.Refuse, Reason: "rejected-too-long", Status: 429}},
 		{name: "429, never", status: 429, body: rejectedOf(1001, 1000), n: 4, want: sink.Outcome{Verdict: sink.Refuse, Reason: "rejected-too-long", Status: 429}},
 		{name: "429 of one, never", status: 429, body: rejectedOf(1001, 1000), n: 1, want: sink.Outcome{Verdict: sink.Delivered, Rejected: []sink.Rejection{
 			{First: 0, End: 1, Reason: "rejected-too-long", Status: 429, Detail: "429 es_rejected_execution_exception: " + pressure(1001, 1000)}}}},

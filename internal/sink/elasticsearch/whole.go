@@ -81,7 +81,11 @@ func (a *attempt) refused(resp *http.Response, node *url.URL) sink.Outcome {
 	if e.mayBeDoneInPart() && a.sent > 1 {
 		out.Doubtful = a.begun()
 	}
-	switch e.wholeMeans() {
+	means := e.wholeMeans()
+	if means == busy && a.sent > 1 && e.isBelow(a.size) {
+		means = tooLarge // The other bytes that it counts are of the same body.
+	}
+	switch means {
 	case tooLarge:
 		s.size.tooLarge(a.size)
 		return a.culprit(out, ledger.RejectedTooLong)
@@ -97,6 +101,9 @@ func (a *attempt) refused(resp *http.Response, node *url.URL) sink.Outcome {
 		out.Config = true
 	case busy:
 		out.Throttled = true
+		if e.status == http.StatusTooManyRequests && a.sent > 1 {
+			s.size.noRoom(a.size)
+		}
 	}
 	if e.kind == cancelled && a.sent > 1 {
 		s.size.cutOff(a.size) // There was no time for all of it.
