@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -71,6 +72,7 @@ type running struct {
 	level   slog.LevelVar
 	dir     *statedir.Dir
 	letters *deadletter.Store
+	asked   asked
 	work    *run.Run
 }
 
@@ -130,10 +132,27 @@ func (r *running) load() (*runfile.File, error) {
 		return nil, err
 	}
 	file.Look()
-	for _, w := range file.Warnings {
+	for _, w := range append(file.Warnings, unwritable(file)...) {
 		r.log.Warn(w)
 	}
 	return file, nil
+}
+
+// lookAtDisks is how long a start, or a reload, waits for the disks of sinks.
+const lookAtDisks = 2 * time.Second
+
+// unwritable is what the file says of it, but where a disk hangs.
+func unwritable(file *runfile.File) []string {
+	found := make(chan []string, 1)
+	go func() { found <- file.Unwritable() }()
+	patience := time.NewTimer(lookAtDisks)
+	defer patience.Stop()
+	select {
+	case lines := <-found:
+		return lines
+	case <-patience.C:
+		return []string{fmt.Sprintf("%s: whether the files of its sinks can be written is not known: a disk has not answered for %v", file.Path, lookAtDisks)}
+	}
 }
 
 // setLevel has the log say as much as the file in use says.
@@ -164,14 +183,54 @@ const askLetters = 2 * time.Second
 // withLetters adds to a report what the store of dead letters holds. Where it has no
 // file it is not opened.
 func (r *running) withLetters(report run.Report) run.Report {
-	ctx, cancel := context.WithTimeout(context.Background(), askLetters)
-	defer cancel()
-	sum, err := r.letters.Summary(ctx)
+	sum, err := r.asked.summary(r.letters.Summary)
 	report.DeadLetters = &run.DeadLetters{Letters: sum.Letters, Bytes: sum.Bytes, Disk: sum.Disk, Max: sum.Max, SetAside: sum.Aside}
 	if err != nil {
 		report.DeadLetters.Error = err.Error()
 	}
 	return report
+}
+
+// asked asks the store one question at a time, and waits for no answer without end: its
+// disk may hang.
+type asked struct {
+	mu    sync.Mutex
+	hangs bool // a question has no answer yet
+}
+
+func (a *asked) summary(ask func(context.Context) (deadletter.Summary, error)) (sum deadletter.Summary, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	hangs := errors.New("the store does not answer; look at the disk of the state directory")
+	if a.hangs {
+		return sum, hangs
+	}
+	type answer struct {
+		sum deadletter.Summary
+		err error
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), askLetters)
+	answered := make(chan answer, 1)
+	go func() {
+		defer cancel()
+		sum, err := ask(ctx)
+		answered <- answer{sum, err}
+	}()
+	patience := time.NewTimer(askLetters + time.Second)
+	defer patience.Stop()
+	select {
+	case got := <-answered:
+		return got.sum, got.err
+	case <-patience.C:
+	}
+	a.hangs = true
+	go func() {
+		<-answered
+		a.mu.Lock()
+		a.hangs = false
+		a.mu.Unlock()
+	}()
+	return sum, hangs
 }
 
 func (r *running) start(file *runfile.File) (*run.Run, error) {

@@ -36,7 +36,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -53,7 +52,15 @@ const (
 	minMax = 1 << 20
 	// defaultWait is how long a call waits for another process.
 	defaultWait = 10 * time.Second
+	// defaultPatience is how long a call waits for the disk.
+	defaultPatience = 30 * time.Second
+	// cutOffPatience is how much longer it waits where its context ends meanwhile.
+	cutOffPatience = 2 * time.Second
 )
+
+// errHangs is where the disk does not answer. A call of the system that hangs cannot be
+// ended, so what it does is left to itself.
+var errHangs = errors.New("the disk does not answer; look at it, and whether others can write there")
 
 // Options say how a store is used.
 type Options struct {
@@ -62,6 +69,9 @@ type Options struct {
 	// Wait is how long a call waits for other processes, 10 s where it is 0. What
 	// they hold the store for takes milliseconds.
 	Wait time.Duration
+	// Patience is how long Put waits for the disk, 30 s where it is 0, and Close a third
+	// of that.
+	Patience time.Duration
 	// Damaged is told of a file that was set aside because nothing could be written
 	// to it any more; it may be nil. It is called by whoever puts or opens.
 	Damaged func(error)
@@ -74,11 +84,29 @@ type Store struct {
 	o   Options
 	max atomic.Int64 // Options.Max, or what it was changed to
 
-	mu   sync.Mutex
-	file *file // the one that takes letters; nil before it is used
+	access chan struct{} // holds one token, for file
+	file   *file         // the one that takes letters; nil before it is used
 
-	group *group
+	group  *group
+	commit func(context.Context, []*call) error
 }
+
+// acquire takes the token of file, unless ctx ends before.
+func (s *Store) acquire(ctx context.Context) error {
+	select {
+	case <-s.access:
+		return nil
+	default:
+	}
+	select {
+	case <-s.access:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the file of dead letters: %w: %w", errHangs, ctx.Err())
+	}
+}
+
+func (s *Store) release() { s.access <- struct{}{} }
 
 // Open opens the store in dir. It makes the directory, and looks whether it may write
 // there; the file is made or opened when the first letter comes, because most
@@ -125,7 +153,14 @@ func newStore(dir string, o Options) (*Store, error) {
 	if o.Wait <= 0 {
 		o.Wait = defaultWait
 	}
-	s := &Store{dir: abs, o: o, group: newGroup()}
+	if o.Patience <= 0 {
+		o.Patience = defaultPatience
+	}
+	s := &Store{dir: abs, o: o, access: make(chan struct{}, 1), group: newGroup()}
+	s.release()
+	s.commit = func(ctx context.Context, calls []*call) error {
+		return s.writing(ctx, func(f *file) error { return f.put(ctx, calls) })
+	}
 	s.max.Store(o.Max)
 	return s, nil
 }
@@ -136,21 +171,35 @@ func (s *Store) SetMax(size int64) error {
 	if size <= 0 {
 		size = DefaultMax
 	}
-	s.max.Store(max(size, minMax))
+	if s.max.Swap(max(size, minMax)) == max(size, minMax) {
+		return nil
+	}
 	// A file gets its bounds when it is opened.
 	return s.Close()
 }
 
-// Close lets go of the file; whoever uses the store again opens it. What was put is on the disk already.
+// Close lets go of the file; whoever uses the store again opens it. What was put is on the
+// disk already. Where the disk hangs it gives up after a while, and says so.
 func (s *Store) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.file == nil {
+	ctx, cancel := context.WithTimeout(context.Background(), s.o.Patience/3)
+	defer cancel()
+	if err := s.acquire(ctx); err != nil {
+		return fmt.Errorf("close the dead letters in %s: %w", s.dir, err)
+	}
+	f := s.file
+	s.file = nil
+	s.release()
+	if f == nil {
 		return nil
 	}
-	err := s.file.close()
-	s.file = nil
-	return err
+	closed := make(chan error, 1)
+	go func() { closed <- f.close() }()
+	select {
+	case err := <-closed:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("close the dead letters in %s: %w", s.dir, errHangs)
+	}
 }
 
 // writing runs do on the file that takes letters. Where that one is damaged it is
@@ -176,8 +225,10 @@ func (s *Store) writing(ctx context.Context, do func(*file) error) error {
 // damaged, there is an error beside it. It is the one that is open, unless it has been deleted since or another process has set it
 // aside: what would be written to that one nobody would look for.
 func (s *Store) present(ctx context.Context) (*file, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if err := s.acquire(ctx); err != nil {
+		return nil, err
+	}
+	defer s.release()
 	files, err := filesIn(s.dir)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/spillway/spillway/internal/record"
 )
@@ -72,8 +73,9 @@ func (g *group) next() []*call {
 // Put writes letters, all or none; they outlast a power cut when it returns nil. A
 // letter that is there already, by destination, origin and body, stays one entry,
 // with the attempts of both and what was said last. The letters must not change
-// during the call. The error is ErrFull where there is no room; where ctx ends it
-// is that of ctx, and the letters are written or not.
+// during the call, nor after an error. The error is ErrFull where there is no room; where
+// ctx ends it is that of ctx, and the letters are written or not, or still are when the
+// disk answers. Where it does not for Options.Patience, the error says so.
 func (s *Store) Put(ctx context.Context, letters []record.Letter) error {
 	c := &call{letters: letters, done: make(chan error, 1)}
 	for i := range letters {
@@ -88,33 +90,57 @@ func (s *Store) Put(ctx context.Context, letters []record.Letter) error {
 		return nil
 	}
 	s.group.join(c)
-	select {
-	case err := <-c.done:
-		return err
-	case <-s.group.turn:
-		s.lead(ctx, c)
-		s.group.turn <- struct{}{}
-	case <-ctx.Done():
-		if s.group.leave(c) {
-			return fmt.Errorf("put dead letters: %w", ctx.Err())
+	return s.await(ctx, c)
+}
+
+// await waits until a call is committed, by the goroutine of this or of another call. One
+// at a time commits; where the disk hangs it is left behind, with the turn, so that there
+// is never another.
+func (s *Store) await(ctx context.Context, c *call) error {
+	patience := time.NewTimer(s.o.Patience)
+	defer patience.Stop()
+	turn, over := s.group.turn, ctx.Done()
+	for {
+		select {
+		case err := <-c.done:
+			return err
+		case <-turn:
+			turn = nil
+			go func() {
+				s.lead(ctx, c)
+				s.group.turn <- struct{}{}
+			}()
+		case <-over:
+			if s.group.leave(c) {
+				return fmt.Errorf("put dead letters: %w", ctx.Err())
+			}
+			// It is being committed, which ends soon, or never.
+			over = nil
+			patience.Reset(cutOffPatience)
+		case <-patience.C:
+			err := fmt.Errorf("put dead letters in %s: %w", s.dir, errHangs)
+			if s.group.leave(c) || ctx.Err() == nil {
+				return err
+			}
+			return fmt.Errorf("%w: %w", err, ctx.Err())
 		}
 	}
-	return <-c.done
 }
 
 // lead commits until c, which may have been committed by another, is done.
 func (s *Store) lead(ctx context.Context, c *call) {
-	for {
-		if len(c.done) > 0 {
+	for led := false; !led; {
+		calls := s.group.next()
+		if len(calls) == 0 {
 			return
 		}
-		calls := s.group.next()
+		led = slices.Contains(calls, c)
 		// What other callers wait for must not end with this one's context.
 		commit := context.WithoutCancel(ctx)
 		if len(calls) == 1 && calls[0] == c {
 			commit = ctx
 		}
-		err := s.writing(commit, func(f *file) error { return f.put(commit, calls) })
+		err := s.commit(commit, calls)
 		for _, one := range calls {
 			one.done <- err
 		}

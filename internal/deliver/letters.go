@@ -15,7 +15,9 @@ import (
 // DeadLetters keeps what no retry can deliver.
 type DeadLetters interface {
 	// Put makes letters durable, all of them where it returns no error. A letter
-	// that was put before is one letter. It keeps no reference to them.
+	// that was put before is one letter. It returns within a bounded time, whatever the
+	// disk does; after an error the letters must not be changed, since a write may still be
+	// under way, and else it keeps no reference to them.
 	Put(ctx context.Context, letters []record.Letter) error
 }
 
