@@ -204,7 +204,7 @@ func checkedFile(path string, file *runfile.File, err error) fileReport {
 	if err != nil {
 		return r
 	}
-	for _, text := range append(file.Warnings, file.Missing(os.Getenv)...) {
+	for _, text := range slices.Concat(file.Warnings, file.Missing(os.Getenv), file.Unwritable()) {
 		line, column := runfile.Position(path, text)
 		r.Warnings = append(r.Warnings, fileWarning{line, column, text})
 	}
