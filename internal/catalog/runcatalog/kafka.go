@@ -110,15 +110,23 @@ func (k kafkaSource) InHeap() int64 { return k.memory }
 func (k kafkaSource) Status() run.SourceStatus {
 	c := k.Counts()
 	st := run.SourceStatus{RecordsIn: c.Records, BytesIn: c.Bytes, Trouble: c.Trouble, Own: k.own.Balance(nil), Detail: c}
-	var behind int64
-	for _, p := range c.Partitions {
-		behind += p.Lag
-	}
-	st.Now = fmt.Sprintf("partitions: %d, offsets behind their ends: %d", len(c.Partitions), behind)
+	st.Now = readNow(c.Partitions)
 	if c.Since != nil {
 		st.Since = *c.Since
 	}
 	return st
+}
+
+// readNow says what is read, and why nothing is where nothing is wrong.
+func readNow(partitions []kafka.PartitionCounts) string {
+	if len(partitions) == 0 {
+		return "partitions: 0: the group is being joined, its other members have all, or no topic is there yet that is asked for"
+	}
+	var behind int64
+	for _, p := range partitions {
+		behind += p.Lag
+	}
+	return fmt.Sprintf("partitions: %d, offsets behind their ends: %d", len(partitions), behind)
 }
 
 func (s *Surroundings) kafkaSource(plan *runfile.Source, o run.SourceOptions) (run.Source, error) {
