@@ -19,7 +19,8 @@ func (b *Buffer) Attach(origin record.Origin, level record.Level, done func(ok b
 	}
 	before := r.done
 	if before == nil {
-		b.expect(1)
+		r.sender = b.waitsForSink(level) // Only a sender asks for what is held: it sends that again.
+		b.expect(r, 1)
 		r.level, r.done = level, done
 	} else {
 		r.level = max(r.level, level)

@@ -90,6 +90,7 @@ type Buffer struct {
 	streams  table
 	chunks   map[[16]byte]*receipt // by their keys, those of which a source waits to hear
 	expected int                   // receipts of which a source waits to hear
+	awaited  int                   // those of them for which a sender waits
 	left     int                   // receipts of what another process has left behind
 	// unfinished are chunks that another process has admitted in part, by stream and
 	// number.

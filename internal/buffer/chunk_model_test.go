@@ -1,6 +1,7 @@
 package buffer_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/tinylib/msgp/msgp"
@@ -114,6 +115,10 @@ func (m *model) checkChunks(end bool) {
 		case len(c.answers) > 0 && (c.answers[0] && !done || end && c.answers[0] != done):
 			m.Fatalf("chunk %d is told %v: %+v", i, c.answers, *c)
 		}
+	}
+	waits := slices.ContainsFunc(m.chunks, func(c *sent) bool { return len(c.answers) == 0 && c.guise() == entries })
+	if !waits && m.buf.Stalled() {
+		m.Fatalf("a sender is said to wait, and all are told: %d chunks", len(m.chunks))
 	}
 }
 

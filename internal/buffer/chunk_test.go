@@ -169,11 +169,21 @@ func TestReceiptsAreBounded(t *testing.T) {
 		if held := b.State().Held; held < records+int64(sent-free)*cost || held > limit {
 			t.Errorf("%d bytes are held, of which records take %d", held, records)
 		}
+		if !b.Stalled() {
+			t.Error("nothing is in flight, and nobody is said to wait")
+		}
 		for told < 6000 {
-			b.Settle(b.Take(true), buffer.Fate{})
+			req := b.Take(true)
+			if b.Stalled() {
+				t.Error("somebody is said to wait for more than what is in flight")
+			}
+			b.Settle(req, buffer.Fate{})
 			synctest.Wait()
 		}
 		<-done
+		if b.Stalled() {
+			t.Error("somebody is said to wait, and all are told")
+		}
 		if got := b.Balance(); got.Delivered != 6000 || got.Unaccounted != 0 {
 			t.Errorf("the balance is %+v", got.Sheet)
 		}

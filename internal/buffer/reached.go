@@ -64,7 +64,7 @@ func (b *Buffer) reached(r *receipt) {
 		return
 	}
 	b.tellSource(r.done, !r.returned)
-	b.expect(-1)
+	b.expect(r, -1)
 	r.done = nil
 }
 

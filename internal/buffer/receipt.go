@@ -22,6 +22,9 @@ type receipt struct {
 	open        bool // the chunk is not admitted as a whole yet
 	unsynced    bool // a sync failed: power is reached by settling alone
 	returned    bool // some of it is given back to the source, which is to hear false
+	// sender says that a sender waits for the destination, and may send nothing more
+	// before. Of messages of Kafka none does: further ones are read meanwhile.
+	sender bool
 	// position is that of the first known record of a chunk that another process
 	// has left behind; whole says that its last one is known, too.
 	position uint32
@@ -112,13 +115,16 @@ func (b *Buffer) vouch(a *arrival) {
 		return
 	}
 	count := uint64(a.Count)
-	r := &receipt{stream: a.stream, left: a.Count, end: notStored, key: a.Origin.Key, level: a.Level, open: a.pieces, done: a.Done}
+	r := &receipt{
+		stream: a.stream, left: a.Count, end: notStored, key: a.Origin.Key, level: a.Level, open: a.pieces, done: a.Done,
+		sender: a.Encoding == record.EncodingEntry && b.waitsForSink(a.Level),
+	}
 	if r.first = a.stream.seq + 1; !a.pieces {
 		r.first -= count
 	}
 	r.last = r.first + count - 1
 	a.stream.receipts.all = append(a.stream.receipts.all, r)
-	b.expect(1)
+	b.expect(r, 1)
 	if r.key != ([16]byte{}) {
 		b.chunks[r.key] = r
 	}
@@ -183,7 +189,7 @@ func (b *Buffer) receive(r *receipt, ok bool) {
 	ok = ok && !r.returned
 	if r.done != nil {
 		b.tellSource(r.done, ok)
-		b.expect(-1)
+		b.expect(r, -1)
 	}
 	if r.whole {
 		b.left--
@@ -213,10 +219,27 @@ func (rs *receipts) forget() {
 	}
 }
 
-// expect counts receipts of which a source waits to hear.
-func (b *Buffer) expect(n int) {
+// expect counts a receipt of which a source waits to hear, or, with -1, no longer.
+func (b *Buffer) expect(r *receipt, n int) {
 	b.expected += n
+	if r.sender {
+		b.awaited += n
+	}
 	b.charge()
+}
+
+// waitsForSink reports that what waits for a level waits for the destination: no disk reaches it.
+func (b *Buffer) waitsForSink(level record.Level) bool {
+	return level == record.LevelDelivered || level != record.LevelMemory && (b.disk == nil || !b.disk.writing)
+}
+
+// Stalled reports that a sender waits to hear of something that is held while nothing is in
+// flight: who sends one record at a time, and the next when the last is acknowledged, gets on
+// no faster than what is held leaves.
+func (b *Buffer) Stalled() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.awaited > 0 && b.flight == 0
 }
 
 // lossOf reports whether records that were dropped for this reason are lost to

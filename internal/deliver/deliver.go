@@ -44,7 +44,8 @@ const (
 	defaultAttemptTimeout = 15 * time.Second
 	// smallSpacing, unless the destination is eager, keeps requests that are not full at least so far apart: five a
 	// second, once the service's own limit for one log stream. It widens towards
-	// the flush interval while the destination throttles.
+	// the flush interval while the destination throttles. It does not hold up a
+	// sender that waits for an acknowledgement while nothing is in flight.
 	smallSpacing = 200 * time.Millisecond
 	// trimAfter is how long the buffer must be idle to give its memory back.
 	trimAfter = time.Second
@@ -164,7 +165,7 @@ func (d *Deliverer) next() (*buffer.Request, time.Duration) {
 		return req, 0
 	}
 	now := time.Now()
-	if pause := d.lastSmall.Add(d.spacing()).Sub(now); pause > 0 && !d.hurry.happened() {
+	if pause := d.lastSmall.Add(d.spacing()).Sub(now); pause > 0 && !d.hurry.happened() && !d.stalled() {
 		return nil, pause
 	}
 	req := d.buffer.Take(true)
@@ -173,6 +174,11 @@ func (d *Deliverer) next() (*buffer.Request, time.Duration) {
 	}
 	return req, time.Hour
 }
+
+// stalled reports that a request may leave although the last small one has just left: a sender
+// waits to hear of what is held, the last request is answered, and the destination did not ask
+// for less. One is then under way at a time, and gathers what comes while its predecessor is.
+func (d *Deliverer) stalled() bool { return d.bound.gate.caution() == 1 && d.buffer.Stalled() }
 
 // spacing is the least time between two requests that are not full.
 func (d *Deliverer) spacing() time.Duration {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spillway/spillway/internal/buffer"
 	"github.com/spillway/spillway/internal/deliver"
+	"github.com/spillway/spillway/internal/record"
 	"github.com/spillway/spillway/internal/sink"
 )
 
@@ -51,6 +52,50 @@ func TestSmallRequestsAreSpaced(t *testing.T) {
 		}
 		r.drain()
 	})
+}
+
+// TestASenderThatWaits: who sends one record at a time, and the next when the last is
+// acknowledged, is not held up by what spaces small requests; whose acknowledgement does not wait
+// for the destination, and messages of Kafka, which nobody waits with, are spaced like others.
+func TestASenderThatWaits(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		chunk record.Chunk
+		each  time.Duration // from one request to the next
+	}{
+		{"delivered", record.Chunk{Encoding: record.EncodingEntry, Level: record.LevelDelivered}, 30 * time.Millisecond},
+		{"kernel without a disk", record.Chunk{Encoding: record.EncodingEntry, Level: record.LevelKernel}, 30 * time.Millisecond},
+		{"memory", record.Chunk{Encoding: record.EncodingEntry, Level: record.LevelMemory}, 200 * time.Millisecond},
+		{"messages", record.Chunk{Encoding: record.EncodingMessage, Partition: record.Partition{Topic: "t", ID: [16]byte{7}}, Level: record.LevelDelivered}, 200 * time.Millisecond},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			in(t, func(t *testing.T) {
+				r := start(t, buffer.Config{}, &script{answer: always(delivered, 30*time.Millisecond)}, deliver.Config{})
+				var want []time.Duration
+				for i := range 5 {
+					told := make(chan bool, 1)
+					chunk := c.chunk
+					chunk.Tag, chunk.Time, chunk.Count, chunk.Done = "app", time.Now().UnixNano(), 1, func(ok bool) { told <- ok }
+					if chunk.Bodies = []byte{0x92, byte(i), 0x80}; chunk.Encoding == record.EncodingMessage {
+						chunk.Bodies = record.AppendMessage(nil, &record.Message{Offset: int64(i), Value: []byte("{}")})
+					}
+					r.lines++
+					r.buf.Admit(nil, &chunk)
+					if !<-told {
+						t.Error("a chunk is lost")
+					}
+					want = append(want, time.Duration(i)*c.each)
+					if c.chunk.Level == record.LevelMemory {
+						time.Sleep(200 * time.Millisecond) // so that each is a request of its own
+					}
+				}
+				r.drain()
+				if diff := cmp.Diff(want, r.begun()); diff != "" {
+					t.Errorf("requests (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
 }
 
 // TestFullRequestLeavesAtOnce: what fills a request does not wait.

@@ -39,7 +39,8 @@ type Limits struct {
 	// one key keep their order; the sink is a Keyed, without which one request is in flight.
 	Keyed bool
 	// Eager: a request that is not full costs the destination next to nothing, so it
-	// leaves as soon as a slot is free. Others of that kind are 200 ms apart at least.
+	// leaves as soon as a slot is free. Others of that kind are 200 ms apart at least,
+	// unless a sender waits for an acknowledgement while nothing is in flight.
 	Eager bool
 }
 
