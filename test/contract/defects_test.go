@@ -265,9 +265,9 @@ func TestD20AShortContainerIdWorksInATemplate(t *testing.T) {
 // waitFor polls until something outside this process has happened.
 func waitFor(t *testing.T, what string, happened func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !happened(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); !happened(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited 15 s in vain for %s", what)
+			t.Fatalf("waited three minutes in vain for %s", what)
 		}
 	}
 }

@@ -18,7 +18,10 @@ func overflow(t *testing.T, sink *harness.Cloud, container *harness.Container, l
 		before := arrived(sink)
 		waitFor(t, "some lines", 15*time.Second, func() bool { return arrived(sink) > before })
 		// A line that certainly finds room ends the run of loss.
-		waitFor(t, "an end of the arrivals", 30*time.Second, settled(sink))
+		waitFor(t, "an empty buffer", 30*time.Second, func() bool {
+			s := status(t, container)
+			return s.Received == lines.Written() && s.Pending == 0
+		})
 		write(t, container, lines, 10)
 	}
 }
@@ -75,7 +78,7 @@ func TestALossAtTheVeryEndHasItsMarkerToo(t *testing.T) {
 	container.CloseWriters()
 	// The logger has read all before the destination returns, so the last line written is among the lost ones.
 	waitFor(t, "a try", 15*time.Second, func() bool { return sink.Count("PutLogEvents")+sink.Count("CreateLogStream") > 1 })
-	time.Sleep(200 * time.Millisecond)
+	waitFor(t, "all lines", 15*time.Second, func() bool { return status(t, container).Received == lines.Written() })
 	sink.Heal()
 	end := container.Wait(time.Minute)
 	container.CheckEnd(end)

@@ -20,9 +20,9 @@ import (
 func dial(t *testing.T, to string, o forward.DialOptions) *forward.Conn {
 	t.Helper()
 	o.Address = to
-	over := time.After(20 * time.Second)
+	over := time.After(2 * time.Minute)
 	for {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		conn, err := forward.Dial(ctx, o)
 		cancel()
 		if err == nil {
@@ -40,7 +40,7 @@ func dial(t *testing.T, to string, o forward.DialOptions) *forward.Conn {
 // deliver sends a chunk and waits for its ack.
 func deliver(t *testing.T, conn *forward.Conn, c *forward.OutChunk) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	return conn.Deliver(ctx, c)
 }

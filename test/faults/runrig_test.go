@@ -175,7 +175,7 @@ func (r *relay) stop() runReport {
 // drained waits until nothing is pending: at the end of a run what a slow destination has not taken stays on the disk.
 func (r *relay) drained() {
 	r.t.Helper()
-	over := time.After(120 * time.Second)
+	over := time.After(4 * time.Minute)
 	for {
 		out, err := exec.Command(programs.Spillway, "status", "--json", "--state-dir", filepath.Join(r.dir, "state")).Output()
 		var status struct {
@@ -235,7 +235,7 @@ func newReceiverOf(t *testing.T, receive forward.ReceiverFunc) *receiver {
 	go func() { served <- r.server.Serve(l) }()
 	t.Cleanup(func() {
 		r.hang(false)
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := errors.Join(r.server.Close(ctx), <-served); !errors.Is(err, forward.ErrServerClosed) {
 			t.Error(err)
@@ -343,7 +343,7 @@ func (s *sender) end(t *testing.T) int64 {
 		if err != nil {
 			t.Fatal(err)
 		}
-	case <-time.After(60 * time.Second):
+	case <-time.After(3 * time.Minute):
 		t.Fatal("the sender gets no acks")
 	}
 	return s.acked

@@ -68,9 +68,11 @@ func TestLinesThatAreWrittenAfterSIGTERMArrive(t *testing.T) {
 
 func TestPipesThatNobodyClosesEndAtTheDeadline(t *testing.T) {
 	sink := cloud(t)
-	container := start(t, sink, "--cleanup-time", "1s")
+	container := start(t, sink, "--cleanup-time", "1s", "--awslogs-force-flush-interval-seconds", "1")
 	lines := harness.Lines{Size: 100}
 	write(t, container, &lines, 1000)
+	// A busy machine may need the second to connect.
+	waitFor(t, "the lines", 15*time.Second, func() bool { return arrived(sink) == lines.Written() })
 	signal(t, container, syscall.SIGTERM)
 	end := container.Wait(launcher.KillDelay)
 	container.CheckEnd(end)
