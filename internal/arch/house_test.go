@@ -118,7 +118,6 @@ var letsTimePass = []struct{ path, why string }{
 	{"test/contract/fluentd_test.go", "a logger must be idle for a while before it gives memory back"},
 	{"test/faults/destination_test.go", "it counts the warnings of a stretch of time"},
 	{"test/faults/main_test.go", "it asks a process again and again"},
-	{"test/faults/markers_test.go", "the last loss must be over before the destination returns"},
 	{"test/faults/memory_test.go", "a logger must be idle for a while before it gives memory back"},
 	{"test/faults/signals_test.go", "what is written while a signal takes effect must arrive"},
 	{"test/faults/slowsink_test.go", "a writer must be held up for a while"},
