@@ -28,6 +28,8 @@ type keptParts struct {
 	admit  func(c *record.Chunk)
 	during func(hand func()) // runs it while handing over is allowed
 	report func(error)
+	// heir is what takes over what is left of a source in whose place another is, or nil.
+	heir func() *keptParts
 
 	mu     sync.Mutex
 	lines  []*keptLine
@@ -44,6 +46,7 @@ type keptLine struct {
 	file   partsFile
 	due    time.Time
 	handed bool // it is being admitted, and waits for nothing else
+	held   bool // it is admitted, and in a balance
 	broken bool // its file takes no more
 }
 
@@ -176,7 +179,6 @@ func (k *keptParts) add(l *keptLine, key seen.Key, raw []byte, p *part) {
 	l.log = append(l.log, p.log...)
 	k.bytes += len(p.log)
 	l.ordinal = append(l.ordinal[:0], p.ordinal...)
-	k.counts.Waiting++
 }
 
 // with is the entry of the line with one more part, which is not in the file.
@@ -201,12 +203,28 @@ func (k *keptParts) hand(l *keptLine, entry []byte, whole bool, last *record.Chu
 		answer(ok)
 	}
 	k.admit(&c)
+	k.mu.Lock()
+	if slices.Contains(k.lines, l) { // Else it is gone, or another's.
+		l.held = l.handed
+	}
+	k.mu.Unlock()
 }
 
 // told ends a line that its route keeps. One that is not kept waits for its last
-// part to be sent again, and goes out as it is when that does not come.
+// part to be sent again, and goes out as it is when that does not come: by the source that
+// has taken the place of one that has ended.
 func (k *keptParts) told(l *keptLine, whole, ok bool) {
+	var heir *keptParts
+	if !ok && k.heir != nil {
+		heir = k.heir()
+	}
 	k.mu.Lock()
+	if !ok && k.ended && heir != nil {
+		k.part(l)
+		k.mu.Unlock()
+		heir.adopt(l)
+		return
+	}
 	defer k.mu.Unlock()
 	switch {
 	case ok && whole:
@@ -214,22 +232,36 @@ func (k *keptParts) told(l *keptLine, whole, ok bool) {
 	case ok:
 		k.counts.Marked++
 	default:
-		l.handed, l.due = false, time.Now().Add(partAge)
+		l.handed, l.held, l.due = false, false, time.Now().Add(partAge)
 		k.wake()
 		return
 	}
 	k.forget(l)
 }
 
-// forget removes a line and its file.
-func (k *keptParts) forget(l *keptLine) {
+// adopt goes on with a line of a source that has ended.
+func (k *keptParts) adopt(l *keptLine) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	l.handed, l.held, l.due = false, false, time.Now().Add(partAge)
+	k.lines = append(k.lines, l)
+	k.bytes += len(l.first) + len(l.log)
+	k.wake()
+}
+
+// part takes a line off those that there are, and leaves its file.
+func (k *keptParts) part(l *keptLine) {
 	if i := slices.Index(k.lines, l); i >= 0 {
 		k.lines = slices.Delete(k.lines, i, i+1)
 	}
 	if len(l.keys) > 0 {
 		k.bytes -= len(l.first) + len(l.log)
 	}
-	k.counts.Waiting -= len(l.keys)
+}
+
+// forget removes a line and its file.
+func (k *keptParts) forget(l *keptLine) {
+	k.part(l)
 	if l.file.path == "" {
 		return
 	}
@@ -242,5 +274,11 @@ func (k *keptParts) forget(l *keptLine) {
 func (k *keptParts) state() PartCounts {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.counts
+	counts := k.counts
+	for _, l := range k.lines {
+		if !l.held {
+			counts.Waiting += len(l.keys)
+		}
+	}
+	return counts
 }

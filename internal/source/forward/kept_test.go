@@ -217,6 +217,66 @@ func TestKeptLineIsNotTaken(t *testing.T) {
 	})
 }
 
+// TestKeptPartsInABalance: parts of a line that is admitted are in the balance of its legs, and not said to wait
+// beside that.
+func TestKeptPartsInABalance(t *testing.T) {
+	k := newKeeper(t, t.TempDir(), nil)
+	waits := func(want int) {
+		t.Helper()
+		if n := k.state().Waiting; n != want {
+			t.Errorf("%d parts are said to wait, expected %d", n, want)
+		}
+	}
+	k.acked(1, docker(t, 1, "x", 1, false, "ab"))
+	waits(1)
+	last := func() *string {
+		taken, heard := k.give(2, docker(t, 1, "x", 2, true, "cd"))
+		if !taken || *heard != "" {
+			t.Fatalf("taken %t, heard %q", taken, *heard)
+		}
+		return heard
+	}
+	heard := last()
+	waits(0)
+	k.chunks[0].Done(false)
+	waits(1)
+	if *heard != "no" {
+		t.Errorf("heard %q", *heard)
+	}
+	last()
+	waits(0)
+	k.chunks[1].Done(true)
+	waits(0)
+	k.files(0)
+	k.end()
+}
+
+// TestKeptPartsGoOn: what a source cannot get rid of when another takes its place, that one goes on with: it does not
+// wait for the next process.
+func TestKeptPartsGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		old, next := newKeeper(t, dir, refused), newKeeper(t, dir, taken)
+		old.heir = func() *keptParts { return next.keptParts }
+		old.acked(1, docker(t, 1, "x", 1, false, "ab"))
+		old.acked(2, docker(t, 1, "x", 2, false, "cd"))
+		old.end()
+		if a, b := old.state().Waiting, next.state().Waiting; a != 0 || b != 2 || old.bytes != 0 {
+			t.Errorf("%d parts wait at the old one, %d at the next", a, b)
+		}
+		time.Sleep(partAge)
+		synctest.Wait()
+		if diff := cmp.Diff([]map[string]any{markedPart("x", 2, "abcd")}, next.records()); diff != "" {
+			t.Error(diff)
+		}
+		next.files(0)
+		if n := next.state().Waiting; n != 0 || next.bytes != 0 {
+			t.Errorf("%d parts wait, %d bytes", n, next.bytes)
+		}
+		next.end()
+	})
+}
+
 // TestKeptPartsAreBounded: a line that is too long goes out marked, and where too
 // many wait parts are passed on.
 func TestKeptPartsAreBounded(t *testing.T) {
@@ -308,8 +368,8 @@ func TestDamagedParts(t *testing.T) {
 				t.Fatal(err)
 			}
 			k := &keeper{t: t, keptParts: &keptParts{dir: before.dir}}
-			if err := k.recover(); (err != nil) != c.told || k.counts.Waiting != c.left {
-				t.Errorf("told %v, %d parts are left; expected %d", err, k.counts.Waiting, c.left)
+			if err := k.recover(); (err != nil) != c.told || k.state().Waiting != c.left {
+				t.Errorf("told %v, %d parts are left; expected %d", err, k.state().Waiting, c.left)
 			}
 			before.files(1)
 			if c.told {
@@ -321,8 +381,8 @@ func TestDamagedParts(t *testing.T) {
 				t.Errorf("the file is not as long as what is in it: %v, %v", info, err)
 			}
 			again := &keptParts{dir: before.dir}
-			if err := again.recover(); err != nil || again.counts.Waiting != c.left+1 {
-				t.Errorf("told %v, %d parts are left", err, again.counts.Waiting)
+			if err := again.recover(); err != nil || again.state().Waiting != c.left+1 {
+				t.Errorf("told %v, %d parts are left", err, again.state().Waiting)
 			}
 		})
 	}

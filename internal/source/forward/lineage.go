@@ -35,7 +35,23 @@ func (l *lineage) leave(s *Source) {
 		addServer(&l.server, s.server.Stats())
 		l.server.Memory, l.server.Connections = 0, 0
 		l.parts.add(s.partCounts())
+		l.parts.Waiting = 0
 	}
+}
+
+// heir is the parts of the newest source but s, or nil where there is none.
+func (l *lineage) heir(s *Source) *keptParts {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, other := range slices.Backward(l.sources) {
+		if other == s {
+			return nil // It is the newest.
+		}
+		if other.kept != nil {
+			return other.kept
+		}
+	}
+	return nil
 }
 
 // state adds up the numbers of all.
@@ -59,12 +75,13 @@ func (s *Source) partCounts() (p PartCounts) {
 	return p
 }
 
-// add adds the numbers of one source. What waits, and what is wrong, is its own.
+// add adds the numbers of one source. What is wrong is its own.
 func (p *PartCounts) add(more PartCounts) {
 	p.Parts += more.Parts
 	p.Lines += more.Lines
 	p.Marked += more.Marked
 	p.Passed += more.Passed
+	p.Waiting += more.Waiting
 }
 
 // addServer adds the numbers of one server to those of others.

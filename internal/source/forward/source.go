@@ -106,6 +106,7 @@ func New(cfg Config) (s *Source, note string, err error) {
 	}
 	if cfg.PartsDir != "" && cfg.Durable != nil {
 		s.kept = &keptParts{dir: cfg.PartsDir, level: cfg.Level, admit: s.admit, during: s.during, report: s.partsTrouble}
+		s.kept.heir = func() *keptParts { return s.lineage.heir(s) }
 		s.join, s.durable = cfg.JoinPartials, cfg.Durable
 	}
 	server := cfg.Server
@@ -305,7 +306,7 @@ func (s *Source) Counts() Counts {
 	}
 	out.Server, out.Parts = s.lineage.state()
 	own := s.partCounts()
-	out.Parts.Waiting, out.Parts.Trouble = own.Waiting, own.Trouble
+	out.Parts.Trouble = own.Trouble
 	if s.chunks == nil {
 		return out
 	}
