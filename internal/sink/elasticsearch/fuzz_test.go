@@ -8,6 +8,24 @@ import (
 	"testing/iotest"
 )
 
+// Whatever an error says, only one with status 429 can be of a size for which there is never
+// room, and of one that is the record's own nobody else is blamed.
+func FuzzAnswerError(f *testing.F) {
+	f.Add(429, []byte(`{"type":"es_rejected_execution_exception","reason":"`+pressure(7, 3)+`"}`))
+	f.Add(429, []byte(`{"reason":"primary_operation_bytes=99999999999999999999, max_=, max_primary_bytes=-1]"}`))
+	f.Add(400, []byte(`{"type":"`+notValid+`"}`))
+	f.Add(400, []byte(`"_operation_bytes=1, max_"`))
+	f.Fuzz(func(t *testing.T, status int, text []byte) {
+		e := newAnswerError(status, text)
+		switch m := e.means(); {
+		case m == together && status != 429 && e.kind != notValid, m == tooLarge && status != 413, m == rejects && status != 400:
+			t.Errorf("%d %s means %d", status, text, m)
+		case m == later && !e.mayBeDone() && e.mayBeDoneInPart():
+			t.Errorf("%d %s is tried again, and may be done in part", status, text)
+		}
+	})
+}
+
 // Whatever an answer is, its reader ends, says the same however the bytes come, and
 // takes for whole only what is JSON with as many items as it counts.
 func FuzzReply(f *testing.F) {
