@@ -79,5 +79,5 @@ func TestReloadChangesShares(t *testing.T) {
 	if last := r.sources[4]; last.o.Memory != can.to[2] || last.o.Instead == nil || r.sources[2].stopped.Load() != true {
 		t.Errorf("the one that cannot has %d bytes, want %d", last.o.Memory, can.to[2])
 	}
-	r.stop(5 * time.Second)
+	r.stop(time.Minute)
 }

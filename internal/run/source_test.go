@@ -34,7 +34,7 @@ func TestLettersNameTheirSource(t *testing.T) {
 	in.records.Add(2)
 	other.records.Add(1)
 	r.await("all are dead letters", func(p run.Report) bool { return p.Pending == 0 && p.DeadLettered > 5 })
-	r.stop(5 * time.Second)
+	r.stop(time.Minute)
 	var got []string
 	for i, letter := range r.letters.got {
 		_, body, _ := strings.Cut(letter, " ")
