@@ -96,11 +96,13 @@ func printWhole(w io.Writer, e *deadletter.Entry) error {
 	line("reason", shown(e.Reason, widest))
 	line("detail", shown(e.Detail, widest))
 	line("attempts", fmt.Sprintf("%d, from %s to %s", e.Attempts, stamp(e.First).Format(time.RFC3339Nano), stamp(e.Last).Format(time.RFC3339Nano)))
+	size := fmt.Sprintf("%s of %d bytes", encodingName(e.Encoding), e.Size)
 	if m, ok := letterMessage(e); ok {
 		p, _, _ := record.ParseCoordinates(e.Origin)
 		messageOf(&m, p).lines(line)
+		size += fmt.Sprintf(", of which its value has %d", len(m.Value))
 	}
-	line("record", fmt.Sprintf("%s of %d bytes", encodingName(e.Encoding), e.Size))
+	line("record", size)
 	if err := t.Flush(); err != nil {
 		return err
 	}
