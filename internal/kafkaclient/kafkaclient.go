@@ -162,7 +162,7 @@ func ConnectError(meta kgo.BrokerMetadata, err error) error {
 		return &advice{said}
 	}
 	if strings.Contains(err.Error(), "speaking to a tls endpoint") { // Nor for this.
-		return fmt.Errorf("the broker %s speaks TLS at this port; set tls: true, or name its port without TLS: %w", at, err)
+		return advise("the broker %s speaks TLS at this port; set tls: true, or name its port without TLS: %w", at, err)
 	}
 	return fmt.Errorf("connect to the broker %s: %w", at, err)
 }
@@ -176,7 +176,7 @@ func ClosedUnanswered(err error) bool {
 // ClosedError says what that means, where it goes on.
 func ClosedError(meta kgo.BrokerMetadata, err error) error {
 	at := net.JoinHostPort(meta.Host, strconv.Itoa(int(meta.Port)))
-	return fmt.Errorf("the broker %s closes the connection in place of an answer: it expects SASL where none is configured, or it is about to end: %w", at, err)
+	return advise("the broker %s closes the connection in place of an answer: it expects SASL where none is configured, or it is about to end: %w", at, err)
 }
 
 // OfHandshake reports whether requests of this kind belong to making a connection.

@@ -85,7 +85,23 @@ func (h hooks) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Duration, _ net.C
 	if err == nil {
 		h.trouble.clear(reason)
 	} else if h.answering.Err() == nil {
+		h.trouble.clear(reasonClosed) // It says less.
 		h.troubled(reason, place{number: -1}, kafkaclient.ConnectError(meta, err))
+	}
+}
+
+const reasonClosed = "answer"
+
+// OnBrokerRead implements kgo.HookBrokerRead. A broker that wants SASL and gets none lets
+// everyone connect, says which versions it speaks, and closes at the first request.
+func (h hooks) OnBrokerRead(meta kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, err error) {
+	switch {
+	case kafkaclient.ClosedUnanswered(err):
+		if h.answering.Err() == nil {
+			h.troubled(reasonClosed, place{number: -1}, kafkaclient.ClosedError(meta, err))
+		}
+	case err == nil && !kafkaclient.OfHandshake(key):
+		h.trouble.clear(reasonClosed)
 	}
 }
 

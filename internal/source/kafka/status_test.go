@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/spillway/spillway/internal/kafkaclient"
 )
@@ -26,4 +29,22 @@ func TestTroubleThatAdvises(t *testing.T) {
 	if text, _ = all.oldest(); !strings.HasPrefix(text, "metadata: ") {
 		t.Errorf("it shows %q, expected the oldest", text)
 	}
+}
+
+// A broker that wants SASL and gets none closes each connection at the first request: that is what is shown, and what it
+// means, until it is over.
+func TestClosedUnanswered(t *testing.T) {
+	c := newCluster(t, kfake.SeedTopics(1, "t"))
+	c.put("t", 0, values(0, 10)...)
+	var let atomic.Bool
+	c.ControlKey(int16(kmsg.Metadata), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		return nil, errors.New("no SASL"), !let.Load()
+	})
+	k := &sink{t: t}
+	s := start(t, c.config(k, "t"))
+	await(t, "what it means", func() bool { return strings.Contains(s.Counts().Trouble, "expects SASL where none is configured") })
+	let.Store(true)
+	await(t, "all records", k.has(10))
+	await(t, "the end of the trouble", func() bool { return s.Counts().Trouble == "" })
 }
