@@ -224,7 +224,7 @@ func (a *attempt) event() error {
 		a.frames = nil
 		return a.loss(b.Loss())
 	}
-	if a.sink.want.plain && b.Encoding == record.EncodingEntry {
+	if a.sink.want.plain && b.Encoding == record.EncodingEntry && len(a.frames) <= window*a.left {
 		if rest, ok := a.quick(a.frames); ok {
 			a.frames = rest
 			return nil

@@ -60,6 +60,9 @@ func (a *attempt) packed(at int64, number uint64, key, rec []byte) error {
 		return err
 	}
 	w := &a.sink.want
+	if len(rec) > window && !v.hasAny(w.removed) {
+		return a.longMap(at, rec)
+	}
 	a.out = append(a.out, w.open...)
 	start := len(a.out)
 	a.out = append(a.out, '{')

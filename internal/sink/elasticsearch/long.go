@@ -3,6 +3,7 @@ package elasticsearch
 import (
 	"iter"
 
+	"github.com/spillway/spillway/internal/entry"
 	"github.com/spillway/spillway/internal/jsontext"
 )
 
@@ -34,6 +35,29 @@ func (a *attempt) longDocument(at int64, each func(yield func([]byte) bool) (mem
 		made, _ := each(yield)
 		return made == members
 	}, members > 0, timed)
+}
+
+// longMap begins the document of a msgpack map.
+func (a *attempt) longMap(at int64, rec []byte) error {
+	if _, _, err := entry.EachPair(rec, longPiece, func([]byte) bool { return true }); err != nil {
+		return err
+	}
+	timed := false
+	if a.sink.want.time >= 0 {
+		_, timed = entry.Lookup(rec, a.sink.o.TimeKey)
+	}
+	a.longDocument(at, func(yield func([]byte) bool) (pairs, replaced int) {
+		all := true
+		pairs, replaced, err := entry.EachPair(rec, longPiece, func(piece []byte) bool {
+			all = yield(piece)
+			return all
+		})
+		if err != nil || !all {
+			return 0, 0
+		}
+		return pairs, replaced
+	}, timed)
+	return nil
 }
 
 // longLine begins the document of a line of text.

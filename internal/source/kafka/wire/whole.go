@@ -23,10 +23,12 @@ func (r *Records) whole(c Compression, body []byte) (all []byte, ok bool) {
 		}
 		size := keptSize
 		if h.HasFCS {
-			if h.FrameContentSize > uint64(r.Max+r.Max/8) {
+			// Both are there for a moment.
+			n, most := h.FrameContentSize, uint64(r.mostAtOnce())
+			if n > keptSize && (n > most || n+uint64(len(body)) > most) {
 				return nil, false
 			}
-			size = int(h.FrameContentSize)
+			size = int(n)
 		} else if !r.mayFit(len(body)) {
 			return nil, false
 		}
@@ -40,16 +42,19 @@ func (r *Records) whole(c Compression, body []byte) (all []byte, ok bool) {
 		}
 	case LZ4:
 		if r.mayFit(len(body)) {
-			if all, err = wholeLZ4(r.room(keptSize)[:0:keptSize], body); err == nil {
+			if all, err = wholeLZ4(r.room(keptSize)[:0:keptSize], body, nil); err == nil {
 				return all, true
 			}
 			r.untried = triedAgain
 		}
 		most, known := mostLZ4(body)
-		if !known || most > r.Max+r.Max/8 {
+		if !known || most > r.mostAtOnce() {
 			return nil, false
 		}
-		all, err = wholeLZ4(r.room(most)[:0:most], body)
+		// Where it is broken, what comes before that is read, and what has passed cannot be
+		// looked at again.
+		all, _ = wholeLZ4(r.room(most)[:0:most], body, r.Passed)
+		return all, true
 	case Snappy:
 		var n int
 		if isFramed(body) {
@@ -72,7 +77,7 @@ func (r *Records) whole(c Compression, body []byte) (all []byte, ok bool) {
 // mayFit reports whether to try whether a batch of unknown size fits into what is kept. Where
 // one did not, the next ones are as large, most likely.
 func (r *Records) mayFit(size int) bool {
-	if r.untried > 0 {
+	if r.untried > 0 && size > keptSize/16 {
 		r.untried--
 		return false
 	}
@@ -81,6 +86,10 @@ func (r *Records) mayFit(size int) bool {
 
 // triedAgain is after how many batches another one is tried.
 const triedAgain = 64
+
+// mostAtOnce is what may be unpacked at once, in bytes: a record that is as large as may be,
+// and some small ones.
+func (r *Records) mostAtOnce() int { return r.Max + r.Max/8 }
 
 // room is memory for what is unpacked at once.
 func (r *Records) room(size int) []byte {
@@ -171,10 +180,13 @@ func lz4Block(src []byte) int { return 1 << (8 + 2*(src[5]>>4&7)) }
 // lz4Ratio is how many times as large a block may become at most.
 const lz4Ratio = 255
 
-// wholeLZ4 unpacks a frame into what dst has room for.
-func wholeLZ4(dst, src []byte) ([]byte, error) {
+// wholeLZ4 unpacks a frame into what dst has room for, up to where it is broken. passed is told how far it is.
+func wholeLZ4(dst, src []byte, passed func(at int)) ([]byte, error) {
 	f, ok := readLZ4(src)
 	for ok {
+		if passed != nil {
+			passed(HeadSize + len(src) - len(f.rest))
+		}
 		block, stored, err := f.next()
 		if err != nil || len(block) == 0 {
 			return dst, err
@@ -182,7 +194,7 @@ func wholeLZ4(dst, src []byte) ([]byte, error) {
 		at := len(dst)
 		if stored {
 			if len(block) > cap(dst)-at {
-				return nil, errFrame
+				return dst, errFrame
 			}
 			dst = append(dst, block...)
 			continue
@@ -193,9 +205,9 @@ func wholeLZ4(dst, src []byte) ([]byte, error) {
 		}
 		n, err := lz4.UncompressBlockWithDict(block, dst[at:cap(dst)], before)
 		if err != nil {
-			return nil, err
+			return dst, err
 		}
 		dst = dst[:at+n]
 	}
-	return nil, errFrame
+	return dst, errFrame
 }

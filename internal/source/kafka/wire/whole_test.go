@@ -148,3 +148,35 @@ func tryWay(t *testing.T, r *wire.Records, batch []byte, want []plain, round int
 	}
 	r.Trim()
 }
+
+// TestBrokenLZ4: of a frame that is broken in the middle, what comes before that is read.
+func TestBrokenLZ4(t *testing.T) {
+	var records []plain
+	for i := range 5 {
+		records = append(records, plain{Offset: int64(i), Value: strings.Repeat(fmt.Sprint("line ", i, " "), 100_000)})
+	}
+	batch := squeeze(t, encode(t, 0, kgo.NoCompression(), records...), wire.LZ4, func(src []byte) []byte {
+		out := lz4Frames(t, lz4.BlockSizeOption(lz4.Block64Kb))(src)
+		copy(out[len(out)/2:], bytes.Repeat([]byte{0xff}, 200))
+		return out
+	})
+	r := wire.Records{Max: 6 << 20, Block: func(size int) []byte { return make([]byte, size) }, Passed: func(at int) {
+		clear(batch[wire.HeadSize:min(at, len(batch))]) // as pages that are given back
+	}}
+	var h wire.Head
+	if err := wire.ReadHead(batch, &h); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Begin(batch, &h); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for rec := (wire.Record{}); r.Next(&rec); n++ {
+		if string(rec.Value) != records[n].Value {
+			t.Errorf("record %d has %d bytes, expected %d", n, len(rec.Value), len(records[n].Value))
+		}
+	}
+	if n == 0 || n == len(records) || r.Err() == nil {
+		t.Errorf("%d records were read (%v)", n, r.Err())
+	}
+}
