@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -15,7 +16,7 @@ import (
 func writeBatch(t *testing.T, c *cluster, topic string, codec kgo.CompressionCodec, records, size int) {
 	t.Helper()
 	big, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ProducerBatchMaxBytes(60<<20), kgo.MaxBufferedRecords(records),
-		kgo.ProducerBatchCompression(codec), kgo.ProducerLinger(patience), kgo.DefaultProduceTopic(topic))
+		kgo.ProducerBatchCompression(codec), kgo.ProducerLinger(time.Minute), kgo.DefaultProduceTopic(topic))
 	if err != nil {
 		t.Fatal(err)
 	}
