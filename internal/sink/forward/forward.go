@@ -153,7 +153,7 @@ func (s *Sink) Limits() sink.Limits {
 func (s *Sink) Check(ctx context.Context) error {
 	_, c, err := s.connect(ctx)
 	if err != nil {
-		return err
+		return inWords(err)
 	}
 	c.release()
 	return nil

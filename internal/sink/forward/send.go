@@ -150,7 +150,7 @@ func (a *attempt) answer(c *chunk) error {
 // fail notes why something is to be tried again.
 func (a *attempt) fail(err error) {
 	if a.err == nil && !errors.Is(err, errNotWritten) {
-		a.err = err
+		a.err = inWords(err)
 	}
 	var told *forward.SendError
 	a.unsure = a.unsure || errors.As(err, &told) && told.Unsure
