@@ -55,6 +55,23 @@ func untold(err error) error {
 	return err
 }
 
+// refuseUnknownTopics has help refuse what is no command, as the command line does, in the place of
+// showing another help.
+func refuseUnknownTopics(root *cobra.Command) {
+	help, _, err := root.Find([]string{"help"})
+	if err != nil || help == root {
+		panic("BUG: there is no command help")
+	}
+	show := help.Run
+	help.Run, help.RunE = nil, func(cmd *cobra.Command, args []string) error {
+		if topic, rest, err := root.Find(args); err == nil && len(rest) > 0 && topic.HasSubCommands() {
+			return topic.RunE(topic, rest)
+		}
+		show(cmd, args)
+		return nil
+	}
+}
+
 // sayOptions writes [options] into the usage lines, where the library has
 // [flags]: they are called options everywhere else.
 func sayOptions(cmd *cobra.Command) {
@@ -87,6 +104,7 @@ counted losses where asked to fail on them (--fail-on-loss), or damage was found
 	root.SetFlagErrorFunc(flagError)
 	group(root, runCommand(), execCommand(), logsCommand(), statusCommand(), explainCommand(), checkCommand(), drainCommand(), bufferCommand(), deadletterCommand(), convertCommand(), sandboxCommand(), credentialsCommand(), versionCommand())
 	root.InitDefaultHelpCmd()
+	refuseUnknownTopics(root)
 	root.InitDefaultCompletionCmd(args...)
 	sayOptions(root)
 	err := root.ExecuteContext(context.Background())
