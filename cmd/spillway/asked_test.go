@@ -31,6 +31,7 @@ func TestStatusWithoutDeadLetters(t *testing.T) {
 				t.Errorf("%v after %v", err, time.Since(began))
 			}
 		}
+		synctest.Wait() // It says to the race detector, too, that who asks has done so.
 		if questions != 1 {
 			t.Errorf("it is asked %d times", questions)
 		}
