@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -138,19 +139,27 @@ func testTLSRoom(t *testing.T, serve func(*Server, net.Listener, *tls.Config) er
 	}
 	leave := make(chan struct{})
 	var clients sync.WaitGroup
+	var again atomic.Int64
 	for range n {
 		clients.Go(func() {
-			nc, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{RootCAs: ca.pool})
-			if err != nil {
-				t.Error(err)
+			// On a busy machine one is slow with its handshake, and closed for others.
+			for ; again.Load() < 10*n; again.Add(1) {
+				nc, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{RootCAs: ca.pool})
+				if err != nil {
+					continue
+				}
+				c := tlsPeer{nc, t}
+				if _, err := c.Write(c.message("one", 1)); err != nil || !c.acked("one") {
+					c.Close()
+					continue
+				}
+				<-leave
+				if err := c.Close(); err != nil {
+					t.Error(err)
+				}
 				return
 			}
-			c := tlsPeer{nc, t}
-			c.deliver("one", 1)
-			<-leave
-			if err := c.Close(); err != nil {
-				t.Error(err)
-			}
+			t.Error("a client is never served")
 		})
 	}
 	eventually(t, "some have to wait", func() bool { return s.Stats().Reasons["full"] > 0 })
@@ -159,9 +168,9 @@ func testTLSRoom(t *testing.T, serve func(*Server, net.Listener, *tls.Config) er
 	}
 	close(leave)
 	clients.Wait()
-	eventually(t, "all are gone", func() bool { return s.Stats().Connections == 0 })
-	if st := s.Stats(); st.Messages != n || st.Accepted != n || st.Reasons["memory"] != 0 {
-		t.Errorf("%+v", st)
+	eventually(t, "all are gone, and why is told", func() bool { st := s.Stats(); return st.Connections == 0 && st.Reasons["tls"] == again.Load() })
+	if st := s.Stats(); st.Messages != n || st.Accepted != n+again.Load() || st.Reasons["memory"] != 0 {
+		t.Errorf("%+v, %d times again", st, again.Load())
 	}
 }
 
