@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -367,6 +368,32 @@ func TestLargeMessages(t *testing.T) {
 				t.Errorf("%d bytes in the spool, %+v", spool.Used(), st)
 			}
 		})
+	}
+}
+
+// TestStalledLargeMessage: a message that is put aside, and whose rest does not come, is
+// given up as any other, although its connection is looked at again and again meanwhile.
+func TestStalledLargeMessage(t *testing.T) {
+	const n = 20_000
+	large, err := forward.AppendMessage(nil, "large", forward.ModePackedForward, typical(n), n, forward.Option{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	spool, l := forward.NewDirSpool(t.TempDir(), 0), listen(t, "tcp")
+	s := serve(t, l, forward.ServerConfig{Receiver: newCollector(), Memory: 1 << 20, Spool: spool, StallTimeout: 2 * time.Second})
+	conn := connect(t, l)
+	send(t, conn, large[:len(large)/2])
+	if err := conn.SetReadDeadline(time.Now().Add(2 * time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the connection ends with %v", err)
+	}
+	if err := s.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if st := s.Stats(); st.Reasons["stalled"] != 1 || spool.Used() != 0 {
+		t.Errorf("%d bytes in the spool, %+v", spool.Used(), st)
 	}
 }
 

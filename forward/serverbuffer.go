@@ -35,6 +35,7 @@ type receiveBuffer struct {
 	bulk     bool
 	resting  bool  // moved to memory of the size of what there is, with a little room
 	idle     bool  // nothing came for a while
+	nudged   bool  // it reads on after a nudge, and nothing has come since
 	fresh    bool  // a message was whole since the last read
 	slow     bool  // the message at hand has been under way for a while
 	quick    bool  // the last message was whole soon after it had begun
@@ -192,7 +193,7 @@ func (r *receiveBuffer) read() (n int, err error) {
 	}
 	c.enter(stateBusy)
 	if r.n > 0 {
-		r.resting = false
+		r.resting, r.nudged = false, false
 		if r.to += r.n; r.to == r.readTo && r.to == len(r.mem) {
 			r.bulk = true
 		}

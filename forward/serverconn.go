@@ -66,6 +66,7 @@ type serverConn struct {
 	got      int64         // bytes of a message of which more is to come
 	since    time.Duration
 	progress time.Duration // as since from the start of the server
+	came     time.Duration // likewise, when the last bytes came
 
 	acks ackQueue
 }
@@ -229,6 +230,7 @@ func (c *serverConn) fill() bool {
 			if c.recv.shrink(); c.recv.idle {
 				return true
 			}
+			c.recv.nudged = true
 		default:
 			c.broke(err)
 			return false

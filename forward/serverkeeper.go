@@ -73,6 +73,7 @@ type holder struct {
 	state       connState
 	held, got   int64
 	since, last time.Duration // from the start of the server
+	came        time.Duration // likewise, when its last bytes came
 	limit       time.Duration // of its handshakes; 0 once they are made
 	charged     int64
 }
@@ -89,7 +90,7 @@ func (h *holder) shrinks() bool {
 func (c *serverConn) seen() holder {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return holder{c, c.state, c.held, c.got, c.since, c.progress, c.limit, c.charged}
+	return holder{c, c.state, c.held, c.got, c.since, c.progress, c.came, c.limit, c.charged}
 }
 
 // waits says whether it waits for its peer.
@@ -112,8 +113,8 @@ func (s *Server) look(all []*serverConn, now time.Duration) {
 			c.late(fmt.Errorf("%w: others wait to make theirs", errNoHandshake))
 		case h.state == stateReading && c.feed != nil && c.parking != nil && idle > s.cfg.WriteTimeout+idleAfter:
 			c.kill(reasonWrite, errors.New("it asks for new keys and does not read the answers"))
-		case h.waits() && h.got > 0 && idle > s.cfg.StallTimeout:
-			c.kill(reasonStalled, fmt.Errorf("%d bytes of a message came, and nothing more for %v", h.got, idle.Round(time.Second)))
+		case h.waits() && h.got > 0 && now-h.came > s.cfg.StallTimeout:
+			c.kill(reasonStalled, fmt.Errorf("%d bytes of a message came, and nothing more for %v", h.got, (now-h.came).Round(time.Second)))
 		case h.state == stateReading && idle > idleAfter && (c.parking != nil || h.got > 0 && h.shrinks()):
 			c.nudge()
 		}

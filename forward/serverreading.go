@@ -25,6 +25,7 @@ func (c *serverConn) sip(fd uintptr) bool {
 	r.to += n
 	c.mu.Lock()
 	c.progress = time.Since(c.s.began)
+	c.came = c.progress
 	c.got += int64(n)
 	c.mu.Unlock()
 	size, need, err := c.scan.Scan(r.bytes())
@@ -41,6 +42,9 @@ func (c *serverConn) reading(got, held int) {
 		c.recv.quick = c.progress-c.since < slowAfter
 	}
 	c.state, c.progress, c.held = stateReading, now, int64(held)
+	if !c.recv.nudged {
+		c.came = now
+	}
 	if got == 0 || c.got == 0 || c.recv.fresh {
 		c.since, c.recv.fresh = now, false
 	}

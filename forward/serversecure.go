@@ -162,6 +162,9 @@ func (e *secureRoom) enter() bool {
 // charge counts what c takes; entered says that secureCost of it is counted already.
 func (e *secureRoom) charge(c *serverConn, entered bool) {
 	if c.charged == 0 {
+		if entered { // One over TLS was expected.
+			e.leave(secureCost)
+		}
 		return
 	}
 	e.s.pool.beside(c.charged)

@@ -174,6 +174,54 @@ func testTLSRoom(t *testing.T, serve func(*Server, net.Listener, *tls.Config) er
 	}
 }
 
+// either accepts connections of which every second is over TLS, as a listener does that
+// serves both at one port.
+type either struct {
+	net.Listener
+	config *tls.Config
+	n      int
+}
+
+func (l *either) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	if l.n++; err == nil && l.n%2 == 1 {
+		nc = tls.Server(nc, l.config)
+	}
+	return nc, err
+}
+
+// TestTLSRoomIsGivenBack where what comes after a connection over TLS is none.
+func TestTLSRoomIsGivenBack(t *testing.T) {
+	noLeaks(t)
+	ca, l := newAuthority(t), listenLoopback(t)
+	config := &tls.Config{Certificates: []tls.Certificate{ca.issue(t)}}
+	s := serveBy(t, ServerConfig{}, func(s *Server) error { return s.Serve(&either{Listener: l, config: config}) })
+	for range 3 {
+		secure := dialTLS(t, l, ca)
+		secure.deliver("one", 1)
+		plain, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := plain.Write(secure.message("two", 1)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(plain, make([]byte, len(AppendAck(nil, "two")))); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []io.Closer{secure, plain} {
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	eventually(t, "all is given back", func() bool {
+		s.secure.mu.Lock()
+		defer s.secure.mu.Unlock()
+		return s.secure.used == 0
+	})
+}
+
 // TestTLSRecords: what TLS keeps of large records is counted, and where it is too much, connections that are idle are
 // closed, as many as it takes.
 func TestTLSRecords(t *testing.T) {
