@@ -26,6 +26,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/spillway/spillway/internal/source/kafka/wire"
 )
 
 // Source is one source at work.
@@ -60,6 +62,7 @@ type Source struct {
 	// is closed and made anew when it has not any more. Guarded by handing.
 	holder  *worker
 	letGo   chan struct{}
+	turn    wire.Turn // of the holder
 	trouble troubles
 	idle    atomic.Int32  // feeds that wait, or are about to
 	ready   chan struct{} // closed when there is a client

@@ -105,7 +105,7 @@ func newWorker(s *Source) *worker {
 		panic("BUG: New has made one of the same: " + err.Error())
 	}
 	w := &worker{Source: s, converter: c, records: wire.Records{Max: s.cfg.MaxRecord}}
-	w.records.Large, w.records.Block, w.records.Ring = w.largeWindow, w.largeBlock, w.largeRing
+	w.records.Large, w.records.Block, w.records.Ring, w.records.Turn = w.largeWindow, w.largeBlock, w.largeRing, &s.turn
 	return w
 }
 

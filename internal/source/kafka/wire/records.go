@@ -42,6 +42,8 @@ type Records struct {
 	// Ring is told of decompressors that hold more than maxRing bytes until Trim, and of how
 	// many. It may be nil.
 	Ring func(size int)
+	// Turn is shared by those of whom one at a time is told of a ring; nil is none.
+	Turn *Turn
 
 	head    Head
 	left    int
@@ -50,7 +52,7 @@ type Records struct {
 	told    int // how far the batch was when Passed was called
 	at      int // where the present record begins, in what is unpacked
 	atOnce  bool
-	ringed  bool
+	ring    int // bytes of what its decompressor holds, if that is much
 	untried int // how many batches of unknown size are not to be tried at once
 	err     error
 }
@@ -85,7 +87,9 @@ func (r *Records) Begin(batch []byte, h *Head) error {
 		if r.Ring != nil {
 			r.Ring(size)
 		}
-		r.ringed = true
+		if r.ring = size; r.Turn != nil && h.Compression == Zstd {
+			r.Turn.take(&r.unpack)
+		}
 	}
 	r.unpack.snappy.large = r.Block
 	in, err := r.unpack.open(h.Compression, body, r.mostUnpacked())
@@ -162,9 +166,12 @@ func (r *Records) pass() {
 // Trim lets go of what is larger than Usual, at the end of a batch. Nothing of that is
 // looked at.
 func (r *Records) Trim() {
-	if r.ringed {
+	if r.ring > 0 {
+		if r.Turn != nil {
+			r.Turn.put(&r.unpack, r.ring)
+		}
 		r.unpack.forget()
-		r.ringed = false
+		r.ring = 0
 	}
 	kept := r.window.keep()
 	r.window = window{kept: kept}

@@ -66,10 +66,36 @@ func (u *unpackers) open(c Compression, body []byte, limit int) (io.Reader, erro
 // decoder is that of zstd.
 func (u *unpackers) decoder() (d *zstd.Decoder, err error) {
 	if u.zstd == nil {
-		u.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(maxZstdWindow), zstd.WithDecodeAllCapLimit(true))
+		u.zstd, err = newZstd()
 	}
 	return u.zstd, err
+}
+
+func newZstd() (*zstd.Decoder, error) {
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(maxZstdWindow), zstd.WithDecodeAllCapLimit(true))
+}
+
+// Turn is what Records that take turns have in common: a decompressor that holds much, so
+// that not each batch makes another one. The zero value is ready.
+type Turn struct{ zstd *zstd.Decoder }
+
+// keptRing is the largest that is kept for the next batch, in bytes: of the usual level of
+// Kafka's library for Java it is somewhat more than 2 MiB.
+const keptRing = 3 << 20
+
+// take gives the decompressor to who has the turn.
+func (t *Turn) take(u *unpackers) {
+	if t.zstd != nil {
+		u.zstd, t.zstd = t.zstd, nil
+	}
+}
+
+// put takes it back, where it is not too large, without what it reads from.
+func (t *Turn) put(u *unpackers, ring int) {
+	if d := u.zstd; d != nil && ring <= keptRing && d.Reset(nil) == nil {
+		u.zstd, t.zstd = nil, d
+	}
 }
 
 // ring is how much a decompressor will hold of what it has unpacked, in bytes.

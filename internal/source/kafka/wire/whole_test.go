@@ -109,14 +109,14 @@ func TestWays(t *testing.T) {
 				}
 				packed = append(packed, batch)
 			}
-			held := map[string]int{}
+			held, turn := map[string]int{}, wire.Turn{}
 			take := func(what string) func(int) []byte {
 				return func(size int) []byte {
 					held[what] += size
 					return make([]byte, size)
 				}
 			}
-			r := wire.Records{Max: 3 << 20, Large: take("window"), Block: take("block"), Ring: func(size int) { held["ring"] += size }}
+			r := wire.Records{Max: 3 << 20, Large: take("window"), Block: take("block"), Ring: func(size int) { held["ring"] += size }, Turn: &turn}
 			defer r.Close()
 			for round := range 3 {
 				for i, want := range batches {
