@@ -241,10 +241,15 @@ func (e *secureRoom) makeRoom(asks *serverConn, over int64) {
 		freed := e.forget(h.c)
 		if over -= freed; freed > 0 {
 			h.c.complain("", reasonMemory, fmt.Errorf("it was idle for %v and holds %d bytes for TLS, which others need", (now-h.last).Round(time.Second), freed))
-			if h.c.acks.none() {
+			switch {
+			case h.c.acks.none():
 				h.c.stop()
-			} else {
+			case asks == nil:
 				h.c.cut() // It would wait for those that are due.
+			default:
+				// To close a connection waits for who reads it, and the one that asks is in the
+				// middle of a read: two that close each other would wait for ever.
+				e.s.running.Go(func() { h.c.cut() })
 			}
 		}
 	}

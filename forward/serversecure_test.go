@@ -254,6 +254,48 @@ func TestTLSRecords(t *testing.T) {
 	}
 }
 
+// TestMakingRoomWaitsForNobody: who closes another connection may itself be in the middle
+// of a read, as the other may be, and each of them would wait for the other for ever.
+func TestMakingRoomWaitsForNobody(t *testing.T) {
+	noLeaks(t)
+	ca, l := newAuthority(t), listenLoopback(t)
+	settle := make(chan func(bool), 1)
+	s := serveTLS(t, l, &tls.Config{Certificates: []tls.Certificate{ca.issue(t)}}, ServerConfig{
+		Receiver: ReceiverFunc(func(_ *Received, done func(bool)) { settle <- done }),
+	})
+	peer := dialTLS(t, l, ca)
+	peer.send(peer.message("due", 1)) // It is cut, and does not linger.
+	done := <-settle
+	c := s.open(nil)[0]
+	if c.raw == nil {
+		t.Skip("no connection is read in this way here")
+	}
+	eventually(t, "it waits for its peer", func() bool {
+		h := c.seen()
+		return h.waits()
+	})
+	made, inside := make(chan struct{}), make(chan struct{})
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		err := c.raw.Control(func(uintptr) { // as in a read, which a close waits for
+			close(inside)
+			<-made
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	<-inside
+	s.secure.makeRoom(&serverConn{}, 1)
+	close(made)
+	reading.Wait()
+	done(true)
+	eventually(t, "it is closed", func() bool { return s.Stats().Connections == 0 })
+	if st := s.Stats(); st.Reasons["memory"] != 1 {
+		t.Errorf("%+v", st)
+	}
+}
+
 // TestSetMemory: a server that can have less memory gives it back, also what is half read, and serves on.
 func TestSetMemory(t *testing.T) {
 	noLeaks(t)
