@@ -335,6 +335,9 @@ func TestSetMemory(t *testing.T) {
 	if st := s.Stats(); st.Reasons["too-large"] > 0 {
 		t.Errorf("%+v", st)
 	}
+	for _, c := range idle { // Else there may be no room for one more, which would wait.
+		_ = c.Close() // It may be closed from the other side.
+	}
 	eventually(t, "it serves on", func() bool {
 		c := dialTLS(t, l, ca)
 		_, err := c.Write(c.message("good", 1000)) // While others hold all memory it may be closed for them.
