@@ -28,13 +28,14 @@ type mapping struct {
 	size int64
 }
 
-// largeWindow gives the memory for unpacked records of a batch.
+// largeWindow gives the memory for unpacked records of a batch: no more than is counted,
+// since a decompressor fills what it gets.
 func (w *worker) largeWindow(size int) []byte {
 	if w.large.window.data == nil {
 		w.enlarge(&w.large.window, w.mostLarge())
 	}
 	w.touch(&w.large.window, size)
-	return w.large.window.data
+	return w.large.window.data[:size:size]
 }
 
 // mostLarge is what the largest record takes with what stands beside it, in bytes.
@@ -59,13 +60,13 @@ func (w *worker) largeValue(size int) []byte {
 }
 
 // largeBodies gives the memory for a chunk of that size, when there is nothing in the
-// one before.
+// one before. It has no more capacity, so that who needs more asks again.
 func (w *worker) largeBodies(size int) []byte {
 	if len(w.large.bodies.data) < size {
 		w.enlarge(&w.large.bodies, max(size, w.mostLarge()))
 	}
 	w.touch(&w.large.bodies, size)
-	return w.large.bodies.data[:0]
+	return w.large.bodies.data[:0:size]
 }
 
 // largeRing notes what a decompressor will hold.

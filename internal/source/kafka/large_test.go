@@ -133,6 +133,28 @@ func TestLargeRecords(t *testing.T) {
 	}
 }
 
+// TestLargeIsCounted: where a larger record follows a large one in the same batch, what it
+// takes more is counted as well.
+func TestLargeIsCounted(t *testing.T) {
+	const all = 64 << 20
+	s := &Source{memory: newMemory(all, ""), letGo: make(chan struct{})}
+	s.cfg.MaxRecord = 8 << 20
+	w := &worker{Source: s, converter: new(converter)}
+	for _, size := range []int{2 << 20, 5 << 20, 3 << 20} {
+		window := w.largeWindow(size)
+		if cap(w.bodies) < size { // as put has it
+			w.bodies = w.largeBodies(size)
+		}
+		if counted := all - s.memory.free; int64(cap(window)+cap(w.bodies)) > counted {
+			t.Errorf("%d bytes of a window and %d of a chunk may be used, and %d are counted", cap(window), cap(w.bodies), counted)
+		}
+	}
+	w.shrink()
+	if s.memory.free != all || s.holder != nil {
+		t.Errorf("%d of %d bytes are free in the end", s.memory.free, all)
+	}
+}
+
 // codecs are all, or in short runs those that differ most.
 func codecs() map[string]kgo.CompressionCodec {
 	if testing.Short() {
