@@ -72,7 +72,7 @@ func tryTurn(t *testing.T, codec kgo.CompressionCodec, records, size int) {
 				waiting++
 			}
 		}
-		return waiting == full || size > 1<<20 && s.Counts().GivenUp >= full
+		return waiting == full || size > 1<<20 && s.counts.givenUp.Load() >= full
 	})
 	writeBatch(t, c, "open", codec, records, size)
 	await(t, "everything of the route that has room", k.has(records))
