@@ -3,6 +3,7 @@ package route_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -121,19 +122,23 @@ func TestTextThatALegGivesBack(t *testing.T) {
 // TestChunkWantedBack goes to no leg any more, and its source is told; where it goes to several, which may have taken
 // it, it is not given back.
 func TestChunkWantedBack(t *testing.T) {
-	for tag, want := range map[string]string{"one": "back", "app.x": "taken"} {
+	for tag, want := range map[string]string{"one": "back", "app.x": "taken", "app.long": "taken"} {
 		w := newWorld()
 		one := &leg{name: "one", log: &w.log}
+		body := "x"
+		if tag == "app.long" {
+			body, w.b.most = strings.Repeat("x", 2000), 1000 // It goes to one of them, and to where invalid ones go.
+		}
 		w.Swap(route.NewTable([]*route.Route{{Match: prefixed("app."), Legs: []route.Leg{w.a, w.b}}, {Match: prefixed("one"), Legs: []route.Leg{one}}},
 			&route.Route{Legs: []route.Leg{w.stray}}, &route.Route{Legs: []route.Leg{w.bad}}, func(*record.Chunk) {}))
 		until, recall := context.WithCancel(t.Context())
 		one.leaves = recall
-		bodies, _ := record.AppendBody(make([]byte, 0, 2*(record.FrameSize+1)), []byte("x"))
+		bodies, _ := record.AppendBody(make([]byte, 0, 2*(record.FrameSize+len(body))), []byte(body))
 		got := ""
 		w.Admit(&record.Chunk{Tag: tag, Bodies: bodies, Count: 1, Until: until, Done: func(ok bool) {
 			got += map[bool]string{true: "taken", false: "back"}[ok]
 		}})
-		for _, l := range []*leg{w.a, w.b} {
+		for _, l := range []*leg{w.a, w.b, w.bad} {
 			for i, done := range l.held {
 				if done(true); l.chunks[i].Until != nil {
 					t.Error("a leg may give back what another one has taken")

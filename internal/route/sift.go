@@ -32,7 +32,7 @@ func (t *Table) sift(legs []Leg, c *record.Chunk, m *moved) bool {
 	if cuts == nil {
 		return false
 	}
-	s := sifting{chunk: c, joint: joint{done: c.Done}}
+	s := sifting{chunk: c, joint: joint{done: c.Done}, several: len(legs) > 1}
 	s.left.Store(1)
 	for i, part := range long {
 		if part == nil || s.known(&part.Origin) {
@@ -65,7 +65,8 @@ func (t *Table) sift(legs []Leg, c *record.Chunk, m *moved) bool {
 // sifting is a chunk of which parts are handed over. It is told when all are.
 type sifting struct {
 	joint
-	chunk *record.Chunk
+	chunk   *record.Chunk
+	several bool // legs: one may have taken what is wanted back of another
 }
 
 // known reports whether a part was settled when the chunk was sent before.
@@ -80,6 +81,9 @@ func (s *sifting) give(legs []Leg, part *record.Chunk, m *moved) {
 		if one.Done = nil; s.chunk.Done != nil {
 			s.left.Add(1)
 			one.Done = s.told
+		}
+		if s.several {
+			one.Until = nil
 		}
 		m.admit(l, &one)
 	}
