@@ -27,32 +27,54 @@ func (s *Scanner) AppendMembers(dst []byte) (json []byte, members, replaced int)
 		dst, replaced = s.clean(dst, trim(s.src[s.open+1:s.shut]))
 		return dst, s.members, replaced
 	}
-	members = s.members
-	at, first := s.open+1, true
-	piece := func(end int) {
-		part := bytes.Trim(s.src[at:end], " \t\r\n,")
-		if len(part) == 0 {
-			return
-		}
+	return s.appendKept(dst)
+}
+
+// appendKept is AppendMembers where some are removed. It stands apart, so that nothing
+// is shared with a function within where nothing is.
+func (s *Scanner) appendKept(dst []byte) (json []byte, members, replaced int) {
+	members = s.keep(func(part []byte, first bool) bool {
 		if !first {
 			dst = append(dst, ',')
 		}
-		first = false
 		var bad int
 		dst, bad = s.clean(dst, part)
 		replaced += bad
-	}
-	for i := range s.found {
-		m := &s.found[i]
-		if s.removed>>m.key&1 == 0 {
-			continue
-		}
-		piece(m.start)
-		at = m.end
-		members--
-	}
-	piece(s.shut)
+		return true
+	})
 	return dst, members, replaced
+}
+
+// keep gives the members that are not removed, as they stand in the source, in parts
+// between which there is to be a comma, until yield returns false. It returns how many
+// members these are.
+func (s *Scanner) keep(yield func(part []byte, first bool) bool) (members int) {
+	members = s.members
+	at, first := s.open+1, true
+	part := func(end int) bool {
+		src := bytes.Trim(s.src[at:end], " \t\r\n,")
+		if len(src) == 0 {
+			return true
+		}
+		ok := yield(src, first)
+		first = false
+		return ok
+	}
+	if s.removed != 0 {
+		for i := range s.found {
+			m := &s.found[i]
+			if s.removed>>m.key&1 == 0 {
+				continue
+			}
+			if !part(m.start) {
+				return members
+			}
+			at = m.end
+			members--
+		}
+	}
+	part(s.shut)
+	return members
 }
 
 // trim takes white space off both ends.

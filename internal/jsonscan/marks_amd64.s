@@ -17,18 +17,22 @@
 	PCMPEQB X0, X3 \
 	POR X3, X7
 
-// block does so with 64 bytes, whose quotes are in R8 then.
-#define block \
-	part(0, R8) \
-	part(16, R9) \
-	part(32, R10) \
-	part(48, R11) \
+// gather makes one number in R8 of the 16 bits each of R8, R9, R10 and R11.
+#define gather \
 	SHLQ $16, R9 \
 	SHLQ $32, R10 \
 	SHLQ $48, R11 \
 	ORQ R9, R8 \
 	ORQ R11, R10 \
 	ORQ R10, R8
+
+// block does so with 64 bytes, whose quotes are in R8 then.
+#define block \
+	part(0, R8) \
+	part(16, R9) \
+	part(32, R10) \
+	part(48, R11) \
+	gather
 
 // func markQuotes(src *byte, n int, quotes *uint64) (controls, backslashes, high uint16)
 TEXT ·markQuotes(SB), NOSPLIT, $0-30
@@ -92,12 +96,7 @@ end:
 	PMOVMSKB X1, R9 \
 	PMOVMSKB X2, R10 \
 	PMOVMSKB X3, R11 \
-	SHLQ $16, R9 \
-	SHLQ $32, R10 \
-	SHLQ $48, R11 \
-	ORQ R9, R8 \
-	ORQ R11, R10 \
-	ORQ R10, R8
+	gather
 
 // func markBackslashes(src *byte, n int, marks *uint64)
 TEXT ·markBackslashes(SB), NOSPLIT, $0-24

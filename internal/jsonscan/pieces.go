@@ -1,8 +1,6 @@
 package jsonscan
 
 import (
-	"bytes"
-
 	"github.com/spillway/spillway/internal/jsontext"
 )
 
@@ -14,34 +12,12 @@ func (s *Scanner) EachMember(most int, yield func(piece []byte) bool) (members, 
 	if s.members == 0 {
 		return 0, 0
 	}
-	members = s.members
-	p := pieces{most: most, yield: yield}
-	at, first := s.open+1, true
-	part := func(end int) bool {
-		src := bytes.Trim(s.src[at:end], " \t\r\n,")
-		if len(src) == 0 {
-			return true
-		}
-		if !first && !p.give([]byte{','}) {
-			return false
-		}
-		first = false
-		return s.cleanPieces(&p, src)
-	}
-	if s.removed != 0 {
-		for i := range s.found {
-			m := &s.found[i]
-			if s.removed>>m.key&1 == 0 {
-				continue
-			}
-			if !part(m.start) {
-				return 0, 0
-			}
-			at = m.end
-			members--
-		}
-	}
-	if !part(s.shut) {
+	p, all := pieces{most: most, yield: yield}, true
+	members = s.keep(func(part []byte, first bool) bool {
+		all = (first || p.give([]byte{','})) && s.cleanPieces(&p, part)
+		return all
+	})
+	if !all {
 		return 0, 0
 	}
 	return members, p.replaced
