@@ -67,9 +67,7 @@ func (l *sizeLimit) cutOff(size int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.cut++; l.cut >= cutsAllowed {
-		l.vain++
-		l.away = false
-		l.narrow(size)
+		l.inVain(size)
 	}
 }
 
@@ -79,10 +77,15 @@ func (l *sizeLimit) noRoom(size int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.full++; l.full >= fullAllowed {
-		l.vain++
-		l.away = false
-		l.narrow(size)
+		l.inVain(size)
 	}
+}
+
+// inVain narrows the size on a guess; the lock is held.
+func (l *sizeLimit) inVain(size int64) {
+	l.vain++
+	l.away = false
+	l.narrow(size)
 }
 
 // forget takes back what connections that were cut off seemed to say of the size.
