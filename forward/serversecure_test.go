@@ -268,7 +268,7 @@ func TestMakingRoomWaitsForNobody(t *testing.T) {
 	done := <-settle
 	c := s.open(nil)[0]
 	if c.raw == nil {
-		t.Skip("no connection is read in this way here")
+		t.Skip("not run: no connection is read in this way here")
 	}
 	eventually(t, "it waits for its peer", func() bool {
 		h := c.seen()
@@ -419,7 +419,7 @@ func TestHandshakesEnd(t *testing.T) {
 // its part is served beside them.
 func TestHandshakesTakeTurns(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("connections cannot be parked here")
+		t.Skip("not run: connections cannot be parked here")
 	}
 	noLeaks(t)
 	ca, l := newAuthority(t), listenLoopback(t)

@@ -30,7 +30,7 @@ func soon(t *testing.T, what string, so func() bool) {
 // and all are served in the end.
 func TestTurns(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("connections cannot be parked here")
+		t.Skip("not run: connections cannot be parked here")
 	}
 	for name, security := range map[string]*forward.Security{"open": nil, "with a key": {Hostname: "server", SharedKey: "secret"}} {
 		t.Run(name, func(t *testing.T) {
